@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from rfdsm import datasets, plots, spectra
 from rfdsm.extrapolation import ROUNDING, Extrapolation, fit, ratio, z_score
-from rfdsm.losses import Losses
+from rfdsm.losses import Losses, Run
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.samples import check_rows
 from rfdsm.simulation.plan import plan, realised
@@ -29,8 +29,7 @@ class Comparison:
     """A simulation beside the theory it should match.
 
     Arrays have shape (losses, dimensions, *problem.shape), losses in the order of `names`. Each simulation is held
-    against theory at the ratios it realises: n = round(psi_n d), p = round(psi_p d), Sigma with d eigenvalues, and
-    m = inf as the number of draws that stood for it.
+    against theory at the ratios it realises: n = round(psi_n d), p = round(psi_p d), Sigma with d eigenvalues.
 
     At ridge = 0 theory may be infinite, where there are as many draws as features: nothing can be held against it, and
     `deviation` and all that follows from it is NaN. Where the draws are interpolated, theory's training loss is zero
@@ -45,8 +44,8 @@ class Comparison:
     theory: Float[np.ndarray, "losses dimensions *grid"]
     """Theory at the realised ratios."""
     simulation: Float[np.ndarray, "losses dimensions trials *grid"]
-    monte_carlo_error: Float[np.ndarray, "losses dimensions trials *grid"]
-    """Error of each simulated value from its evaluation on fresh draws; zero for the training loss."""
+    runs: tuple[Run, ...]
+    """What each simulation really drew, one for each dimension."""
     settings: dict[str, Any]
     """Keyword arguments of the simulation, for the record."""
 
@@ -57,7 +56,7 @@ class Comparison:
 
     @property
     def standard_error(self) -> Float[np.ndarray, "..."]:
-        """Standard error of that mean, from the spread over trials (which includes the Monte Carlo error)."""
+        """Standard error of that mean, from the spread over trials."""
         return np.std(self.simulation, axis=2, ddof=1) / self.simulation.shape[2] ** 0.5
 
     @property
@@ -84,16 +83,13 @@ class Comparison:
         return fit(inverse, self.deviation, self.standard_error)
 
     def to_dataset(self) -> xr.Dataset:
-        """Everything as one labelled dataset, with the full configuration, versions, seed and device as attributes."""
+        """Everything as one labelled dataset, with the full configuration, versions, seeds and device as attributes."""
         cells = datasets.dims(self.problem)
         over = ("loss", "d", *cells)
         variables = {
             "theory": datasets.variable("", over, self.theory, "theory at the realised ratios"),
             "simulation": datasets.variable(
                 "", ("loss", "d", "trial", *cells), self.simulation, "simulated loss of each trial"
-            ),
-            "monte_carlo_error": datasets.variable(
-                "", ("loss", "d", "trial", *cells), self.monte_carlo_error, "error of evaluation on fresh draws"
             ),
             "mean": datasets.variable("", over, self.mean, "simulation, mean over trials"),
             "standard_error": datasets.variable("", over, self.standard_error, "standard error over trials"),
@@ -106,6 +102,8 @@ class Comparison:
                 "theory at the problem as asked",
             ),
             "floor": datasets.variable("floor", cells, self.limit.floor),
+            "n": datasets.variable("n", ("d", *cells), [run.n for run in self.runs]),
+            "p": datasets.variable("p", ("d", *cells), [run.p for run in self.runs]),
         }
         extrapolation = self.extrapolation
         if extrapolation is not None:
@@ -119,8 +117,8 @@ class Comparison:
             "d": datasets.variable("d", ("d",), self.dimensions),
             "trial": datasets.variable("trial", ("trial",), np.arange(self.simulation.shape[2])),
         }
-        attrs: dict[str, Any] = datasets.provenance(self.problem, d=list(self.dimensions), **self.settings)
-        attrs["infinite_draws"] = self.settings["infinite_draws"]
+        seeds = self.runs[0].seeds.tolist()  # trials of all dimensions have the same
+        attrs = datasets.provenance(self.problem, d=list(self.dimensions), seeds=seeds, **self.settings)
         return xr.Dataset(variables, coords=coords, attrs=attrs)
 
     def plot(self, axes: Any = None) -> np.ndarray:
@@ -195,7 +193,7 @@ class Comparison:
         return ", ".join([*fixed, activation, f"covariance {spectrum}", f"{self.simulation.shape[2]} trials"])
 
     def summary(self) -> str:
-        """One paragraph: how well theory and simulation agree, and what stands for m = inf."""
+        """One paragraph: how well theory and simulation agree."""
         z, deviation = (values[~np.isnan(values)] for values in (self.z, self.relative_deviation))
         lines = []
         if z.size and deviation.size:
@@ -218,9 +216,6 @@ class Comparison:
         ):
             if np.any(values):
                 lines.append(f"{np.sum(values)} of {values.size} values have no z: {reason}.")
-        if np.any(np.isinf(self.problem.m)):
-            draws = self.settings["infinite_draws"]
-            lines.append(f"m = inf is simulated with {draws} draws per sample and held against theory at m = {draws}.")
         if self.settings["data"] is not None:
             lines.append("Real samples: theory is that of Gaussian data with their covariance.")
         return " ".join(lines)
@@ -234,8 +229,7 @@ def compare(
     key: Any = 0,
     data: Any = None,
     dtype: Any = "float64",
-    fresh_draws: Any = 4096,
-    infinite_draws: Any = 64,
+    devices: Any = None,
     memory_limit: int | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -260,8 +254,7 @@ def compare(
         problem = dataclasses.replace(problem, spectrum=spectra.from_data(data))
         if dimensions == (None,):
             dimensions = (data.shape[1],)
-    options = dict(fresh_draws=fresh_draws, infinite_draws=infinite_draws)
-    request = dict(trials=trials, key=key, data=data, dtype=dtype, memory_limit=memory_limit, **options)
+    request = dict(trials=trials, key=key, data=data, dtype=dtype, devices=devices, memory_limit=memory_limit)
     for size in dimensions:  # every refusal comes before the first computation
         plan(problem, size, **request)
     limit = predict(problem)
@@ -274,7 +267,7 @@ def compare(
                 progress(index * cells + done, total)
 
         losses = simulate(problem, size, progress=report, **request)
-        actual = realised(problem, size, infinite_draws=infinite_draws)
+        actual = realised(problem, size)
         if data is not None:  # the rows have exactly this covariance, not one realised from its spectrum
             actual = dataclasses.replace(actual, spectrum=problem.spectrum)
         theory.append(predict(actual))
@@ -284,8 +277,6 @@ def compare(
     def stacked(parts: list[Any], name: str) -> np.ndarray:
         return np.stack([np.asarray(getattr(part, name), dtype=np.float64) for part in parts])
 
-    errors = [part.standard_error for part in simulations]
-    none = np.zeros_like(stacked(simulations, "train"))
     return Comparison(
         problem=problem,
         dimensions=tuple(int(size) for size in dimensions),
@@ -293,13 +284,12 @@ def compare(
         limit=limit,
         theory=np.stack([stacked(theory, name) for name in names]),
         simulation=np.stack([stacked(simulations, name) for name in names]),
-        monte_carlo_error=np.stack([none if name == "train" else stacked(errors, name) for name in names]),
+        runs=tuple(losses.run for losses in simulations),
         settings=dict(
             trials=int(trials),
             key=str(key),
             dtype=str(np.dtype(dtype)),
             data=None if data is None else list(data.shape),
-            **options,
         ),
     )
 

@@ -28,6 +28,8 @@ LONG_NAMES = {
     "residual": "relative residual of the fixed point",
     "steps": "Newton steps",
     "d": "dimension",
+    "n": "training points",
+    "p": "features",
     "trial": "repetition",
 }
 
@@ -104,14 +106,12 @@ def predictions(problem: Problem, losses: Losses) -> xr.Dataset:
 
 
 def simulations(problem: Problem, losses: Losses, d: int, **configuration: Any) -> xr.Dataset:
-    """Simulated losses per trial over the problem's grid, with the Monte Carlo errors of their evaluation."""
+    """Simulated losses per trial over the problem's grid, with the sizes and the seeds they were drawn with."""
     over = ("trial", *dims(problem))
     variables = {name: variable(name, over, getattr(losses, name)) for name in (*Losses.NAMES, "objective", "floor")}
-    if losses.standard_error is not None:
-        for name in ("empirical_test", "test", "score"):
-            values = getattr(losses.standard_error, name)
-            label = f"Monte Carlo error of the {LONG_NAMES[name]}"
-            variables[f"{name}_error"] = variable(name, over, values, label)
+    if losses.run is not None:
+        variables |= {name: variable(name, dims(problem), getattr(losses.run, name)) for name in ("n", "p")}
+        configuration["seeds"] = losses.run.seeds.tolist()
     coords = coordinates(problem) | {
         "trial": variable("trial", ("trial",), np.arange(losses.shape[0])),
         "d": variable("d", (), d),

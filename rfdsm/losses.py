@@ -10,15 +10,17 @@ from jaxtyping import Bool, Float
 Values = Float[jax.Array | np.ndarray, "..."]
 
 
-class MonteCarloError(eqx.Module):
-    """Standard errors of the losses a simulation estimates on fresh draws, given its weights and training points.
+class Run(eqx.Module):
+    """What a simulation really drew."""
 
-    Arrays have the shape of the losses they belong to. The training loss is evaluated exactly and has none.
-    """
-
-    empirical_test: Values
-    test: Values
-    score: Values
+    n: np.ndarray
+    """Training points, whole numbers of the problem's shape."""
+    p: np.ndarray
+    """Features, whole numbers of the problem's shape."""
+    d: int
+    """Dimension."""
+    seeds: np.ndarray
+    """Key words of every trial, shape (trials, words): `jax.random.wrap_key_data` makes them a key."""
 
 
 class Losses(eqx.Module):
@@ -45,8 +47,8 @@ class Losses(eqx.Module):
     """Theory: relative residual of the fixed-point equations."""
     steps: Values | None = None
     """Theory: number of Newton steps taken."""
-    standard_error: MonteCarloError | None = None
-    """Simulation: Monte Carlo error of the evaluation on fresh draws (not the spread over trials)."""
+    run: Run | None = None
+    """Simulation: sizes and seeds."""
 
     NAMES: ClassVar[tuple[str, ...]] = ("train", "empirical_test", "test", "score")
 

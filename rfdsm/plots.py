@@ -65,10 +65,7 @@ def comparison(dataset: xr.Dataset, curves: xr.Dataset, along: str = "psi_p", ax
     floor = "floor (true score)" if "score" in names else "floor of Gaussian data"
     for axis, name in zip(axes, names, strict=True):
         loss(axis, dataset.sel(loss=name), curves, name, along, floor)
-    title = _fixed(curves, along)
-    if np.any(np.isinf(dataset["m"])):
-        title += f"\n$m = \\infty$ simulated with {dataset.attrs['infinite_draws']} draws"
-    axes[0].legend(fontsize="small", title=title, title_fontsize="small")
+    axes[0].legend(fontsize="small", title=_fixed(curves, along), title_fontsize="small")
     for axis in axes[-2 if len(names) % 2 == 0 else 0 :]:
         axis.set_xlabel(AXIS_LABELS[along])
     return axes

@@ -2,6 +2,8 @@
 
 Each deviation must vanish like 1/d: the intercept of its fit in 1/d is zero within its error at several problems that
 cover n, p, m, t, the covariance and the activation, and across all of them intercepts scatter as their errors say.
+Simulated losses are exact given the network and its draws, m = inf is trained on the expectation over noise, and so the
+errors are the spread over networks alone. At m = inf `empirical_test` is `train`, in simulation and in theory.
 """
 
 import numpy as np
@@ -11,15 +13,15 @@ from rfdsm import Problem, compare, spectra
 
 DIMENSIONS = (40, 80, 160)
 PROBLEMS = {
-    "underparametrised": Problem(4.0, 0.5, np.array([1, 4]), 0.1, 1e-3, "tanh"),
+    "underparametrised": Problem(4.0, 0.5, np.array([4, np.inf]), 0.1, 1e-3, "tanh"),
     "between n and nm": Problem(1.0, 2.0, np.array([3, 8]), 0.1, 1e-2, "erf"),
-    "interpolating": Problem(0.5, 3.0, np.array([1, 3]), 0.3, 1e-2, "relu"),
+    "interpolating": Problem(0.5, 3.0, np.array([1, np.inf]), 0.3, 1e-2, "relu"),
     "structured covariance": Problem(
-        2.0, 1.5, np.array([1, 4]), 0.2, 1e-2, "softplus", spectra.atoms([0.2, 1.0, 3.0], [2, 1, 1])
+        2.0, 1.5, np.array([1, np.inf]), 0.2, 1e-2, "softplus", spectra.atoms([0.2, 1.0, 3.0], [2, 1, 1])
     ),
-    "rank-deficient covariance": Problem(1.5, 1.0, np.array([2, 6]), 0.4, 1e-2, "gelu", spectra.atoms([0.0, 2.0])),
-    "late time, strong ridge": Problem(2.0, 2.0, np.array([1, 5]), 1.0, 0.1, "abs"),
-    "user activation": Problem(1.0, 1.0, np.array([2, 5]), 0.2, 1e-2, lambda u: u + 0.3 * u**2),
+    "rank-deficient covariance": Problem(1.5, 1.0, np.array([2, np.inf]), 0.4, 1e-2, "gelu", spectra.atoms([0.0, 2.0])),
+    "late time, strong ridge": Problem(2.0, 2.0, np.array([5, np.inf]), 1.0, 0.1, "abs"),
+    "user activation": Problem(1.0, 1.0, np.array([2, np.inf]), 0.2, 1e-2, lambda u: u + 0.3 * u**2),
 }
 
 
@@ -53,3 +55,31 @@ def test_the_evidence_has_power(comparisons):
     typical = np.median([np.median(c.extrapolation.error / np.abs(c.theory[:, -1])) for c in comparisons.values()])
     assert typical < 0.004
     assert worst < 0.05
+
+
+LARGE = (100, 200, 400, 800)
+"""Dimensions of the evidence by slope."""
+
+
+@pytest.fixture(scope="module", params=["tanh"])
+def large(request):
+    return compare(Problem(1.0, 0.5, np.array([1, 4, np.inf]), 0.1, 1e-2, request.param), LARGE, trials=12, key=11)
+
+
+def test_theory_is_the_limit_by_slope(large):
+    """For m = 1, 4 and inf: the intercept in 1/d is zero, and d times the deviation has stopped to change."""
+    z = large.extrapolation.z
+    assert z.shape == (4, 3)
+    assert np.max(np.abs(z)) < 4.5
+    d = np.array(LARGE)[None, :, None]
+    scaled, spread = large.deviation * d, large.standard_error * d
+    slope, error = large.extrapolation.slope[:, None], large.extrapolation.slope_error[:, None]
+    assert np.max(np.abs(scaled - slope) / np.hypot(spread, error)) < 4.5
+    assert np.all(np.abs(large.relative_deviation[:, -1]) < 0.01)
+
+
+def test_a_wrong_theory_would_be_seen_by_slope(large):
+    """Half a per cent off in a loss is 4.5 standard errors at every m, in the score error, a difference, three."""
+    errors = large.extrapolation.error / large.theory[:, -1]
+    assert np.all(errors[:3] < 0.005 / 4.5)
+    assert np.all(errors[3] < 0.005 / 3)

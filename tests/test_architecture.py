@@ -24,7 +24,7 @@ FLOORS = (
         "extrapolation",
         "plots",
     ),  # plots takes datasets and computes nothing, so that comparison can stand on both
-    ("comparison",),
+    ("comparison", "linear"),
     ("data",),
     ("cli",),
 )
@@ -81,7 +81,7 @@ def house(module, top_level=False):
 def test_the_test_sees_imports():
     """Guards every test below against an empty walk."""
     assert len(MODULES) > 20
-    assert {"problem", "simulation.design", "simulation.plan", "losses"} <= house("simulation.simulate")
+    assert {"problem", "simulation.trial", "simulation.plan", "losses"} <= house("simulation.simulate")
     assert {"theory.predict", "datasets", "plots", "spectra"} <= house("comparison")
     assert "data" in house("cli.build")  # within a function
     assert "rfdsm" in imported("cli.app")
@@ -149,7 +149,7 @@ def test_importing_the_package_is_cheap():
 def test_command_line_modules_import_nothing_heavy():
     """What runs at `rfdsm --help`; the time itself is checked with the command line."""
     heavy = {"jax", "jaxlib", "matplotlib", "xarray", "scipy", "equinox", "optax", "sklearn"}
-    for module in ("cli", "cli.app", "cli.options", "cli.settings"):
+    for module in ("cli", "cli.app", "cli.linear", "cli.options", "cli.settings"):
         assert not {name.split(".")[0] for name in imported(module, top_level=True)} & heavy
         assert all(floor(name) == floor("cli") for name in house(module, top_level=True))
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 import rfdsm
 from rfdsm import Losses, Problem, datasets, predict, spectra
-from rfdsm.losses import MonteCarloError
+from rfdsm.losses import Run
 from rfdsm.problem import FIELDS
 
 GRID = Problem.grid([1.0, 2.0], [0.5, 1.0, 4.0], [1, 3, np.inf], 0.2, 1e-2, "erf", spectra.atoms([0.5, 1.5]))
@@ -23,8 +23,9 @@ def made_up(problem, trials=2):
     shape = (trials, *problem.shape)
     names = [*Losses.NAMES, "objective", "floor"]
     values = {name: k + np.arange(np.prod(shape), dtype=float).reshape(shape) / 1000 for k, name in enumerate(names)}
-    errors = MonteCarloError(*(0.1 * values[name] for name in ("empirical_test", "test", "score")))
-    return Losses(**values, standard_error=errors)
+    sizes = np.asarray(10 + np.arange(np.prod(problem.shape, dtype=int)).reshape(problem.shape))
+    seeds = np.arange(2 * trials, dtype=np.uint32).reshape(trials, 2)
+    return Losses(**values, run=Run(sizes, np.asarray(3 * sizes), 10, seeds))
 
 
 @pytest.fixture(scope="module")
@@ -107,20 +108,21 @@ def test_predictions_hold_every_result_of_theory(predicted):
     assert np.all(predicted["converged"] == 1)
 
 
-def test_simulations_hold_every_trial_and_its_errors():
+def test_simulations_hold_every_trial_with_its_sizes_and_seeds():
     losses = made_up(GRID, trials=3)
     dataset = datasets.simulations(GRID, losses, 20)
     assert dataset["test"].dims == ("trial", "psi_n", "psi_p", "m")
     for name in (*Losses.NAMES, "objective", "floor"):
         np.testing.assert_array_equal(dataset[name], getattr(losses, name))
-    for name in ("empirical_test", "test", "score"):
-        np.testing.assert_array_equal(dataset[f"{name}_error"], getattr(losses.standard_error, name))
-    assert "train_error" not in dataset
+    for name in ("n", "p"):
+        assert dataset[name].dims == ("psi_n", "psi_p", "m")
+        np.testing.assert_array_equal(dataset[name], getattr(losses.run, name))
+    assert json.loads(dataset.attrs["configuration"])["seeds"] == [[0, 1], [2, 3], [4, 5]]
     assert dataset["d"] == 20
     np.testing.assert_array_equal(dataset["trial"], [0, 1, 2])
 
 
-def test_losses_without_errors_make_no_error_variables():
+def test_losses_of_no_run_make_no_sizes():
     losses = Losses(*[np.zeros((1, *ZIPPED.shape))] * 6)
     assert set(datasets.simulations(ZIPPED, losses, 20).data_vars) == {*Losses.NAMES, "objective", "floor"}
 

@@ -23,9 +23,7 @@ INTERPOLATING = [name for name in PROBLEMS if name != "underparametrised"]
 
 @pytest.fixture(scope="module")
 def comparisons():
-    return {
-        name: compare(problem, DIMENSIONS, trials=24, key=11, fresh_draws=512) for name, problem in PROBLEMS.items()
-    }
+    return {name: compare(problem, DIMENSIONS, trials=24, key=11) for name, problem in PROBLEMS.items()}
 
 
 def judged(comparison):

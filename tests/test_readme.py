@@ -54,7 +54,7 @@ def test_limits_and_spectrum_example_runs(capsys):
 def test_commands_parse():
     lines = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
     commands = [line.split("#")[0].split()[1:] for line in lines if line.startswith("rfdsm ")]
-    assert len(commands) == 5
+    assert len(commands) == 8
     for command in commands:
         app.parse_args(command, exit_on_error=False, print_error=False)
 

@@ -3,13 +3,15 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
+
+from rfdsm.activations.expansion import Expansion, Rule, expand_by_rule
 
 
 class Moments(NamedTuple):
@@ -30,6 +32,8 @@ class Activation(ABC):
     """An elementwise function together with its Gaussian moments. Hashable when its parameters are concrete numbers."""
 
     name: str
+    needs_rule: ClassVar[bool] = True
+    """Whether `expand` integrates numerically."""
 
     def __deepcopy__(self, memo: dict) -> "Activation":
         """Immutable, so its own copy; functions compiled by JAX could not be copied."""
@@ -61,6 +65,20 @@ class Activation(ABC):
     def check(self, shared: ArrayLike, private: ArrayLike) -> None:
         """Emit a QuadratureWarning if the moments have not converged. Does nothing on traced values."""
         del shared, private  # closed forms are exact
+
+    def expand(self, mean: Array, deviation: Array, terms: int, rule: Rule | None) -> Expansion:
+        """Hermite coefficients c_0 ... c_{terms-1} and the second moment of f(mean + deviation g), g standard normal.
+
+        Shapes: mean (rows, columns), deviation (rows, 1), positive. `rule` is one of `rfdsm.activations.rules`, None
+        where `needs_rule` is False. Traceable, in the dtype of the mean.
+        """
+        assert rule is not None
+        return expand_by_rule(self, mean, deviation, terms, rule)
+
+    def kernel(self, first: Array, second: Array, covariance: Array) -> Array | None:
+        """E f(u) f(u') for centred normal u, u' of these deviations and this covariance; None without closed form."""
+        del first, second, covariance
+        return None
 
     @abstractmethod
     def _evaluate(self, u: Array) -> Array: ...

@@ -6,7 +6,7 @@ cancellation however close the correlation shared / G^2 is to 0 or to 1.
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,12 @@ from jax.scipy.special import erf
 from jaxtyping import Array
 
 from rfdsm.activations.base import Activation, Moments
+from rfdsm.activations.expansion import (
+    Expansion,
+    Rule,
+    ramp_expansion,
+    step_expansion,
+)
 from rfdsm.quadrature import Arcs
 
 
@@ -29,16 +35,28 @@ def _ramp(angle: Array, cosine: Array) -> Array:
 class Linear(Activation):
     """f(u) = u."""
 
+    needs_rule: ClassVar[bool] = False
+
     def _evaluate(self, u: Array) -> Array:
         return u
 
     def _moments(self, shared: Array, private: Array) -> Moments:
         return Moments(jnp.ones_like(shared), jnp.zeros_like(shared), jnp.zeros_like(shared))
 
+    def expand(self, mean: Array, deviation: Array, terms: int, rule: Rule | None) -> Expansion:
+        first = deviation * jnp.ones_like(mean)
+        rest = [jnp.zeros_like(mean)] * (terms - 2)
+        return Expansion(jnp.stack([mean, first, *rest][:terms]), mean**2 + deviation**2)
+
+    def kernel(self, first: Array, second: Array, covariance: Array) -> Array:
+        return covariance
+
 
 @dataclass(frozen=True)
 class Sign(Activation):
     """f(u) = sign u: Cov(f, f') = (2/pi) arcsin(correlation)."""
+
+    needs_rule: ClassVar[bool] = False
 
     def _evaluate(self, u: Array) -> Array:
         return jnp.sign(u)
@@ -46,6 +64,12 @@ class Sign(Activation):
     def _moments(self, shared: Array, private: Array) -> Moments:
         low, high = Arcs.between(shared, private, 0.0).integrate(_versine)
         return Moments(math.sqrt(2.0 / math.pi) / jnp.sqrt(shared + private), 2.0 / math.pi * low, 2.0 / math.pi * high)
+
+    def expand(self, mean: Array, deviation: Array, terms: int, rule: Rule | None) -> Expansion:
+        return Expansion(step_expansion(mean, deviation, terms, 0.0), jnp.ones_like(mean))
+
+    def kernel(self, first: Array, second: Array, covariance: Array) -> Array:
+        return 2.0 / math.pi * jnp.arcsin(jnp.clip(covariance / (first * second), -1.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -60,11 +84,20 @@ class Erf(Activation):
         slope = 2.0 / jnp.sqrt(math.pi * (1.0 + 2.0 * (shared + private)))
         return Moments(slope, 2.0 / math.pi * low, 2.0 / math.pi * high)
 
+    def expand(self, mean: Array, deviation: Array, terms: int, rule: Rule | None) -> Expansion:
+        second = super().expand(mean, deviation, 1, rule).second
+        return Expansion(step_expansion(mean, deviation, terms, 0.5), second)
+
+    def kernel(self, first: Array, second: Array, covariance: Array) -> Array:
+        scale = jnp.sqrt(1.0 + 2.0 * first**2) * jnp.sqrt(1.0 + 2.0 * second**2)
+        return 2.0 / math.pi * jnp.arcsin(2.0 * covariance / scale)
+
 
 @dataclass(frozen=True)
 class Rectifier(Activation):
     """f(u) = u for u >= 0 and slope * u below: a linear part plus (1 - slope)/2 |u| (arc-cosine kernel of order 1)."""
 
+    needs_rule: ClassVar[bool] = False
     slope: Any  # a float, or a JAX scalar while tracing
 
     def _evaluate(self, u: Array) -> Array:
@@ -74,6 +107,25 @@ class Rectifier(Activation):
         low, high = Arcs.between(shared, private, 0.0).integrate(_ramp)
         bend = ((1.0 - self.slope) / 2.0) ** 2 * (2.0 / math.pi) * (shared + private)
         return Moments((1.0 + self.slope) / 2.0 * jnp.ones_like(shared), bend * low, bend * high)
+
+    def expand(self, mean: Array, deviation: Array, terms: int, rule: Rule | None) -> Expansion:
+        slope = jnp.asarray(self.slope, mean.dtype)
+        coefficients = (1.0 - slope) * ramp_expansion(mean, deviation, terms)
+        coefficients = coefficients.at[0].add(slope * mean)
+        if terms > 1:
+            coefficients = coefficients.at[1].add(slope * deviation)
+        c = mean / deviation
+        density = jnp.exp(-(c**2) / 2.0) / math.sqrt(2.0 * math.pi)
+        square = mean**2 + deviation**2
+        above = square * jax.scipy.special.ndtr(c) + mean * deviation * density  # E max(u, 0)^2
+        return Expansion(coefficients, slope**2 * square + (1.0 - slope**2) * above)
+
+    def kernel(self, first: Array, second: Array, covariance: Array) -> Array:
+        scale = first * second
+        rho = jnp.clip(covariance / scale, -1.0, 1.0)
+        magnitudes = 2.0 / math.pi * (covariance * jnp.arcsin(rho) + scale * jnp.sqrt((1.0 - rho) * (1.0 + rho)))
+        slope = jnp.asarray(self.slope, covariance.dtype)
+        return ((1.0 + slope) / 2.0) ** 2 * covariance + ((1.0 - slope) / 2.0) ** 2 * magnitudes
 
 
 @dataclass(frozen=True)
@@ -110,6 +162,8 @@ def _sinh_excess(x: Array) -> Array:
 class Sine(Activation):
     """f(u) = sin u: E f f' = exp(-G^2) sinh(shared)."""
 
+    needs_rule: ClassVar[bool] = False
+
     def _evaluate(self, u: Array) -> Array:
         return jnp.sin(u)
 
@@ -129,6 +183,20 @@ class Sine(Activation):
         positive = 4.0 * jnp.sinh(bounded / 2.0) ** 2 * jnp.sinh(half) + 2.0 * _sinh_excess(half)
         decaying = (1.0 + jnp.exp(-2.0 * middle)) * -jnp.expm1(-private) / 2.0 - private * decay
         return Moments(jnp.exp(-total / 2.0), v0_squared, jnp.where(total < 20.0, decay * positive, decaying))
+
+    def expand(self, mean: Array, deviation: Array, terms: int, rule: Rule | None) -> Expansion:
+        decay = jnp.exp(-(deviation**2) / 2.0)
+        waves = jnp.sin(mean), jnp.cos(mean), -jnp.sin(mean), -jnp.cos(mean)
+        coefficients, factor = [], decay  # which comes first: powers of large deviations would overflow without it
+        for r in range(terms):
+            coefficients.append(factor * waves[r % 4])
+            factor = factor * deviation / (r + 1) ** 0.5
+        second = -jnp.expm1(-2.0 * deviation**2) / 2.0 + (decay**2 * jnp.sin(mean)) ** 2
+        return Expansion(jnp.stack(coefficients), second)
+
+    def kernel(self, first: Array, second: Array, covariance: Array) -> Array:
+        total = (first**2 + second**2) / 2.0
+        return (jnp.exp(covariance - total) - jnp.exp(-covariance - total)) / 2.0
 
 
 @dataclass(frozen=True)
@@ -168,3 +236,13 @@ class Series(Activation):
             weight = float(math.factorial(k)) * self._scaled_hermite(k, total) ** 2
             v0_squared, beta_a = v0_squared + weight * power, beta_a + weight * difference
         return Moments(self._scaled_hermite(1, total), v0_squared, beta_a)
+
+    @property
+    def degree(self) -> int:
+        """Of the polynomial: quadrature rules of more nodes are exact."""
+        return len(self.coefficients) - 1
+
+    def expand(self, mean: Array, deviation: Array, terms: int, rule: Rule | None) -> Expansion:
+        used = min(terms, len(self.coefficients))  # the coefficients beyond are zero
+        coefficients, second = super().expand(mean, deviation, used, rule)
+        return Expansion(jnp.pad(coefficients, ((0, terms - used), (0, 0), (0, 0))), second)

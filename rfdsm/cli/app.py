@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
+from rfdsm.cli.linear import app as linear
 from rfdsm.cli.options import COMPARE_OUTPUT, CompareOptions, Config, PredictOptions, SimulateOptions
 from rfdsm.cli.settings import Settings, resolve
 
@@ -30,6 +31,8 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
+
+app.command(linear)
 
 _Flat = Parameter(name="*")
 
@@ -115,8 +118,7 @@ def simulate(*, options: Annotated[SimulateOptions, _Flat] = SimulateOptions(), 
 
 
 def _simulation_arguments(settings: Settings) -> dict[str, Any]:
-    names = ("trials", "key", "dtype", "infinite_draws", "fresh_draws")
-    return {name: settings[name] for name in names if name in settings}
+    return {name: settings[name] for name in ("trials", "key", "dtype")}
 
 
 def _set_precision(settings: Settings) -> None:

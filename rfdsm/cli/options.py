@@ -95,10 +95,6 @@ class SimulateOptions(PredictOptions):
     trials: Annotated[Word, _one("Independent repetitions per cell.", SIMULATION, "trials", "NUMBER")] = None
     key: Annotated[Word, _one("Seed: an integer from 0 to 4294967295.", SIMULATION, "key", "NUMBER")] = None
     dtype: Annotated[Word, _one("float32 or float64.", SIMULATION, "dtype")] = None
-    infinite_draws: Annotated[
-        Word, _one("Noise draws per sample that stand for m = inf.", SIMULATION, metavar="NUMBER")
-    ] = None
-    fresh_draws: Annotated[Word, _one("Fresh draws behind the test errors.", SIMULATION, metavar="NUMBER")] = None
     data: Annotated[
         Word,
         _one(

@@ -16,6 +16,17 @@ COMMANDS = {"compare": CompareOptions, "predict": PredictOptions, "simulate": Si
 LARGEST_KEY = 2**32 - 1
 
 
+class Program(NamedTuple):
+    """Commands that share options, each with a dataclass of its options, and their defaults."""
+
+    name: str
+    commands: Mapping[str, Any]
+    defaults: Mapping[str, str]
+
+
+RFDSM = Program("rfdsm", COMMANDS, DEFAULTS)
+
+
 class Given(NamedTuple):
     """The words given for one name, and where they stand."""
 
@@ -29,21 +40,21 @@ class Settings(dict[str, Any]):
     given: frozenset[str]
 
 
-def resolve(command: str, options: PredictOptions, config: str | None) -> Settings:
+def resolve(command: str, options: Any, config: str | None, program: Program = RFDSM) -> Settings:
     """The values that `command` runs with; names without value or default are absent.
 
     Raises ValueError for a word that cannot be read, for an unreadable file and for a name it must not hold.
     """
-    given = {} if config is None else _from_file(Path(config), command)
+    given = {} if config is None else _from_file(Path(config), command, program)
     given |= _from_options(options)
-    names = [field.name for field in fields(COMMANDS[command])]
-    defaults = {name: Given(name, DEFAULTS[name].split()) for name in names if name in DEFAULTS}
+    names = [field.name for field in fields(program.commands[command])]
+    defaults = {name: Given(name, program.defaults[name].split()) for name in names if name in program.defaults}
     settings = Settings({name: _READERS[name](*words) for name, words in (defaults | given).items()})
     settings.given = frozenset(given)
     return settings
 
 
-def _from_options(options: PredictOptions) -> dict[str, Given]:
+def _from_options(options: Any) -> dict[str, Given]:
     given = {}
     for field in fields(options):
         value = getattr(options, field.name)
@@ -52,7 +63,7 @@ def _from_options(options: PredictOptions) -> dict[str, Given]:
     return given
 
 
-def _from_file(path: Path, command: str) -> dict[str, Given]:
+def _from_file(path: Path, command: str, program: Program) -> dict[str, Given]:
     try:
         with path.open("rb") as file:
             content = tomllib.load(file)
@@ -60,23 +71,23 @@ def _from_file(path: Path, command: str) -> dict[str, Given]:
         raise ValueError(f"--config {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"--config {path}: not a TOML file: {error}") from None
-    tables = {name: content.pop(name) for name in COMMANDS if isinstance(content.get(name), dict)}
-    given = _from_table(content, command, str(path))
+    tables = {name: content.pop(name) for name in program.commands if isinstance(content.get(name), dict)}
+    given = _from_table(content, command, str(path), program)
     # Tables of the other commands are read too: a misspelt name should not wait for the day it is used.
     for name, table in tables.items():
-        own = _from_table(table, name, f"{path} [{name}]")
+        own = _from_table(table, name, f"{path} [{name}]", program)
         if name == command:
             given |= own
     return given
 
 
-def _from_table(table: Mapping[str, Any], command: str, where: str) -> dict[str, Given]:
-    allowed = [field.name for field in fields(COMMANDS[command])]
+def _from_table(table: Mapping[str, Any], command: str, where: str, program: Program) -> dict[str, Given]:
+    allowed = [field.name for field in fields(program.commands[command])]
     given: dict[str, Given] = {}
     for key, value in table.items():
         name = key.replace("-", "_")
         if name not in allowed:
-            raise ValueError(f"{where}: unknown key {key!r}; rfdsm {command} allows {', '.join(allowed)}")
+            raise ValueError(f"{where}: unknown key {key!r}; {program.name} {command} allows {', '.join(allowed)}")
         if name in given:
             raise ValueError(f"{where}: {name} is given twice, as {name!r} and {name.replace('_', '-')!r}")
         items = value if isinstance(value, list) else [value]
@@ -112,6 +123,10 @@ def _numbers(where: str, words: list[str]) -> float | list[float]:
     """One number, or the list of numbers that spans an axis of the grid."""
     values = [number(where, part) for part in _separated(where, words)]
     return values[0] if len(values) == 1 else values
+
+
+def _one_number(where: str, words: list[str]) -> float:
+    return number(where, _text(where, words))
 
 
 def _text(where: str, words: list[str]) -> str:
@@ -167,14 +182,18 @@ _READERS: dict[str, Callable[[str, list[str]], Any]] = {
     "m": _numbers,
     "t": _numbers,
     "ridge": _numbers,
+    "psi": _numbers,
+    "T": _numbers,
+    "noise_scale": _numbers,
+    "sigma": _numbers,
+    "smoothing": _one_number,
     "activation": _text,
     "spectrum": _text,
     "d": _integers,
     "trials": _integer,
     "key": _key,
     "dtype": _dtype,
-    "infinite_draws": _integer,
-    "fresh_draws": _integer,
+    "fresh": _integer,
     "data": _text,
     "output": _text,
     "plot": _boolean,

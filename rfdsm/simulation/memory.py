@@ -1,36 +1,54 @@
 """How much memory a simulation needs, known before it starts."""
 
+from typing import Any
+
 import jax
 import psutil
 
+CHUNK = 2**22
+"""Numbers a chunk of features may hold."""
+LONG_CHUNK = 2**23
+"""Numbers a chunk of Hermite coefficients may hold."""
 
-def memory_estimate(
-    n: int,
-    p: int,
-    d: int,
-    *,
-    chunk: int,
-    fresh: int = 4096,
-    itemsize: int = 8,
-    rows: int = 0,
-    minimum_norm: bool = False,
-) -> int:
-    """Bytes that bound the peak of one trial with n training points and p features in d dimensions.
 
-    In numbers of `itemsize` bytes, 3 p^2 + 3 p d + 2 chunk (p + 2 d) + 6 (n + k) d: U, its update and the factor; W, V
-    and B; features and noise of a chunk; points, their noise and copies. k is the number of held-out points, `fresh`
-    drawn ones or all `rows` of the data. Independent of m. Trials that run together need as many times more.
-    `minimum_norm` (ridge = 0) needs 2 p^2 + p d more, the workspace of the eigensolver and the step of refinement.
+def feature_chunk(p: int) -> int:
+    """Noisy points handled at once: enough to keep matrix products busy, at most `CHUNK` feature values."""
+    return _limited(CHUNK // p, 64, None)
+
+
+def coefficient_chunk(p: int, terms: int, points: int | None = None) -> int:
+    """Points whose Hermite coefficients are held at once."""
+    return _limited(LONG_CHUNK // (p * (terms + 2)), 16, points)
+
+
+def _limited(wanted: int, least: int, there_are: int | None) -> int:
+    """At most 1024, and no more than there are, in powers of two: few sizes, few compilations."""
+    size = min(max(wanted, least), 1024)
+    return size if there_are is None else min(size, 2 ** (there_are - 1).bit_length())
+
+
+def chunk_numbers(p: int, d: int, terms: int) -> int:
+    """Numbers in the larger of the two kinds of chunks, with the noise and points they are made of."""
+    draws = feature_chunk(p) * (p + 3 * d)
+    coefficients = coefficient_chunk(p, terms) * ((terms + 2) * p + 2 * d)
+    return max(draws, coefficients)
+
+
+def memory_estimate(p: int, d: int, *, terms: int = 16, rows: int = 0, itemsize: int = 8) -> int:
+    """Bytes that bound the peak of one trial with p features in d dimensions, on each device: whatever n and m are.
+
+    1.5 (2 p^2 + 3 p d + chunk) + rows d numbers of `itemsize` bytes: three matrices p x p (moments, factor or
+    eigenvectors, workspace), W, V, B and a product of their size, and a chunk of draws or of `terms` Hermite
+    coefficients. `rows` are those of real data. Trials that run together need as many times more.
     """
-    numbers = 3 * p**2 + 3 * p * d + 2 * chunk * (p + 2 * d) + 6 * (n + (rows or fresh)) * d
-    if minimum_norm:
-        numbers += 2 * p**2 + p * d
-    return itemsize * numbers
+    return itemsize * (3 * p**2 + (9 * p * d) // 2 + 3 * chunk_numbers(p, d, terms) // 2 + rows * d)
 
 
-def memory_available() -> int:
-    """Bytes free on the device simulations run on: its own memory where JAX reports it, the machine's otherwise."""
-    statistics = jax.devices()[0].memory_stats()
+def memory_available(devices: list[Any]) -> int:
+    """Bytes free on the first of them that is this process's own: as JAX reports it, else what the machine has."""
+    here = [device for device in devices if device.process_index == jax.process_index()] or jax.local_devices()
+    statistics = here[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
-    return psutil.virtual_memory().available
+    # Devices that are cores of one machine share its memory.
+    return psutil.virtual_memory().available // len(here)

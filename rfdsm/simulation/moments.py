@@ -1,67 +1,93 @@
 """Second moments of the features on the training draws: all the ridge problem needs, whatever n and m are."""
 
-import itertools
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from rfdsm.activations import Activation
-from rfdsm.simulation.design import Noised, Points, features, stream
+from rfdsm.simulation.design import Points, features, noised, stream
+from rfdsm.simulation.strips import Strips, bounds, quadratic, zeros
 
 
-class FeatureMoments(NamedTuple):
-    """U = Phi Phi^T/(n m) and V = Phi z^T/(n m), with Phi the p x nm matrix of features, never held whole."""
+class Moments(NamedTuple):
+    """Averages over noisy points y = a x + sqrt(h) z: U = E phi phi^T in strips, V = E phi z^T, and E |z|^2/d.
 
-    U: Float[Array, "p p"]
+    Over the training draws, over fresh noise of given points, or over the population.
+    """
+
+    U: Strips
     V: Float[Array, "p d"]
+    z_squared: Float[Array, ""]
+
+    def loss(self, B: Float[Array, "d p"]) -> Float[Array, ""]:
+        """Denoising loss z_squared + (2 tr(B V) + tr(B U B^T))/d of a network."""
+        rows = B.T
+        return self.z_squared + (2 * jnp.sum(rows * self.V) + quadratic(self.U, rows)) / len(B)
 
 
-STRIPS = 4
-"""Strips the lower triangle of U is accumulated in: 5/8 of the work of the whole square."""
+class Samples(NamedTuple):
+    """The training draws themselves, one row each and zero beyond the last: Phi^T and z, both divided by sqrt(n m)."""
+
+    features: Float[Array, "N p"]
+    noise: Float[Array, "N d"]
 
 
-def feature_moments(
-    W: Float[Array, "p d"],
-    activation: Activation,
-    training: Points,
-    draws: Int[Array, ""],
-    h: Float[Array, ""],
-    chunk: int,
-) -> FeatureMoments:
-    """Accumulate U and V over the training draws, `chunk` of them at a time."""
+class Law(NamedTuple):
+    """What, with the points, fixes the law of the noisy features."""
+
+    W: Float[Array, "p d"]
+    activation: Activation
+    h: Float[Array, ""]
+    chunk: int
+    shards: int
+    """Devices that share the draws of one trial."""
+
+
+def training_moments(law: Law, points: Points, draws: Int[Array, ""]) -> Moments:
+    """Moments over `draws` noisy copies of every point, accumulated `chunk` of them at a time."""
+    W, activation, h, chunk, shards = law
     p, d = W.shape
-    edges = [p * k // STRIPS for k in range(STRIPS + 1)]
-    rows = list(itertools.pairwise(edges))
+    total = points.size * draws
+    rows = bounds(p)
 
-    def step(carry: tuple[list[Array], Array], part: Noised) -> tuple[list[Array], Array]:
-        strips, V = carry
+    def step(carry: tuple[Strips, Array, Array], pair: Array) -> tuple[Strips, Array, Array]:
+        strips, V, square = carry
+        part = noised(points, pair, total, h)
         phi = jnp.where(part.valid, features(W, activation, part.y), 0)
-        # Rows times rows: XLA multiplies columns by columns at half the speed on a CPU.
         strips = [strip + phi[low:high] @ phi[:high].T for strip, (low, high) in zip(strips, rows, strict=True)]
-        return strips, V + phi @ part.z
+        return strips, V + phi @ part.z, square + jnp.sum(jnp.where(part.valid[:, None], part.z, 0) ** 2)
 
-    zero = [jnp.zeros((high - low, high), W.dtype) for low, high in rows], jnp.zeros((p, d), W.dtype)
-    strips, V = stream(training, draws, h, chunk, step, zero)
-    lower = jnp.concatenate([jnp.pad(strip, ((0, 0), (0, p - strip.shape[1]))) for strip in strips])
-    total = (training.size * draws).astype(W.dtype)
-    return FeatureMoments((jnp.tril(lower) + jnp.tril(lower, -1).T) / total, V / total)
+    zero = zeros(p, W.dtype), jnp.zeros_like(W), jnp.zeros((), W.dtype)
+    strips, V, square = stream(total, chunk, shards, step, zero)
+    count = total.astype(W.dtype)
+    return Moments([strip / count for strip in strips], V / count, square / (count * d))
 
 
-def residual_moment(
-    W: Float[Array, "p d"],
-    activation: Activation,
-    training: Points,
-    draws: Int[Array, ""],
-    h: Float[Array, ""],
-    chunk: int,
-    B: Float[Array, "d p"],
-) -> Float[Array, "p d"]:
+def training_samples(law: Law, points: Points, draws: Int[Array, ""], size: int) -> Samples:
+    """The draws, `size` >= n m rows; for fewer draws than features, where they are smaller than their moments."""
+    W, activation, h, chunk, _ = law
+    total = points.size * draws
+    chunk = min(chunk, size)
+
+    def block(first: Array) -> Samples:
+        part = noised(points, first + jnp.arange(chunk), total, h)
+        scale = part.valid[:, None] / jnp.sqrt(total.astype(W.dtype))
+        return Samples(scale * features(W, activation, part.y).T, scale * part.z)
+
+    blocks = jax.lax.map(block, jnp.arange(0, size, chunk))
+    return Samples(*(part.reshape(-1, part.shape[-1])[:size] for part in blocks))
+
+
+def residual_moment(law: Law, points: Points, draws: Int[Array, ""], B: Float[Array, "d p"]) -> Float[Array, "p d"]:
     """Phi (z + B Phi)^T/(n m): V + U B^T from the residuals, which loses no digits where those are small."""
+    W, activation, h, chunk, shards = law
+    total = points.size * draws
 
-    def step(carry: Array, part: Noised) -> Array:
+    def step(carry: Array, pair: Array) -> Array:
+        part = noised(points, pair, total, h)
         phi = jnp.where(part.valid, features(W, activation, part.y), 0)
         return carry + phi @ (part.z + (B @ phi).T)
 
-    total = (training.size * draws).astype(W.dtype)
-    return stream(training, draws, h, chunk, step, jnp.zeros(W.shape, W.dtype)) / total
+    return stream(total, chunk, shards, step, jnp.zeros_like(W)) / total.astype(W.dtype)

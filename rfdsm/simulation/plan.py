@@ -1,30 +1,36 @@
 """What a simulation is going to do: sizes, memory and every check, before anything is computed."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float, Int
 
 from rfdsm.activations import Activation
+from rfdsm.activations.expansion import Rule
 from rfdsm.arguments import base_key, check_whole
 from rfdsm.problem import Problem
 from rfdsm.samples import check_rows
-from rfdsm.simulation.memory import memory_available, memory_estimate
+from rfdsm.simulation.devices import checked as checked_devices
+from rfdsm.simulation.memory import coefficient_chunk, feature_chunk, memory_available, memory_estimate
+from rfdsm.simulation.series import conditional_choice, population_choice, warn_if_inexact
+
+DUAL_BLOCK = 64
+"""Numbers of draws solved for directly are rounded up to multiples of this: few sizes, few compilations."""
+LEAST_SINGLE_RIDGE = 1e-4
+"""In single precision, losses are within 1e-4 of double precision from this ridge on."""
 
 
-def realised(problem: Problem, d: int, *, infinite_draws: int | None = None) -> Problem:
+def realised(problem: Problem, d: int) -> Problem:
     """The problem a simulation in d dimensions really solves: n = round(psi_n d), p = round(psi_p d), Sigma of size d.
-
-    Args:
-        infinite_draws: replaces m = inf, if given, as `simulate` does.
 
     Raises:
         ValueError: d too small for n >= 1 and p >= 1, or infinite psi_n or psi_p.
     """
     n, p = (_sizes(problem, name, d) for name in ("psi_n", "psi_p"))
-    m = problem.m if infinite_draws is None else np.where(np.isinf(problem.m), infinite_draws, problem.m)
     _, spectrum = problem.spectrum.realise(d)
-    return Problem(n / d, p / d, m, problem.t, problem.ridge, problem.activation, spectrum)
+    return Problem(n / d, p / d, problem.m, problem.t, problem.ridge, problem.activation, spectrum)
 
 
 def _sizes(problem: Problem, name: str, d: int) -> np.ndarray:
@@ -41,24 +47,37 @@ def _sizes(problem: Problem, name: str, d: int) -> np.ndarray:
 class Settings(NamedTuple):
     """What a compiled trial depends on besides array shapes; one compilation each."""
 
-    n: int
     p: int
-    chunk: int
-    fresh: int
     activation: Activation
-    minimum_norm: bool
-    """Whether ridge = 0, which takes another solver."""
+    infinite: bool
+    """m = inf: moments over all noise."""
+    dual: int
+    """Most draws (rounded up), where they are fewer than the features and the dual system is solved; 0 otherwise."""
+    path: bool
+    """Several ridges: eigendecomposition instead of Cholesky."""
+    zero: bool
+    """The last ridge is 0, which takes another solver."""
+    conditional_terms: int
+    population_terms: int
+    chunk: int
+    coefficient_chunk: int
+    together: bool
+    """Trials are batched, not one after the other."""
 
 
-class Cell(NamedTuple):
-    """One cell of the grid, ready to run."""
+class Group(NamedTuple):
+    """Cells of the grid that differ in nothing but the ridge, ready to run."""
 
     settings: Settings
+    n: int
     m: int
     t: float
-    ridge: float
-    together: bool
-    """Whether all trials fit into memory at once."""
+    ridges: Float[np.ndarray, " K"]
+    """Descending, so that 0 is last."""
+    cells: Int[np.ndarray, " K"]
+    """Their places in the raveled grid."""
+    conditional_rule: Rule | None
+    population_rule: Rule | None
 
 
 class Plan(NamedTuple):
@@ -68,7 +87,11 @@ class Plan(NamedTuple):
     key: jax.Array
     dtype: np.dtype
     data: np.ndarray | None
-    cells: list[Cell]
+    eigenvalues: Float[np.ndarray, " d"]
+    devices: list[Any]
+    n: Int[np.ndarray, "*grid"]
+    p: Int[np.ndarray, "*grid"]
+    groups: list[Group]
 
 
 def plan(
@@ -79,24 +102,26 @@ def plan(
     key: Any,
     data: Any,
     dtype: Any,
-    fresh_draws: Any,
-    infinite_draws: Any,
+    devices: Any,
     memory_limit: int | None,
+    primal: bool = False,
+    solves: bool = True,
 ) -> Plan:
-    """Check a request to `simulate`, whose arguments these are, and lay out its cells in order.
+    """Check a request to `simulate`, whose arguments these are, and lay out its cells in groups.
+
+    Args:
+        primal: never solve the dual system.
+        solves: whether linear systems are solved, which single precision limits.
 
     Raises:
         ValueError: see `simulate`.
     """
-    dtype, base = _checked_dtype(dtype), base_key(key)
+    dtype, base, devices = _checked_dtype(dtype), base_key(key), checked_devices(devices)
     if problem.traced:
         raise ValueError("simulate needs concrete numbers: call it outside jax.jit, grad and vmap")
-    if dtype != np.float64 and np.any(problem.ridge == 0):
-        # Squared, the condition number of the features exceeds what single precision can tell from a singular matrix.
-        raise ValueError(f"dtype = {dtype.name!r} must be 'float64' where ridge = 0")
-    least = {"trials": (trials, 1), "fresh_draws": (fresh_draws, 2), "infinite_draws": (infinite_draws, 1)}
-    for name, (value, smallest) in least.items():
-        check_whole(name, value, smallest)
+    if solves:
+        _check_single_precision(dtype, problem)
+    check_whole("trials", trials, 1)
     if data is not None:
         data = check_rows(data)
         if d is not None and d != data.shape[1]:
@@ -104,57 +129,104 @@ def plan(
         d = data.shape[1]
     check_whole("d", d, 1)
     d = int(d)
-    actual = realised(problem, d, infinite_draws=infinite_draws)
+    actual = realised(problem, d)
     m, t, ridge, psi_n, psi_p = (
-        np.broadcast_to(getattr(actual, name), problem.shape).ravel() for name in ("m", "t", "ridge", "psi_n", "psi_p")
+        np.broadcast_to(getattr(actual, name), problem.shape) for name in ("m", "t", "ridge", "psi_n", "psi_p")
     )
-    sizes = [(round(n * d), round(p * d)) for n, p in zip(psi_n, psi_p, strict=True)]
-    largest = float(np.max(m)) * max(n for n, _ in sizes)
-    if largest >= 2**31:
-        raise ValueError(f"n m = {largest:.3g} noise draws in all must be < 2^31: take a smaller m, psi_n or d")
-    if data is not None:
-        _check_rows_suffice(max(n for n, _ in sizes), len(data))
-    settings = [
-        Settings(n, p, _chunk(p), fresh_draws, problem.activation, minimum_norm=bool(penalty == 0))
-        for (n, p), penalty in zip(sizes, ridge, strict=True)
-    ]
-    needs = [_memory(s, d, dtype, data) for s in settings]
-    available = memory_available() if memory_limit is None else memory_limit
-    _check_memory(settings[int(np.argmax(needs))], d, dtype, max(needs), available)
-    cells = [
-        Cell(s, int(m[k]), float(t[k]), float(ridge[k]), trials * needs[k] <= available // 2)
-        for k, s in enumerate(settings)
-    ]
-    return Plan(d, base, dtype, data, cells)
+    n, p = (np.asarray(np.round(psi * d), np.int64) for psi in (psi_n, psi_p))
+    _check_counts(n, np.where(np.isinf(m), 1, m), data)
+    eigenvalues = np.ones(d) if data is not None else problem.spectrum.realise(d)[0]
+    norms = None if data is None else np.mean(data**2, axis=1)
+    keys = np.stack([x.ravel() for x in (p, n, m, t)], axis=1)
+    _, members = np.unique(keys, axis=0, return_inverse=True)
+    order, memory, rows = [], [], 0 if data is None else len(data)
+    available = memory_available(devices) if memory_limit is None else memory_limit
+    choices = []
+    for member in dict.fromkeys(members.ravel().tolist()):  # in the order of the grid
+        cells = np.flatnonzero(members == member)
+        cells = cells[np.argsort(-ridge.ravel()[cells], kind="stable")]
+        ridges = ridge.ravel()[cells]
+        group_p, group_n, group_m, group_t = keys[cells[0]]
+        size = int(group_p)
+        time = float(group_t)
+        conditional = conditional_choice(problem.activation, d, size, time, norms, eigenvalues, dtype.name)
+        population = population_choice(problem.activation, size, time, eigenvalues, dtype.name)
+        choices += [conditional, population]
+        need = memory_estimate(size, d, terms=conditional.terms, rows=rows, itemsize=dtype.itemsize)
+        memory.append((need, int(group_n), size))
+        infinite = bool(np.isinf(group_m))
+        draws = 0 if infinite else int(group_n * group_m)
+        settings = Settings(
+            p=size,
+            activation=problem.activation,
+            infinite=infinite,
+            dual=-(-draws // DUAL_BLOCK) * DUAL_BLOCK if 0 < draws <= size and not primal else 0,
+            path=int(np.count_nonzero(ridges)) > 1,
+            zero=bool(ridges[-1] == 0),
+            conditional_terms=conditional.terms,
+            population_terms=population.terms,
+            chunk=feature_chunk(size),
+            coefficient_chunk=coefficient_chunk(size, conditional.terms, int(group_n) if data is None else len(data)),
+            together=_together(trials * need, available, devices[0]),
+        )
+        order.append(
+            Group(
+                settings,
+                int(group_n),
+                0 if infinite else int(group_m),
+                time,
+                ridges,
+                cells,
+                conditional.rule,
+                population.rule,
+            )
+        )
+    _check_memory(max(memory), d, dtype, available)
+    warn_if_inexact(choices, problem.activation, d, dtype.name)
+    return Plan(d, base, dtype, data, eigenvalues, devices, n, p, order)
 
 
-def _chunk(p: int) -> int:
-    """Noisy points handled at once: enough to keep matrix products busy, at most 2^22 feature values."""
-    return int(np.clip(2**22 // p, 64, 1024))
+def _together(need: int, available: int, device: Any) -> bool:
+    """Whether to batch trials: on a CPU that takes longer to compile and gains nothing."""
+    return device.platform != "cpu" and need <= available // 2
 
 
-def _memory(settings: Settings, d: int, dtype: np.dtype, data: np.ndarray | None) -> int:
-    rows = 0 if data is None else len(data)
-    n, p, chunk, fresh, _, minimum_norm = settings
-    return memory_estimate(
-        n, p, d, chunk=chunk, fresh=fresh, itemsize=dtype.itemsize, rows=rows, minimum_norm=minimum_norm
-    )
-
-
-def _check_memory(settings: Settings, d: int, dtype: np.dtype, need: int, available: int) -> None:
-    if need > available:
-        raise ValueError(
-            f"d = {d} with n = {settings.n} and p = {settings.p} needs {need / 1e9:.3g} GB of memory in {dtype}, "
-            f"must be at most the {available / 1e9:.3g} GB available: take a smaller d or psi_p, or float32"
+def _check_single_precision(dtype: np.dtype, problem: Problem) -> None:
+    if dtype == np.float64:
+        return
+    if np.any(problem.ridge == 0):
+        # Squared, the condition number of the features exceeds what single precision can tell from a singular matrix.
+        raise ValueError(f"dtype = {dtype.name!r} must be 'float64' where ridge = 0")
+    least = float(np.min(problem.ridge))
+    if least < LEAST_SINGLE_RIDGE:
+        warnings.warn(
+            f"ridge = {least:g} is below {LEAST_SINGLE_RIDGE:g}: losses in float32 may be off by more than 1e-4, "
+            "relative; use dtype='float64'",
+            RuntimeWarning,
+            stacklevel=4,
         )
 
 
-def _check_rows_suffice(n: int, rows: int) -> None:
-    """At least a tenth of the rows must be left to test on."""
-    most = rows - max(2, -(-rows // 10))
-    if n > most:
+def _check_counts(n: np.ndarray, m: np.ndarray, data: np.ndarray | None) -> None:
+    largest = float(np.max(n * m))
+    if largest >= 2**31:
+        raise ValueError(f"n m = {largest:.3g} noise draws in all must be < 2^31: take a smaller m, psi_n or d")
+    if data is None:
+        return
+    most = len(data) - max(2, -(-len(data) // 10))  # a tenth must be left to test on
+    if np.max(n) > most:
         raise ValueError(
-            f"psi_n d = {n} training rows must be at most {most}: data has {rows} rows, a tenth is held out for testing"
+            f"psi_n d = {np.max(n)} training rows must be at most {most}: data has {len(data)} rows, a tenth is held "
+            "out for testing"
+        )
+
+
+def _check_memory(largest: tuple[int, int, int], d: int, dtype: np.dtype, available: int) -> None:
+    need, n, p = largest
+    if need > available:
+        raise ValueError(
+            f"d = {d} with n = {n} and p = {p} needs {need / 1e9:.3g} GB of memory in {dtype}, "
+            f"must be at most the {available / 1e9:.3g} GB available: take a smaller d or psi_p, or float32"
         )
 
 

@@ -1,0 +1,261 @@
+"""`rfdsm linear compare | generated | memorisation`: the linear one-step denoiser on the command line."""
+
+import itertools
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Group, Parameter
+
+from rfdsm.cli.options import FILES, PROBLEM, SIMULATION, Config, Word, Words
+from rfdsm.cli.settings import Program, Settings, resolve
+
+# Anything heavy is imported inside the commands: help must not wait for it.
+
+DEFAULTS: dict[str, str] = {
+    "psi": "0.5 1.25 1.5 2 3 5 10 20",
+    "T": "2",
+    "m": "1",
+    "ridge": "0",
+    "sigma": "1",
+    "spectrum": "isotropic",
+    "smoothing": "0",
+    "d": "100",
+    "trials": "8",
+    "key": "0",
+    "fresh": "10000",
+    "plot": "true",
+}
+# The settings of the published program: d = 100, T = 2, noise scale e^{-2T}, n = 25, 50, 75, 100 (and 120), 10^4 fresh
+# points, 300 repeats.
+MEMORISATION_DEFAULTS = DEFAULTS | {"psi": "0.25 0.5 0.75 1 1.2", "trials": "300"}
+
+
+def _list(text: str, group: Group, name: str | None = None) -> Parameter:
+    return Parameter(name=name, help=text, consume_multiple=True, negative=(), group=group, metavar="NUMBER...")
+
+
+def _one(text: str, group: Group, metavar: str = "NUMBER") -> Parameter:
+    return Parameter(help=text, negative=(), group=group, metavar=metavar)
+
+
+_Flat = Parameter(name="*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemOptions:
+    """The fields of a problem, and the folder of the results."""
+
+    psi: Annotated[
+        Words, _list("Samples per dimension, n/d. [default: 0.5 to 20; of memorisation 0.25 to 1.2]", PROBLEM)
+    ] = None
+    T: Annotated[Words, _list("Diffusion time. [default: 2]", PROBLEM, "--T")] = None
+    m: Annotated[Words, _list("Noise draws per sample: integers, or inf. [default: 1]", PROBLEM)] = None
+    ridge: Annotated[Words, _list("Ridge penalty, 0 for least squares. [default: 0]", PROBLEM)] = None
+    noise_scale: Annotated[Words, _list("Stationary variance of the noise. [default: exp(-2T)]", PROBLEM)] = None
+    sigma: Annotated[Words, _list("Scale of the data. [default: 1]", PROBLEM)] = None
+    output: Annotated[Word, _one("Folder for the results. [default: rfdsm-linear]", FILES, "FOLDER")] = None
+    plot: Annotated[bool | None, Parameter(help="Write the picture, or not.", group=FILES)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedOptions(ProblemOptions):
+    """Theory alone."""
+
+    spectrum: Annotated[
+        Word, _one("Eigenvalues of the covariance, as in rfdsm compare. [default: isotropic]", PROBLEM, "TEXT")
+    ] = None
+    smoothing: Annotated[Word, _one("Variance that smooths both laws. [default: 0]", PROBLEM)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(GeneratedOptions):
+    """Theory and simulation."""
+
+    d: Annotated[Words, _list("Dimension; several add an extrapolation in 1/d. [default: 100]", SIMULATION)] = None
+    trials: Annotated[Word, _one("Independent repetitions per cell. [default: 8]", SIMULATION)] = None
+    key: Annotated[Word, _one("Seed: an integer from 0 to 4294967295. [default: 0]", SIMULATION)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemorisationOptions(ProblemOptions):
+    """Repeated fits and the measures of memorisation."""
+
+    d: Annotated[Words, _list("Dimension. [default: 100]", SIMULATION)] = None
+    trials: Annotated[Word, _one("Independent repetitions per cell. [default: 300]", SIMULATION)] = None
+    key: Annotated[Word, _one("Seed: an integer from 0 to 4294967295. [default: 0]", SIMULATION)] = None
+    fresh: Annotated[Word, _one("Points of the fresh set. [default: 10000]", SIMULATION)] = None
+
+
+COMMANDS = {"compare": CompareOptions, "generated": GeneratedOptions, "memorisation": MemorisationOptions}
+
+app = App(
+    name="linear",
+    help="The linear one-step denoiser: the law it generates, by theory and simulation, and when it memorises. For "
+    "example: rfdsm linear generated --psi 1.25 2 5 --T 1 2; rfdsm linear compare --psi 0.5 2 --m 1 4 --ridge 0.1 "
+    "--smoothing 0.1 --d 50 100; rfdsm linear memorisation --d 30 --psi 0.5 1 2 4 --trials 100.",
+    help_format="plaintext",
+    result_action="return_value",
+)
+
+
+@app.command
+def compare(*, options: Annotated[CompareOptions, _Flat] = CompareOptions(), config: Config = None) -> None:
+    """Hold theory against simulation: a table, comparison.png and comparison.nc.
+
+    Example: rfdsm linear compare --psi 0.5 2 --m 1 4 --ridge 0.1 --smoothing 0.1 --d 50 100
+    """
+    settings, problem, folder, start = _prepared("compare", options, config, "comparison")
+    from rfdsm import linear
+    from rfdsm.cli import output
+
+    with output.progress("simulating") as report:
+        result = linear.compare(
+            problem, settings["d"], settings["trials"], settings["key"],
+            smoothing=settings["smoothing"], progress=report,
+        )  # fmt: skip
+    out = output.console()
+    out.print(result.table())
+    _write(result.to_dataset(), result.plot if settings["plot"] else None, folder, "comparison", out, start)
+
+
+@app.command
+def generated(*, options: Annotated[GeneratedOptions, _Flat] = GeneratedOptions(), config: Config = None) -> None:
+    """Theory alone: losses and divergences, generated.png and generated.nc.
+
+    Example: rfdsm linear generated --psi 1.25 2 5 --T 1 2
+    """
+    settings, problem, folder, start = _prepared("generated", options, config, "generated")
+    from rfdsm import linear
+    from rfdsm.cli import output
+    from rfdsm.linear import datasets, plots
+    from rfdsm.linear.comparison import curves
+
+    law, losses = linear.generated(problem, settings["smoothing"]), linear.predict(problem)
+    dataset = datasets.predictions(problem, settings["smoothing"], losses, law)
+    out = output.console()
+    out.print(_table(problem, {name: dataset[name].to_numpy() for name in ("test", *law.NAMES)}))
+
+    def draw() -> Any:
+        from matplotlib.figure import Figure
+
+        along = plots.abscissa(dataset)
+        theory = curves(problem, settings["smoothing"], along)
+        axes = Figure(figsize=(11, 6.4), layout="constrained").subplots(2, 3, sharex=True).ravel()
+        for axis, name in zip(axes, ("test", *law.NAMES), strict=False):
+            plots.lines(axis, theory, name, along)
+        axes[0].legend(fontsize="small", title=plots.fixed(theory, along), title_fontsize="small")
+        return axes
+
+    _write(dataset, draw if settings["plot"] else None, folder, "generated", out, start)
+
+
+@app.command
+def memorisation(
+    *,
+    options: Annotated[MemorisationOptions, _Flat] = MemorisationOptions(),
+    config: Config = None,
+) -> None:
+    """Repeated fits: P(Delta > 0), Hellinger distance and nearest neighbours, memorisation.png and memorisation.nc.
+
+    Delta > 0 where the generated law is farther from the density of the training points than from that of fresh ones.
+    The defaults are the published setting. Example: rfdsm linear memorisation --d 30 --psi 0.5 1 2 4 --trials 100
+    """
+    # Small matrices, a trial on every core: threads of the linear algebra library would only get into each other's way.
+    # It reads this when it is loaded, which is later.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    settings, problem, folder, start = _prepared("memorisation", options, config, "memorisation")
+    import numpy as np
+
+    from rfdsm import linear
+    from rfdsm.cli import output
+    from rfdsm.linear import datasets, plots
+
+    if isinstance(settings["d"], list):
+        raise ValueError(f"d = {settings['d']} must be one dimension in rfdsm linear memorisation")
+    arguments = {name: settings[name] for name in ("trials", "key", "fresh")}
+    cells = int(np.prod(problem.shape))
+    with output.progress("fitting") as report:
+        result = linear.memorisation(
+            problem,
+            settings["d"],
+            progress=lambda done, total: report(cells * done, cells * total),
+            **arguments,
+        )
+    dataset = datasets.memorisations(problem, settings["d"], result, **arguments)
+    out = output.console()
+    columns = {"P(Delta > 0)": result.probability, "±": result.probability_error}
+    columns |= {name: getattr(result, name).mean(axis=0) for name in ("hellinger", "copied", "nearest")}
+    out.print(_table(problem, columns))
+
+    def draw() -> Any:
+        from matplotlib.figure import Figure
+
+        axes = Figure(figsize=(9.5, 3.8), layout="constrained").subplots(1, 2)
+        looks = zip(itertools.cycle(plots.COLOURS), itertools.cycle(plots.MARKERS), strict=False)
+        for piece, (colour, marker) in zip(plots.pieces(dataset, "psi"), looks, strict=False):
+            varying = [str(name) for name in dataset.dims if name in plots.SYMBOLS and name != "psi"]
+            own = [f"{plots.SYMBOLS[name]} = {float(piece[name]):g}" for name in varying]
+            label = ", ".join([f"$d = {settings['d']}$", *own])
+            plots.probability(axes[0], piece, label, colour, marker)
+        plots.measures(axes[1], plots.pieces(dataset, "psi")[0])
+        axes[1].set_title(axes[0].get_legend_handles_labels()[1][0], fontsize="medium")
+        axes[0].legend(fontsize="small")
+        return axes
+
+    _write(dataset, draw if settings["plot"] else None, folder, "memorisation", out, start)
+
+
+def _prepared(
+    command: str, options: ProblemOptions, config: str | None, stem: str
+) -> tuple[Settings, Any, Path, float]:
+    """Settings, problem, output folder and starting time; everything that can be refused is refused here."""
+    start = time.perf_counter()
+    defaults = MEMORISATION_DEFAULTS if command == "memorisation" else DEFAULTS
+    settings = resolve(command, options, config, Program("rfdsm linear", COMMANDS, defaults))
+    from rfdsm.cli import build, output
+
+    names = (f"{stem}.nc", f"{stem}.png") if settings["plot"] else (f"{stem}.nc",)
+    folder = output.checked_folder(settings.get("output", "rfdsm-linear"), names)
+    from rfdsm.linear.problem import FIELDS, Problem
+
+    spectrum = build.spectrum(settings["spectrum"]) if "spectrum" in settings else None
+    problem = Problem.grid(**{name: settings.get(name) for name in FIELDS}, spectrum=spectrum)
+    return settings, problem, folder, start
+
+
+def _write(dataset: Any, draw: Callable[[], Any] | None, folder: Path, stem: str, out: Any, start: float) -> None:
+    from rfdsm.cli import output
+
+    paths = [folder / f"{stem}.nc"]
+    output.save(dataset, paths[0])
+    if draw is not None:
+        paths.append(folder / f"{stem}.png")
+        figure = draw()[0].figure
+        with output.written(paths[1]) as partial:
+            figure.savefig(partial, format="png", dpi=150)
+    listed = " and ".join(str(path) for path in paths)
+    out.print(f"wrote {listed} ({time.perf_counter() - start:.1f} s)", markup=False, soft_wrap=True)
+
+
+def _table(problem: Any, columns: dict[str, Any]) -> Any:
+    """One row per cell, the parameters that vary first."""
+    import numpy as np
+    from rich.table import Table
+
+    from rfdsm.linear.problem import FIELDS
+
+    cells = {name: np.broadcast_to(getattr(problem, name), problem.shape).ravel() for name in FIELDS}
+    varying = [name for name in FIELDS if np.size(getattr(problem, name)) > 1]
+    fixed = [f"{name} = {cells[name][0]:g}" for name in FIELDS if name not in varying]
+    table = Table(title=", ".join([*fixed, f"spectrum {problem.spectrum.label}"]), title_justify="left")
+    shown = {name: [f"{value:g}" for value in cells[name]] for name in varying}
+    shown |= {name: [f"{value:.5g}" for value in np.ravel(values)] for name, values in columns.items()}
+    for name in shown:
+        table.add_column(name, justify="right")
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*row)
+    return table

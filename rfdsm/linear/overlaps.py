@@ -1,0 +1,70 @@
+"""Overlaps of Gaussian densities in logarithms, for points in any dimension (docs/linear, section 7).
+
+In d dimensions a density is far below or above the range of floating point numbers, its logarithm is not; sums over
+points are log-sum-exp throughout, over blocks of pairs where there are many.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+Array = jax.Array | np.ndarray
+
+BLOCK = 512
+"""Pairs are handled BLOCK x BLOCK at a time, which stays in a core's cache, whatever the number of points."""
+
+
+@partial(jax.jit, static_argnames="block")
+def log_pair_sum(points: Float[Array, "N d"], variance: Any, block: int = BLOCK) -> Float[Array, ""]:
+    """log of sum over unordered pairs i < j of exp(-|x_i - x_j|^2/(4 variance)); -inf for a single point.
+
+    Memory block^2 + N d numbers. Exponents are formed from products within a block, relative to the mean of all points,
+    in the points' own precision; the sums of blocks are added up in the same.
+    """
+    N, d = points.shape
+    block = min(block, N)
+    count = -(-N // block)
+    missing = count * block - N
+    scaled = (points - jnp.mean(points, axis=0)) / jnp.sqrt(2 * jnp.asarray(variance, points.dtype))
+    halves = jnp.sum(scaled**2, axis=1) / 2
+    blocks = jnp.pad(scaled, ((0, missing), (0, 0))).reshape(count, block, d)
+    # points that only fill the last block are infinitely far away
+    halves = jnp.pad(halves, (0, missing), constant_values=jnp.inf).reshape(count, block)
+
+    def exponents(i: Any, j: Any) -> Array:
+        return blocks[i] @ blocks[j].T - halves[i][:, None] - halves[j]
+
+    def across(total: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
+        return jnp.logaddexp(total, _log_sum(exponents(*pair))), None
+
+    def within(total: Array, i: Array) -> tuple[Array, None]:
+        return jnp.logaddexp(total, _log_sum(jnp.where(above, exponents(i, i), -jnp.inf))), None
+
+    above = jnp.triu(jnp.ones((block, block), bool), 1)
+    rows, columns = (jnp.asarray(index) for index in np.triu_indices(count, 1))
+    total = jax.lax.scan(across, jnp.array(-jnp.inf, points.dtype), (rows, columns))[0]
+    return jax.lax.scan(within, total, jnp.arange(count))[0]
+
+
+def _log_sum(exponents: Float[Array, "rows columns"]) -> Float[Array, ""]:
+    """log of the sum of exponentials; by columns first, which compiles to vector instructions."""
+    top = jnp.max(jnp.max(exponents, axis=0))
+    shift = jnp.where(jnp.isfinite(top), top, 0.0)
+    return shift + jnp.log(jnp.sum(jnp.ones(exponents.shape[0], exponents.dtype) @ jnp.exp(exponents - shift)))
+
+
+def log_mean_density(
+    points: Float[Array, "N d"], mask: Float[Array, " N"], mean: Float[Array, " d"], covariance: Float[Array, "d d"]
+) -> Float[Array, ""]:
+    """log of the mean over points (mask 1) of (2 pi)^{d/2} times the density of N(mean, covariance)."""
+    factor = jnp.linalg.cholesky(covariance)
+    inverse = jax.scipy.linalg.solve_triangular(factor, jnp.eye(mean.size), lower=True)
+    # many points in single precision move the exponents by 1e-5; their sum is taken in the precision of the law
+    white = (points - mean.astype(points.dtype)) @ inverse.T.astype(points.dtype)
+    exponents = jnp.where(mask > 0, -jnp.sum(white**2, axis=1).astype(factor.dtype) / 2, -jnp.inf)
+    log_root = jnp.sum(jnp.log(jnp.diagonal(factor)))
+    return jax.nn.logsumexp(exponents) - jnp.log(jnp.sum(mask)) - log_root

@@ -1,0 +1,81 @@
+"""Training as people do it: an optax optimiser on the output weights, full-batch or on batches of draws."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from rfdsm.losses import Losses
+from rfdsm.simulation.design import features
+from rfdsm.simulation.moments import Moments
+from rfdsm.simulation.strips import product
+from rfdsm.simulation.trial import Trial
+
+BATCHES = 23
+"""Folded into a trial's key for its batches."""
+
+
+def descend(
+    trial: Trial,
+    first: Float[Array, "d p"] | None,
+    steps: Int[Array, " K"],
+    optimiser: Any,
+    batch_size: int | None,
+    key: Key[Array, ""],
+) -> Losses:
+    """Losses after the given numbers of steps, for every ridge: shape (ridges, K).
+
+    The three matrices of moments are kept, so that recording costs as much as three full-batch steps.
+    """
+    train_on = trial.training()
+    given = train_on if trial.settings.infinite else trial.given(trial.design.training)
+    fresh = trial.fresh()
+    p, d = trial.law.W.shape
+    scale = jnp.sqrt(trial.law.h / p)  # B = scale A
+    weights = jnp.zeros((d, p), trial.law.W.dtype) if first is None else first / scale
+    order = jnp.argsort(steps)
+    batches = jax.random.fold_in(key, BATCHES)
+
+    def on_ridge(ridge: Array) -> Losses:
+        def step(index: Array, state: Any) -> Any:
+            A, memory = state
+            B = scale * A
+            if batch_size is None:
+                slope = product(B, train_on.U) + train_on.V.T
+            else:
+                slope = _batch_slope(trial, B, batch_size, jax.random.fold_in(batches, index))
+            updates, memory = optimiser.update(2 * scale / d * (slope + ridge * B), memory, A)
+            return A + updates, memory
+
+        def record(state: Any, ends: Array) -> tuple[Any, Losses]:
+            state = jax.lax.fori_loop(ends[0], ends[1], step, state)
+            return state, _losses(trial, scale * state[0], ridge, train_on, given, fresh)
+
+        ends = steps[order]
+        begins = jnp.concatenate([jnp.zeros_like(ends[:1]), ends[:-1]])
+        _, losses = jax.lax.scan(record, (weights, optimiser.init(weights)), jnp.stack([begins, ends], axis=1))
+        back = jnp.argsort(order)
+        return jax.tree.map(lambda x: x[back], losses)
+
+    return jax.lax.map(on_ridge, trial.cell.ridges)
+
+
+def _batch_slope(trial: Trial, B: Array, size: int, key: Key[Array, ""]) -> Float[Array, "d p"]:
+    """(1/size) sum (B phi + z) phi^T over a random batch: B U + V^T on average."""
+    law, points = trial.law, trial.design.training
+    key_rows, key_draws = jax.random.split(key)
+    rows = jax.random.randint(key_rows, (size,), 0, points.size)
+    if trial.settings.infinite:
+        part = points.noised(rows, key_draws, jnp.arange(size), law.h)
+    else:
+        draws = jax.random.randint(key_draws, (size,), 0, trial.cell.m)
+        part = points.noised(rows, points.key, draws * points.size + rows, law.h)
+    phi = features(law.W, law.activation, part.y)
+    return (B @ phi + part.z.T) @ phi.T / size
+
+
+def _losses(trial: Trial, B: Array, ridge: Array, train_on: Moments, given: Moments, fresh: Moments) -> Losses:
+    train = train_on.loss(B)
+    empirical_test = train if trial.settings.infinite else given.loss(B)
+    return trial.losses(train, train + ridge * jnp.sum(B**2) / len(B), empirical_test, fresh.loss(B))

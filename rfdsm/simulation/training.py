@@ -1,0 +1,190 @@
+"""Networks on their way to the minimiser: gradient flow, exactly, or any optax optimiser, step by step."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from rfdsm.arguments import check_whole, number_array
+from rfdsm.losses import Losses
+from rfdsm.problem import Problem
+from rfdsm.simulation import eigenpath
+from rfdsm.simulation.descent import descend
+from rfdsm.simulation.devices import mesh, spread
+from rfdsm.simulation.moments import training_samples
+from rfdsm.simulation.plan import Plan, Settings, plan
+from rfdsm.simulation.simulate import Progress
+from rfdsm.simulation.trial import Cell, Trial, gathered, precision, reported, seeds
+
+INITIAL = 17
+"""Folded into a trial's key for its initial weights."""
+
+
+def flow_time(learning_rate: Any, steps: Any, t: Any, p: Any, d: Any) -> Any:
+    """Gradient-flow time theta after `steps` small steps of plain gradient descent on A: 2 h learning_rate steps/(p d).
+
+    For descent on J as this package writes it, per coordinate: (1/(d n m)) sum |sqrt(h/p) A phi + z|^2 + penalty. Where
+    the loss is written without 1/d, multiply by d. Momentum mu multiplies by 1/(1 - mu). Arguments broadcast.
+
+    Source: docs/theory, section 1: B = sqrt(h/p) A, and dB/dtheta = -(B(U + ridge) + V^T).
+    """
+    return 2 * -np.expm1(-2 * np.asarray(t, float)) * learning_rate * steps / (np.asarray(p, float) * d)
+
+
+def simulate_training(
+    problem: Problem,
+    times: Any,
+    d: Any = None,
+    *,
+    optimiser: Any = None,
+    batch_size: Any = None,
+    initial: Any = 0.0,
+    trials: Any = 1,
+    key: Any = 0,
+    data: Any = None,
+    dtype: Any = "float64",
+    devices: Any = None,
+    memory_limit: int | None = None,
+    progress: Progress | None = None,
+) -> Losses:
+    """Losses of real networks during training, recorded exactly as `simulate` computes them.
+
+    Without an optimiser: gradient flow dB/dtheta = -(B(U + ridge) + V^T), exact at every time from one
+    eigendecomposition (`flow_time` converts from steps). With one: A, the output weights of s(y) = A phi(y)/sqrt(p), is
+    trained on J (docs/theory, equation 1) step by step. Full-batch gradients are formed from the moments U and V, which
+    gives them exactly at 2 p^2 d operations whatever n and m are. Batches are drawn with replacement, from the n m
+    draws of a finite m, or with fresh noise in every step if m = inf.
+
+    Args:
+        problem: one problem or a grid of them, with finite psi_n and psi_p; ridge = 0 is allowed.
+        times: times theta >= 0 (inf: the minimiser), or with an optimiser whole numbers of steps >= 0; any order.
+        d, trials, key, data, devices, memory_limit, progress: as for `simulate`; the same key draws the same networks.
+        optimiser: an optax optimiser, such as optax.adam(1e-2) or optax.sgd(0.1, momentum=0.9).
+        batch_size: draws per step; None for full-batch gradients. Needs an optimiser.
+        initial: variance of independent normal initial entries of A, or A itself, shape (d, p).
+        dtype: "float64" or "float32".
+
+    Returns:
+        `Losses` of shape (trials, *problem.shape, times), NumPy arrays of the dtype asked for.
+
+    Raises:
+        ValueError: as `simulate`, and for times that are empty, negative or NaN, or no whole numbers of steps.
+
+    Source: docs/theory, section 1; docs/simulation.
+    """
+    times = _checked_times(times, optimiser)
+    if optimiser is not None and not (hasattr(optimiser, "init") and hasattr(optimiser, "update")):
+        raise ValueError(f"optimiser = {optimiser!r} must be an optax optimiser, such as optax.adam(1e-2)")
+    if batch_size is not None:
+        check_whole("batch_size", batch_size, 1)
+        if optimiser is None:
+            raise ValueError(f"batch_size = {batch_size} needs an optimiser: gradient flow uses all draws")
+    start = _checked_initial(initial)
+    request = plan(
+        problem,
+        d,
+        trials=trials,
+        key=key,
+        data=data,
+        dtype=dtype,
+        devices=devices,
+        memory_limit=memory_limit,
+        primal=optimiser is not None or not (np.ndim(start) == 0 and start == 0),
+        solves=optimiser is None,
+    )
+    _check_shape(start, request)
+    parts: dict[int, Losses] = {}
+    with precision(request.dtype):
+        words, layout = seeds(request.key, trials), mesh(request.devices, trials)
+        generator = str(jax.random.key_impl(request.key))
+        compiled: dict[Any, Callable[..., Losses]] = {}
+        for group in request.groups:
+            if group.settings not in compiled:
+                body = _body(group.settings, layout.devices.shape[1], generator, optimiser, batch_size, start)
+                compiled[group.settings] = jax.jit(spread(body, layout))
+            run = compiled[group.settings]
+            recorded = np.asarray(times, int if optimiser is not None else request.dtype)
+            losses = jax.tree.map(np.asarray, run(words, Cell.of(request, group), recorded))
+            for place, index in enumerate(group.cells):
+                parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
+            if progress is not None:
+                progress(len(parts), request.n.size)
+    return reported(gathered(parts, problem.shape, 1), request, words)
+
+
+def _body(
+    settings: Settings, shards: int, generator: str, optimiser: Any, batch_size: int | None, start: Any
+) -> Callable[[Array, Cell, Array], Losses]:
+    def trials(words: Array, cell: Cell, times: Array) -> Losses:
+        def one(word: Array) -> Losses:
+            key = jax.random.wrap_key_data(word, impl=generator)
+            trial = Trial.drawn(key, cell, settings, shards)
+            first = _initial_weights(key, trial, start)
+            if optimiser is None:
+                return _flow(trial, first, times)
+            return descend(trial, first, times, optimiser, batch_size, key)
+
+        return jax.vmap(one)(words) if settings.together else jax.lax.map(one, words)
+
+    return trials
+
+
+def _initial_weights(key: Key[Array, ""], trial: Trial, start: Any) -> Float[Array, "d p"] | None:
+    """Initial B = sqrt(h/p) A, None for zero."""
+    p, d = trial.law.W.shape
+    scale = jnp.sqrt(trial.law.h / p)
+    if np.ndim(start):
+        return scale * jnp.asarray(start, trial.law.W.dtype)
+    if start == 0:
+        return None
+    A = jax.random.normal(jax.random.fold_in(key, INITIAL), (d, p), jnp.float32).astype(trial.law.W.dtype)
+    return scale * jnp.sqrt(jnp.asarray(start, A.dtype)) * A
+
+
+def _flow(trial: Trial, first: Array | None, times: Array) -> Losses:
+    """Gradient flow for all ridges and times, shape (K, times)."""
+    settings, cell = trial.settings, trial.cell
+    if settings.dual:
+        path = eigenpath.dual_eigenpath(training_samples(trial.law, trial.design.training, cell.m, settings.dual))
+    else:
+        path = eigenpath.eigenpath(trial.training(), first)
+    filters = jax.vmap(lambda ridge: eigenpath.flow_filters(path, ridge, times))(cell.ridges)
+    flat = jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), filters)
+    train = eigenpath.train(path, flat)
+    penalty = jnp.repeat(cell.ridges, len(times)) * eigenpath.norm(path, flat)
+    trial = trial.after(penalty[0])
+    over = trial.given(trial.design.training)
+    empirical_test = train if settings.infinite else eigenpath.losses(path, flat, over)
+    test = eigenpath.losses(path, flat, trial.after(empirical_test[0]).fresh())
+    losses = trial.losses(train, train + penalty, empirical_test, test)
+    return jax.tree.map(lambda x: x.reshape(len(cell.ridges), -1), losses)
+
+
+def _checked_times(times: Any, optimiser: Any) -> np.ndarray:
+    what = "finite whole numbers of steps >= 0" if optimiser is not None else ">= 0"
+    array = np.atleast_1d(number_array("times", times, what))
+    if array.ndim > 1 or array.size == 0:
+        raise ValueError(f"times has shape {array.shape}: must be a number or a non-empty list, {what}")
+    bad = ~(array >= 0)
+    if optimiser is not None:
+        bad |= ~np.isfinite(array) | (array != np.round(array)) | (array >= 2**31)
+    if np.any(bad):
+        raise ValueError(f"times = {array[bad][0]:g} must be {what}")
+    return array
+
+
+def _checked_initial(initial: Any) -> Any:
+    array = number_array("initial", initial, "a variance >= 0 or an array of shape (d, p)")
+    if array.ndim not in (0, 2) or not np.all(np.isfinite(array)) or (array.ndim == 0 and array < 0):
+        shown = f"{array:g}" if array.ndim == 0 else f"an array of shape {array.shape}"
+        raise ValueError(f"initial = {shown} must be a finite variance >= 0 or a finite array of shape (d, p)")
+    return float(array) if array.ndim == 0 else array
+
+
+def _check_shape(start: Any, request: Plan) -> None:
+    for p in np.unique(request.p):
+        if np.ndim(start) and np.shape(start) != (request.d, p):
+            raise ValueError(f"initial has shape {np.shape(start)}: must be (d, p) = ({request.d}, {p})")

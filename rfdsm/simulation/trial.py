@@ -1,0 +1,171 @@
+"""One trial: what is drawn, which moments are taken of it, and how its losses are reported."""
+
+import contextlib
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from rfdsm.losses import Losses, Run
+from rfdsm.simulation.design import Design, Points, draw
+from rfdsm.simulation.exact import Series, conditional_moments, population_moments
+from rfdsm.simulation.moments import Law, Moments, training_moments
+from rfdsm.simulation.plan import Group, Plan, Settings
+from rfdsm.simulation.strips import after
+
+
+class Cell(NamedTuple):
+    """Numbers of a group of cells that a compiled trial takes as arguments."""
+
+    n: Any
+    m: Any
+    t: Any
+    ridges: Any
+    """Shape (K,)."""
+    eigenvalues: Any
+    """Of Sigma, shape (d,)."""
+    data: Any
+    """Rows, shape (rows, d), or None."""
+    conditional_rule: Any
+    population_rule: Any
+
+    @staticmethod
+    def of(request: Plan, group: Group) -> "Cell":
+        """The arguments of a group, in the precision asked for."""
+        dtype = request.dtype
+        t, ridges, eigenvalues = (np.asarray(x, dtype) for x in (group.t, group.ridges, request.eigenvalues))
+        data = None if request.data is None else np.asarray(request.data, dtype)
+        rules = jax.tree.map(lambda x: np.asarray(x, dtype), (group.conditional_rule, group.population_rule))
+        return Cell(np.int32(group.n), np.int32(group.m), t, ridges, eigenvalues, data, *rules)
+
+
+class Trial(NamedTuple):
+    """A trial that has been drawn."""
+
+    law: Law
+    design: Design
+    cell: Cell
+    settings: Settings
+
+    @staticmethod
+    def drawn(key: Key[Array, ""], cell: Cell, settings: Settings, shards: int) -> "Trial":
+        """The trial of this key; `shards` devices share its draws."""
+        h = -jnp.expm1(-2 * jnp.asarray(cell.t))
+        design = draw(key, jnp.asarray(cell.n), settings.p, cell.eigenvalues, cell.data)
+        return Trial(Law(design.W, settings.activation, h, settings.chunk, shards), design, cell, settings)
+
+    def training(self) -> Moments:
+        """Moments the network is trained on."""
+        if self.settings.infinite:
+            return self.given(self.design.training)
+        return training_moments(self.law, self.design.training, self.cell.m)
+
+    def given(self, points: Points) -> Moments:
+        """Moments over fresh noise on these points."""
+        series = Series(self.settings.conditional_terms, self.cell.conditional_rule)
+        return conditional_moments(self.law, points, series, self.settings.coefficient_chunk)
+
+    def fresh(self) -> Moments:
+        """Moments over what was not trained on: the population, or the held-out rows of the data."""
+        if self.cell.data is not None:
+            return self.given(self.design.held_out)
+        variances = (1 - self.law.h) * self.cell.eigenvalues + self.law.h
+        return population_moments(
+            self.law, variances, Series(self.settings.population_terms, self.cell.population_rule)
+        )
+
+    def after(self, value: Float[Array, ""]) -> "Trial":
+        """The same trial, not to be used before the value is there: one p x p matrix of moments at a time."""
+        return self._replace(law=self.law._replace(W=after(value, self.law.W)))
+
+    def losses(self, train: Array, objective: Array, empirical_test: Array, test: Array) -> Losses:
+        """Labelled, with the score error that follows from the test loss, and the floor."""
+        h, eigenvalues = self.law.h, self.cell.eigenvalues
+        signal = (1 - h) * eigenvalues
+        # The true score of real data is unknown.
+        floor = jnp.mean(signal / (signal + h)) if self.cell.data is None else jnp.full_like(h, jnp.nan)
+        return Losses(train, empirical_test, test, (test - floor) / h, objective, jnp.broadcast_to(floor, test.shape))
+
+
+@contextlib.contextmanager
+def precision(dtype: np.dtype) -> Iterator[None]:
+    """Context in which a simulation of this dtype runs: scoped, never flipping the caller's settings."""
+    with jax.enable_x64(dtype == np.float64), jax.default_matmul_precision("highest"):
+        yield
+
+
+def seeds(key: Key[Array, ""], trials: int) -> np.ndarray:
+    """Key words of every trial, shape (trials, words): fold_in(key, k)."""
+    return np.asarray(jax.random.key_data(jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(trials))))
+
+
+def compiled_ahead(
+    request: Plan, words: np.ndarray, compiled: Callable[[Settings], Any], ahead: bool
+) -> Iterator[tuple[Group, Cell, Callable[..., Losses]]]:
+    """Every group with its arguments and its compiled function.
+
+    XLA compiles a function on one core, so that the groups to come are compiled on the others while one runs; not
+    over several devices, where functions are compiled when they are first called.
+    """
+    cells = [Cell.of(request, group) for group in request.groups]
+    if not ahead:
+        yield from ((group, cell, compiled(group.settings)) for group, cell in zip(request.groups, cells, strict=True))
+        return
+
+    def compile_one(settings: Settings, cell: Cell) -> Callable[..., Losses]:
+        with precision(request.dtype):  # settings of JAX belong to a thread
+            return _executable(compiled(settings), *_signature((words, cell)))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        futures: dict[Any, Future[Callable[..., Losses]]] = {}
+        names = [(group.settings, _signature(cell)) for group, cell in zip(request.groups, cells, strict=True)]
+        for name, group, cell in zip(names, request.groups, cells, strict=True):
+            if name not in futures:
+                futures[name] = pool.submit(compile_one, group.settings, cell)
+        try:
+            for name, group, cell in zip(names, request.groups, cells, strict=True):
+                yield group, cell, futures[name].result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _signature(arguments: Any) -> tuple[Any, ...]:
+    leaves, structure = jax.tree.flatten(arguments)
+    return structure, tuple((np.shape(leaf), np.asarray(leaf).dtype.name) for leaf in leaves)
+
+
+@lru_cache(maxsize=64)
+def _executable(function: Any, structure: Any, leaves: tuple[tuple[tuple[int, ...], str], ...]) -> Any:
+    shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in leaves]
+    return function.lower(*jax.tree.unflatten(structure, shapes)).compile()
+
+
+def gathered(parts: dict[int, Losses], shape: tuple[int, ...], axis: int) -> Losses:
+    """Losses of all cells, by their place in the raveled grid, with the grid's axes at `axis`."""
+
+    def joined(*values: Any) -> np.ndarray:
+        stacked = np.stack(values, axis=axis)
+        return stacked.reshape(*stacked.shape[:axis], *shape, *stacked.shape[axis + 1 :])
+
+    return jax.tree.map(joined, *(parts[index] for index in range(len(parts))))
+
+
+def reported(losses: Losses, request: Plan, words: np.ndarray) -> Losses:
+    """With what was really drawn; a RuntimeWarning counts the networks that could not be solved."""
+    failed = int(np.sum(~np.isfinite(losses.train)))
+    if failed:
+        warnings.warn(
+            f"{failed} of {losses.train.size} simulated networks could not be solved in {request.dtype} and are NaN: "
+            "the ridge is too small for this precision; use dtype='float64' or a larger ridge",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    values = {name: getattr(losses, name) for name in (*Losses.NAMES, "objective", "floor")}
+    return Losses(**values, run=Run(request.n, request.p, request.d, words))

@@ -1,0 +1,81 @@
+"""`rfdsm linear`: what it writes, what it asks of the library, and how it refuses."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from rfdsm import linear
+from rfdsm.cli import main
+from rfdsm.cli.linear import COMMANDS
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_names_every_option(command, capsys):
+    assert main(["linear", command, "--help"]) == 0
+    text = capsys.readouterr().out
+    for name in COMMANDS[command].__dataclass_fields__:
+        assert "--" + name.replace("_", "-") in text
+
+
+def test_generated(tmp_path, capsys):
+    assert main(["linear", "generated", "--psi", "0.5", "2", "--T", "1,2", "--output", str(tmp_path / "out")]) == 0
+    assert "generated.nc and" in capsys.readouterr().out
+    assert (tmp_path / "out" / "generated.png").read_bytes().startswith(PNG)
+    law = linear.generated(linear.Problem.grid([0.5, 2], [1.0, 2.0]))
+    with xr.open_dataset(tmp_path / "out" / "generated.nc") as dataset:
+        np.testing.assert_allclose(dataset["kl"].transpose("psi", "T"), law.kl, rtol=1e-12)
+        assert dataset["noise_scale"].dims == ("T",)
+
+
+def test_compare_with_a_file_of_settings(tmp_path, capsys):
+    (tmp_path / "study.toml").write_text(
+        "T = 1\n[compare]\npsi = [0.5, 2]\nd = 30\ntrials = 5\nridge = 0.1\n[memorisation]\nfresh = 9\n"
+    )
+    arguments = ["--config", str(tmp_path / "study.toml"), "--trials", "2", "--d", "8", "--smoothing", "0.1"]
+    assert main(["linear", "compare", *arguments, "--output", str(tmp_path / "out")]) == 0
+    assert "standard" not in capsys.readouterr().err
+    with xr.open_dataset(tmp_path / "out" / "comparison.nc") as dataset:
+        assert dict(dataset.sizes) == {"quantity": 10, "d": 1, "trial": 2, "psi": 2}
+    assert (tmp_path / "out" / "comparison.png").read_bytes().startswith(PNG)
+
+
+def test_memorisation(tmp_path, capsys):
+    small = ["--d", "8", "--trials", "3", "--fresh", "50", "--psi", "0.5", "2", "--no-plot"]
+    assert main(["linear", "memorisation", *small, "--output", str(tmp_path)]) == 0
+    assert "P(Delta > 0)" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["memorisation.nc"]
+    with xr.open_dataset(tmp_path / "memorisation.nc") as dataset:
+        assert dataset["sign"].shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["generated", "--psi", "-1"], "psi = -1"),
+        (["generated", "--psi", "many"], "'many' is not a number"),
+        (["generated", "--smoothing", "-1"], "smoothing = -1"),
+        (["compare", "--trials", "1"], "trials = 1"),
+        (["memorisation", "--d", "2.5"], "'2.5' must be an integer"),
+        (["compare", "--config", "missing.toml"], "missing.toml"),
+        (["compare", "--d", "8", "8"], "different ones"),
+        (["generated", "--T", "0"], "T = 0"),
+        (["generated", "--noise-scale", "0"], "noise_scale = 0"),
+        (["generated", "--psi", "nan"], "psi = nan"),
+        (["generated", "--psi", ","], "at least one value"),
+        (["generated", "--smoothing", "0,1"], "'0,1' is not a number"),
+        (["generated", "--spectrum", "flat"], "spectrum 'flat'"),
+        (["compare", "--psi", "0.01"], "n = round(psi d) = 1 must be >= 2"),
+        (["memorisation", "--d", "10", "20"], "one dimension"),
+        (["memorisation", "--fresh", "1"], "fresh = 1"),
+        (["memorisation", "--spectrum", "atoms:1,2"], "--spectrum"),
+        (["generate"], "generate"),
+    ],
+)
+def test_refusals(arguments, text, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["linear", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("rfdsm: error: ") and text in err and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,38 @@
+"""What a trial needs, as XLA plans it, against the documented formula."""
+
+import importlib
+
+import jax
+import numpy as np
+import pytest
+
+from rfdsm import Problem
+from rfdsm.simulation import memory_estimate
+from rfdsm.simulation.plan import plan
+from rfdsm.simulation.trial import Cell, precision, seeds
+
+module = importlib.import_module("rfdsm.simulation.simulate")
+
+
+@pytest.mark.parametrize(
+    "fields, d",
+    [
+        (dict(psi_n=2.0, psi_p=3.0, m=4), 400),
+        (dict(psi_n=1.0, psi_p=6.0, m=np.inf), 300),
+        (dict(psi_n=1.0, psi_p=6.0, m=2), 300),
+        (dict(psi_n=8.0, psi_p=1.0, m=4), 800),
+    ],
+    ids=["primal", "infinite draws", "dual", "many points"],
+)
+def test_memory_estimate_bounds_what_the_compiler_plans(fields, d):
+    """XLA's own accounting of one trial stays below the formula, which is not wildly above it; n does not enter."""
+    problem = Problem(**fields, t=0.1, ridge=1e-3)
+    request = plan(problem, d, trials=1, key=0, data=None, dtype="float64", devices=None, memory_limit=None)
+    group = request.groups[0]
+    with precision(request.dtype):
+        run = module._compiled(group.settings, module.mesh(request.devices[:1], 1), "threefry2x32")
+        planned = run.lower(seeds(request.key, 1), Cell.of(request, group)).compile().memory_analysis()
+    used = planned.temp_size_in_bytes + planned.argument_size_in_bytes + planned.output_size_in_bytes
+    promised = memory_estimate(group.settings.p, d, terms=group.settings.conditional_terms)
+    assert 0.3 * promised < used <= promised
+    assert jax.devices()[0].platform == "cpu"
