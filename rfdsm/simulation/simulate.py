@@ -24,7 +24,7 @@ from rfdsm.simulation.minimiser import (
 from rfdsm.simulation.moments import Moments, residual_moment, training_samples
 from rfdsm.simulation.plan import Settings, plan
 from rfdsm.simulation.strips import product
-from rfdsm.simulation.trial import Cell, Trial, compiled_ahead, gathered, precision, reported, seeds
+from rfdsm.simulation.trial import Cell, Trial, gathered, precision, reported, run_groups, seeds
 
 Progress = Callable[[int, int], Any]
 
@@ -137,8 +137,7 @@ def simulate(
     with precision(request.dtype):
         words, layout = seeds(request.key, trials), mesh(request.devices, trials)
         compiled = partial(_compiled, mesh=layout, generator=str(jax.random.key_impl(request.key)))
-        for group, cell, run in compiled_ahead(request, words, compiled, layout.size == 1):
-            losses = jax.tree.map(np.asarray, run(words, cell))
+        for group, losses in run_groups(request, compiled, layout.size == 1, words):
             for place, index in enumerate(group.cells):
                 parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
             if progress is not None:

@@ -1,11 +1,13 @@
 """Networks on their way to the minimiser: gradient flow, exactly, or any optax optimiser, step by step."""
 
 from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 
 from rfdsm.arguments import check_whole, number_array
@@ -17,7 +19,7 @@ from rfdsm.simulation.devices import mesh, spread
 from rfdsm.simulation.moments import training_samples
 from rfdsm.simulation.plan import Plan, Settings, plan
 from rfdsm.simulation.simulate import Progress
-from rfdsm.simulation.trial import Cell, Trial, gathered, precision, reported, seeds
+from rfdsm.simulation.trial import Cell, Trial, gathered, precision, reported, run_groups, seeds
 
 INITIAL = 17
 """Folded into a trial's key for its initial weights."""
@@ -96,18 +98,21 @@ def simulate_training(
         solves=optimiser is None,
     )
     _check_shape(start, request)
+    recorded = np.asarray(times, int if optimiser is not None else request.dtype)
+    weights = None if np.ndim(start) == 0 else np.asarray(start, request.dtype)
+    variance = float(start) if np.ndim(start) == 0 else None
     parts: dict[int, Losses] = {}
     with precision(request.dtype):
         words, layout = seeds(request.key, trials), mesh(request.devices, trials)
-        generator = str(jax.random.key_impl(request.key))
-        compiled: dict[Any, Callable[..., Losses]] = {}
-        for group in request.groups:
-            if group.settings not in compiled:
-                body = _body(group.settings, layout.devices.shape[1], generator, optimiser, batch_size, start)
-                compiled[group.settings] = jax.jit(spread(body, layout))
-            run = compiled[group.settings]
-            recorded = np.asarray(times, int if optimiser is not None else request.dtype)
-            losses = jax.tree.map(np.asarray, run(words, Cell.of(request, group), recorded))
+        compiled = partial(
+            _compiled,
+            mesh=layout,
+            generator=str(jax.random.key_impl(request.key)),
+            optimiser=optimiser,
+            batch_size=batch_size,
+            variance=variance,
+        )
+        for group, losses in run_groups(request, compiled, layout.size == 1, words, recorded, weights):
             for place, index in enumerate(group.cells):
                 parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
             if progress is not None:
@@ -115,33 +120,37 @@ def simulate_training(
     return reported(gathered(parts, problem.shape, 1), request, words)
 
 
-def _body(
-    settings: Settings, shards: int, generator: str, optimiser: Any, batch_size: int | None, start: Any
-) -> Callable[[Array, Cell, Array], Losses]:
-    def trials(words: Array, cell: Cell, times: Array) -> Losses:
+@lru_cache(maxsize=32)
+def _compiled(
+    settings: Settings, mesh: Mesh, generator: str, optimiser: Any, batch_size: int | None, variance: float | None
+) -> Callable[..., Losses]:
+    shards = mesh.devices.shape[1]
+
+    def trials(words: Array, cell: Cell, times: Array, weights: Array | None) -> Losses:
         def one(word: Array) -> Losses:
             key = jax.random.wrap_key_data(word, impl=generator)
             trial = Trial.drawn(key, cell, settings, shards)
-            first = _initial_weights(key, trial, start)
+            first = _initial_weights(key, trial, weights, variance)
             if optimiser is None:
                 return _flow(trial, first, times)
             return descend(trial, first, times, optimiser, batch_size, key)
 
         return jax.vmap(one)(words) if settings.together else jax.lax.map(one, words)
 
-    return trials
+    return jax.jit(spread(trials, mesh))
 
 
-def _initial_weights(key: Key[Array, ""], trial: Trial, start: Any) -> Float[Array, "d p"] | None:
-    """Initial B = sqrt(h/p) A, None for zero."""
-    p, d = trial.law.W.shape
-    scale = jnp.sqrt(trial.law.h / p)
-    if np.ndim(start):
-        return scale * jnp.asarray(start, trial.law.W.dtype)
-    if start == 0:
+def _initial_weights(
+    key: Key[Array, ""], trial: Trial, weights: Array | None, variance: float | None
+) -> Float[Array, "d p"] | None:
+    """Initial B = sqrt(h/p) A, of given A or of independent normal entries; None for zero."""
+    W = trial.law.W
+    if variance == 0:
         return None
-    A = jax.random.normal(jax.random.fold_in(key, INITIAL), (d, p), jnp.float32).astype(trial.law.W.dtype)
-    return scale * jnp.sqrt(jnp.asarray(start, A.dtype)) * A
+    if variance is not None:
+        normal = jax.random.normal(jax.random.fold_in(key, INITIAL), W.T.shape, jnp.float32)
+        weights = jnp.asarray(variance, W.dtype) ** 0.5 * normal.astype(W.dtype)
+    return jnp.sqrt(trial.law.h / len(W)) * jnp.asarray(weights)
 
 
 def _flow(trial: Trial, first: Array | None, times: Array) -> Losses:

@@ -106,22 +106,23 @@ def seeds(key: Key[Array, ""], trials: int) -> np.ndarray:
     return np.asarray(jax.random.key_data(jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(trials))))
 
 
-def compiled_ahead(
-    request: Plan, words: np.ndarray, compiled: Callable[[Settings], Any], ahead: bool
-) -> Iterator[tuple[Group, Cell, Callable[..., Losses]]]:
-    """Every group with its arguments and its compiled function.
+def run_groups(
+    request: Plan, compiled: Callable[[Settings], Any], ahead: bool, words: np.ndarray, *rest: Any
+) -> Iterator[tuple[Group, Losses]]:
+    """Every group with its losses, NumPy arrays: what `compiled(settings)` makes of (words, cell, *rest).
 
     XLA compiles a function on one core, so that the groups to come are compiled on the others while one runs; not
     over several devices, where functions are compiled when they are first called.
     """
     cells = [Cell.of(request, group) for group in request.groups]
     if not ahead:
-        yield from ((group, cell, compiled(group.settings)) for group, cell in zip(request.groups, cells, strict=True))
+        for group, cell in zip(request.groups, cells, strict=True):
+            yield group, jax.tree.map(np.asarray, compiled(group.settings)(words, cell, *rest))
         return
 
     def compile_one(settings: Settings, cell: Cell) -> Callable[..., Losses]:
         with precision(request.dtype):  # settings of JAX belong to a thread
-            return _executable(compiled(settings), *_signature((words, cell)))
+            return _executable(compiled(settings), *_signature((words, cell, *rest)))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         futures: dict[Any, Future[Callable[..., Losses]]] = {}
@@ -131,7 +132,7 @@ def compiled_ahead(
                 futures[name] = pool.submit(compile_one, group.settings, cell)
         try:
             for name, group, cell in zip(names, request.groups, cells, strict=True):
-                yield group, cell, futures[name].result()
+                yield group, jax.tree.map(np.asarray, futures[name].result()(words, cell, *rest))
         finally:
             pool.shutdown(cancel_futures=True)
 
