@@ -274,7 +274,7 @@ def test_progress_counts_cells():
 
 
 def test_unsolvable_in_float32_is_reported():
-    problem = Problem(4.0, 8.0, 1, 0.2, 1e-14, lambda u: jnp.tanh(u) + 30.0)
+    problem = Problem(8.0, 6.0, 1, 0.2, 1e-14, lambda u: jnp.tanh(u) + 30.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         simulate(Problem(1.0, 2.0, 1, 0.2, 1e-2), 8, dtype="float32")
