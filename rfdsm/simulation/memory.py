@@ -34,14 +34,18 @@ def chunk_numbers(p: int, d: int, terms: int) -> int:
     return max(draws, coefficients)
 
 
-def memory_estimate(p: int, d: int, *, terms: int = 16, rows: int = 0, itemsize: int = 8) -> int:
+def memory_estimate(
+    p: int, d: int, *, terms: int = 16, rows: int = 0, itemsize: int = 8, eigenvectors: bool = False
+) -> int:
     """Bytes that bound the peak of one trial with p features in d dimensions, on each device: whatever n and m are.
 
     1.5 (2 p^2 + 3 p d + chunk) + rows d numbers of `itemsize` bytes: three matrices p x p (moments, factor or
     eigenvectors, workspace), W, V, B and a product of their size, and a chunk of draws or of `terms` Hermite
-    coefficients. `rows` are those of real data. Trials that run together need as many times more.
+    coefficients. `rows` are those of real data. An eigendecomposition, for several ridges, ridge = 0 and gradient flow,
+    needs `eigenvectors`: 3 p^2 more, LAPACK's workspace and a product. Trials in a batch need as many times more.
     """
-    return itemsize * (3 * p**2 + (9 * p * d) // 2 + 3 * chunk_numbers(p, d, terms) // 2 + rows * d)
+    squares = 6 if eigenvectors else 3
+    return itemsize * (squares * p**2 + (9 * p * d) // 2 + 3 * chunk_numbers(p, d, terms) // 2 + rows * d)
 
 
 def memory_available(devices: list[Any]) -> int:

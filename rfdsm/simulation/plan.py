@@ -106,12 +106,14 @@ def plan(
     memory_limit: int | None,
     primal: bool = False,
     solves: bool = True,
+    flow: bool = False,
 ) -> Plan:
     """Check a request to `simulate`, whose arguments these are, and lay out its cells in groups.
 
     Args:
         primal: never solve the dual system.
         solves: whether linear systems are solved, which single precision limits.
+        flow: whether gradient flow is followed, which takes all eigenvectors.
 
     Raises:
         ValueError: see `simulate`.
@@ -152,7 +154,10 @@ def plan(
         conditional = conditional_choice(problem.activation, d, size, time, norms, eigenvalues, dtype.name)
         population = population_choice(problem.activation, size, time, eigenvalues, dtype.name)
         choices += [conditional, population]
-        need = memory_estimate(size, d, terms=conditional.terms, rows=rows, itemsize=dtype.itemsize)
+        eigenvectors = flow or (solves and (len(ridges) > 1 or ridges[-1] == 0))
+        need = memory_estimate(
+            size, d, terms=conditional.terms, rows=rows, itemsize=dtype.itemsize, eigenvectors=bool(eigenvectors)
+        )
         memory.append((need, int(group_n), size))
         infinite = bool(np.isinf(group_m))
         draws = 0 if infinite else int(group_n * group_m)

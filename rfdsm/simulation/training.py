@@ -96,6 +96,7 @@ def simulate_training(
         memory_limit=memory_limit,
         primal=optimiser is not None or not (np.ndim(start) == 0 and start == 0),
         solves=optimiser is None,
+        flow=optimiser is None,
     )
     _check_shape(start, request)
     recorded = np.asarray(times, int if optimiser is not None else request.dtype)

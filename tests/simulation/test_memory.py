@@ -21,18 +21,22 @@ module = importlib.import_module("rfdsm.simulation.simulate")
         (dict(psi_n=1.0, psi_p=6.0, m=np.inf), 300),
         (dict(psi_n=1.0, psi_p=6.0, m=2), 300),
         (dict(psi_n=8.0, psi_p=1.0, m=4), 800),
+        (dict(psi_n=2.0, psi_p=3.0, m=4, ridge=np.array([1e-3, 1e-2])), 400),
     ],
-    ids=["primal", "infinite draws", "dual", "many points"],
+    ids=["primal", "infinite draws", "dual", "many points", "several ridges"],
 )
 def test_memory_estimate_bounds_what_the_compiler_plans(fields, d):
     """XLA's own accounting of one trial stays below the formula, which is not wildly above it; n does not enter."""
-    problem = Problem(**fields, t=0.1, ridge=1e-3)
+    problem = Problem(**(dict(t=0.1, ridge=1e-3) | fields))
     request = plan(problem, d, trials=1, key=0, data=None, dtype="float64", devices=None, memory_limit=None)
     group = request.groups[0]
     with precision(request.dtype):
         run = module._compiled(group.settings, module.mesh(request.devices[:1], 1), "threefry2x32")
         planned = run.lower(seeds(request.key, 1), Cell.of(request, group)).compile().memory_analysis()
     used = planned.temp_size_in_bytes + planned.argument_size_in_bytes + planned.output_size_in_bytes
-    promised = memory_estimate(group.settings.p, d, terms=group.settings.conditional_terms)
+    p, path = group.settings.p, group.settings.path
+    if path:
+        used += 8 * 2 * p**2  # of LAPACK, which XLA does not see
+    promised = memory_estimate(p, d, terms=group.settings.conditional_terms, eigenvectors=path)
     assert 0.3 * promised < used <= promised
     assert jax.devices()[0].platform == "cpu"
