@@ -124,7 +124,9 @@ def test_no_import_is_circular():
 
 
 def test_pictures_compute_nothing():
-    assert house("plots") == set()
+    for module in MODULES:
+        if module.split(".")[0] == "plots":
+            assert {name.split(".")[0] for name in house(module)} <= {"plots"}, module
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if floor(module) < FILE_FLOOR])

@@ -1,4 +1,4 @@
-"""Pictures of datasets: every function takes and returns matplotlib Axes, and computes nothing."""
+"""Theory as lines, simulation as points with error bars."""
 
 import itertools
 from typing import Any
@@ -8,34 +8,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-FIELDS = ("psi_p", "psi_n", "t", "ridge", "m")
-"""Fields that may serve as abscissa, the preferred ones first."""
-SYMBOLS = {"psi_n": r"$\psi_n$", "psi_p": r"$\psi_p$", "m": "$m$", "t": "$t$", "ridge": r"$\lambda$"}
-AXIS_LABELS = {
-    "psi_n": r"samples per dimension $\psi_n = n/d$",
-    "psi_p": r"features per dimension $\psi_p = p/d$",
-    "m": "noise draws per sample $m$",
-    "t": "diffusion time $t$",
-    "ridge": r"ridge $\lambda$",
-}
-TITLES = {
-    "train": "training loss",
-    "empirical_test": "training points, fresh noise",
-    "test": "test loss",
-    "score": "score error",
-}
-# Okabe and Ito's palette, told apart by colour-blind readers; its yellow is left out as too pale for lines.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+from rfdsm.plots.style import AXIS_LABELS, COLOURS, FIELDS, MARKERS, SYMBOLS, TITLES, fixed, number
+
 PEAK = 30.0
 """Range of values from which a loss is drawn on a logarithmic axis: the peak at p = nm without ridge."""
-
-
-def abscissa(dataset: xr.Dataset) -> str:
-    """The field to draw along: the longest axis with finite values, psi_p where lengths tie or nothing varies."""
-    lengths = {name: dataset.sizes[name] for name in FIELDS if name in dataset.sizes}
-    lengths = {name: size for name, size in lengths.items() if np.all(np.isfinite(dataset[name]))}
-    return max(lengths, key=lambda name: lengths[name], default="psi_p")
 
 
 def comparison(dataset: xr.Dataset, curves: xr.Dataset, along: str = "psi_p", axes: Any = None) -> np.ndarray:
@@ -65,7 +41,7 @@ def comparison(dataset: xr.Dataset, curves: xr.Dataset, along: str = "psi_p", ax
     floor = "floor (true score)" if "score" in names else "floor of Gaussian data"
     for axis, name in zip(axes, names, strict=True):
         loss(axis, dataset.sel(loss=name), curves, name, along, floor)
-    axes[0].legend(fontsize="small", title=_fixed(curves, along), title_fontsize="small")
+    axes[0].legend(fontsize="small", title=fixed(curves, along), title_fontsize="small")
     for axis in axes[-2 if len(names) % 2 == 0 else 0 :]:
         axis.set_xlabel(AXIS_LABELS[along])
     return axes
@@ -82,7 +58,7 @@ def loss(
     told_by = [field for field in FIELDS if len({float(line[field].max()) for line in lines}) > 1]
     dimensions = list(zip(dataset["d"].values, itertools.cycle(MARKERS), strict=False))
     for colour, line, some in zip(itertools.cycle(COLOURS), lines, points, strict=False):
-        label = ", ".join(f"{SYMBOLS[field]} = {_number(line[field])}" for field in told_by) or "theory"
+        label = ", ".join(f"{SYMBOLS[field]} = {number(line[field])}" for field in told_by) or "theory"
         alone = "_" if line[name].size == 1 else None  # a line through one point would not be seen
         axis.plot(line[along], line[name], color=colour, lw=1.6, marker=alone, ms=14, label=label, zorder=2)
         for d, marker in dimensions:
@@ -115,79 +91,6 @@ def loss(
     return axis
 
 
-def spectrum(
-    u: Any,
-    density: Any,
-    atoms: Any = None,
-    eigenvalues: Any = None,
-    label: str | None = None,
-    until: float | None = None,
-    axes: Any = None,
-) -> np.ndarray:
-    """Eigenvalue density of the feature matrix: linear axes on the left, logarithmic ones on the right.
-
-    Call again with the Axes returned, to add a curve. A histogram is normalised to the whole of its eigenvalues, zeros
-    and all, in bins of equal width on each panel's axis, so that it lies on the density of the same problem.
-
-    Args:
-        u: places, shape (places,), positive values for the logarithmic panel.
-        density: at these places; where it is 0 the logarithmic panel shows a gap.
-        atoms: pairs (location, mass), drawn as dotted lines that say their mass; an atom at 0 only on the left.
-        eigenvalues: of a simulated matrix, drawn as a histogram.
-        label: for the legend.
-        until: right end of the linear panel, for spectra that span decades; None shows all.
-        axes: two Axes, (linear, logarithmic); None makes a figure.
-
-    Returns:
-        Array of the two Axes.
-
-    Raises:
-        ValueError: u and density of different shapes, or not two Axes.
-    """
-    u, density = np.asarray(u, float), np.asarray(density, float)
-    if u.ndim != 1 or u.shape != density.shape:
-        raise ValueError(f"density has shape {density.shape}: must be that of u, {u.shape}, one-dimensional")
-    if axes is None:
-        axes = Figure(figsize=(9.5, 3.7), layout="constrained").subplots(1, 2)
-    axes = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
-    if axes.size != 2:
-        raise ValueError(f"axes: {axes.size} given, must be 2, with linear and with logarithmic scales")
-    colour = COLOURS[sum(line.get_linestyle() == "-" for line in axes[0].lines) % len(COLOURS)]
-    order = np.argsort(u)
-    u, density = u[order], density[order]
-    seen, atoms = u[density > 0], [] if atoms is None else list(atoms)
-    for axis, logarithmic in zip(axes, (False, True), strict=True):
-        kept = (u > 0) if logarithmic else np.isfinite(u)
-        values = np.where(density > 0, density, np.nan) if logarithmic else density
-        axis.plot(u[kept], values[kept], color=colour, lw=1.4, label=label, zorder=3)
-        if eigenvalues is not None and seen.size:
-            low, high = seen[0] / 1.5, seen[-1] * 1.5
-            bins = np.geomspace(low, high, 91) if logarithmic else np.linspace(0, until or 1.02 * seen[-1], 91)
-            counts, edges = np.histogram(eigenvalues, bins)
-            axis.stairs(
-                counts / np.diff(edges) / np.size(eigenvalues), edges, fill=True, color=colour, alpha=0.25, zorder=1
-            )
-        for location, mass in atoms:
-            if mass > 0 and (location > 0 or not logarithmic):
-                axis.axvline(location, color=colour, ls=":", lw=1, zorder=2)
-                text: dict[str, Any] = dict(va="top", ha="left", fontsize="x-small", color=colour, zorder=4)
-                text |= dict(
-                    textcoords="offset points", xytext=(4, 0), bbox=dict(fc="white", ec="none", pad=1, alpha=0.8)
-                )
-                height = 0.98 - 0.07 * len(axis.texts)  # several may stand close together
-                axis.annotate(f"atom, mass {mass:.3g}", (location, height), xycoords=("data", "axes fraction"), **text)
-        axis.set_xlabel("eigenvalue $u$ of $U$")
-        axis.grid(alpha=0.25, lw=0.5)
-    if until is not None:
-        axes[0].set_xlim(0, until)
-    axes[0].set_ylabel(r"density $\varrho(u)$")
-    axes[1].set_xscale("log")
-    axes[1].set_yscale("log")
-    if label is not None:
-        axes[0].legend(fontsize="small")
-    return axes
-
-
 def _ratio(parts: list[xr.DataArray]) -> float:
     """Largest finite value over the smallest."""
     values = np.concatenate([np.ravel(part) for part in parts])
@@ -218,14 +121,3 @@ def _thresholds(axis: Axes, lines: list[xr.Dataset], along: str) -> None:
             axis.axvline(position, color=colour, ls="-." if label == "$p = n$" else ":", lw=0.9, alpha=0.8, zorder=1)
             text: dict[str, Any] = dict(rotation=90, va="bottom", ha="right", fontsize="x-small", color=colour)
             axis.annotate(label, (position, 0.01), xycoords=("data", "axes fraction"), **text)
-
-
-def _fixed(curves: xr.Dataset, along: str) -> str:
-    """The fields that are the same throughout the picture."""
-    same = [name for name in SYMBOLS if name != along and np.unique(curves[name]).size == 1]
-    return ", ".join(f"{SYMBOLS[name]} = {_number(curves[name])}" for name in same)
-
-
-def _number(value: Any) -> str:
-    number = float(np.asarray(value).flat[0])
-    return r"$\infty$" if np.isinf(number) else f"{number:g}"

@@ -1,0 +1,45 @@
+"""What all pictures share: symbols, labels, colours, and how numbers are written."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+FIELDS = ("psi_p", "psi_n", "t", "ridge", "m")
+"""Fields that may serve as abscissa, the preferred ones first."""
+SYMBOLS = {"psi_n": r"$\psi_n$", "psi_p": r"$\psi_p$", "m": "$m$", "t": "$t$", "ridge": r"$\lambda$"}
+AXIS_LABELS = {
+    "psi_n": r"samples per dimension $\psi_n = n/d$",
+    "psi_p": r"features per dimension $\psi_p = p/d$",
+    "m": "noise draws per sample $m$",
+    "t": "diffusion time $t$",
+    "ridge": r"ridge $\lambda$",
+}
+TITLES = {
+    "train": "training loss",
+    "empirical_test": "training points, fresh noise",
+    "test": "test loss",
+    "score": "score error",
+}
+# Okabe and Ito's palette, told apart by colour-blind readers; its yellow is left out as too pale for lines.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+
+
+def abscissa(dataset: xr.Dataset) -> str:
+    """The field to draw along: the longest axis with finite values, psi_p where lengths tie or nothing varies."""
+    lengths = {name: dataset.sizes[name] for name in FIELDS if name in dataset.sizes}
+    lengths = {name: size for name, size in lengths.items() if np.all(np.isfinite(dataset[name]))}
+    return max(lengths, key=lambda name: lengths[name], default="psi_p")
+
+
+def fixed(curves: xr.Dataset, along: str) -> str:
+    """The fields that are the same throughout the picture."""
+    same = [name for name in SYMBOLS if name != along and np.unique(curves[name]).size == 1]
+    return ", ".join(f"{SYMBOLS[name]} = {number(curves[name])}" for name in same)
+
+
+def number(value: Any) -> str:
+    """A value in a legend."""
+    number = float(np.asarray(value).flat[0])
+    return r"$\infty$" if np.isinf(number) else f"{number:g}"
