@@ -83,6 +83,16 @@ def check_whole(name: str, value: Any, least: int) -> None:
         raise ValueError(f"{name} = {value!r} must be an integer >= {least}")
 
 
+def flow_times(times: Any) -> np.ndarray:
+    """Training times as a vector, in the order given; a number is a vector of one. ValueError unless all are >= 0."""
+    array = np.atleast_1d(number_array("times", times, ">= 0"))
+    if array.ndim > 1 or array.size == 0:
+        raise ValueError(f"times has shape {array.shape}: must be a number or a non-empty list, >= 0")
+    if not np.all(array >= 0):
+        raise ValueError(f"times = {array[~(array >= 0)][0]:g} must be >= 0")
+    return array
+
+
 def base_key(key: Any) -> jax.Array:
     """A typed JAX key from an integer, a typed key or the raw words of an old-style key. ValueError for others."""
     if isinstance(key, int | np.integer) and not isinstance(key, bool):

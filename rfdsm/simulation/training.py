@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 
-from rfdsm.arguments import check_whole, number_array
+from rfdsm.arguments import check_whole, flow_times, number_array
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem
 from rfdsm.simulation import eigenpath
@@ -23,17 +23,6 @@ from rfdsm.simulation.trial import Cell, Trial, gathered, precision, reported, r
 
 INITIAL = 17
 """Folded into a trial's key for its initial weights."""
-
-
-def flow_time(learning_rate: Any, steps: Any, t: Any, p: Any, d: Any) -> Any:
-    """Gradient-flow time theta after `steps` small steps of plain gradient descent on A: 2 h learning_rate steps/(p d).
-
-    For descent on J as this package writes it, per coordinate: (1/(d n m)) sum |sqrt(h/p) A phi + z|^2 + penalty. Where
-    the loss is written without 1/d, multiply by d. Momentum mu multiplies by 1/(1 - mu). Arguments broadcast.
-
-    Source: docs/theory, section 1: B = sqrt(h/p) A, and dB/dtheta = -(B(U + ridge) + V^T).
-    """
-    return 2 * -np.expm1(-2 * np.asarray(t, float)) * learning_rate * steps / (np.asarray(p, float) * d)
 
 
 def simulate_training(
@@ -55,7 +44,7 @@ def simulate_training(
     """Losses of real networks during training, recorded exactly as `simulate` computes them.
 
     Without an optimiser: gradient flow dB/dtheta = -(B(U + ridge) + V^T), exact at every time from one
-    eigendecomposition (`flow_time` converts from steps). With one: A, the output weights of s(y) = A phi(y)/sqrt(p), is
+    eigendecomposition (`rfdsm.units.flow_time` converts from steps). With one: A, the output weights of s(y) = A phi(y)/sqrt(p), is
     trained on J (docs/theory, equation 1) step by step. Full-batch gradients are formed from the moments U and V, which
     gives them exactly at 2 p^2 d operations whatever n and m are. Batches are drawn with replacement, from the n m
     draws of a finite m, or with fresh noise in every step if m = inf.
@@ -174,15 +163,11 @@ def _flow(trial: Trial, first: Array | None, times: Array) -> Losses:
 
 
 def _checked_times(times: Any, optimiser: Any) -> np.ndarray:
-    what = "finite whole numbers of steps >= 0" if optimiser is not None else ">= 0"
-    array = np.atleast_1d(number_array("times", times, what))
-    if array.ndim > 1 or array.size == 0:
-        raise ValueError(f"times has shape {array.shape}: must be a number or a non-empty list, {what}")
-    bad = ~(array >= 0)
+    array = flow_times(times)
     if optimiser is not None:
-        bad |= ~np.isfinite(array) | (array != np.round(array)) | (array >= 2**31)
-    if np.any(bad):
-        raise ValueError(f"times = {array[bad][0]:g} must be {what}")
+        bad = ~np.isfinite(array) | (array != np.round(array)) | (array >= 2**31)
+        if np.any(bad):
+            raise ValueError(f"times = {array[bad][0]:g} must be finite whole numbers of steps >= 0")
     return array
 
 

@@ -38,7 +38,7 @@ class Support(NamedTuple):
     atom_masses: np.ndarray
 
 
-def largest_eigenvalue_bound(problems: Cells) -> np.ndarray:
+def largest_eigenvalue_bound(problems: Cells | Populations) -> np.ndarray:
     """Sum of the largest eigenvalues of factors and summands of U, (cells,)."""
     per_n, per_p, q, a_squared, h, L, beta_psi, beta_a = (getattr(problems, name) for name in PARAMETERS)
     square = (1 + per_p**-0.5) ** 2  # of W W^T/d

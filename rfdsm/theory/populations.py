@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Activation, Moments, tabulate
+from rfdsm.problem import Problem
 from rfdsm.quadrature import padded
 
 TABLE_FROM, TABLE_TOLERANCE = 256, 1e-11
@@ -93,6 +94,29 @@ def moments_at_times(activation: Activation, t: np.ndarray, variance: float) -> 
     with jax.enable_x64(True):
         moments = _compiled_moments(activation, padded(t), variance)
         return Moments(*(np.asarray(value)[: t.size] for value in moments))
+
+
+class Cells(NamedTuple):
+    """What `populations` takes besides the ridge, for the cells of a problem in a row, NumPy arrays (cells,)."""
+
+    inverse_psi_n: np.ndarray
+    inverse_psi_p: np.ndarray
+    q: np.ndarray
+    t: np.ndarray
+    moments: Moments
+
+
+def cells_of(problem: Problem) -> Cells:
+    """The cells of a concrete problem, flattened; warns if a user's activation needs breakpoints."""
+
+    def flat(values: Any) -> np.ndarray:
+        return np.broadcast_to(values, problem.shape).ravel()
+
+    t, variance = np.asarray(problem.t), problem.spectrum.mean
+    check_moments(problem.activation, t, variance)
+    moments = moments_at_times(problem.activation, t.ravel(), variance)
+    moments = Moments(*(flat(np.reshape(value, t.shape)) for value in moments))
+    return Cells(flat(1 / problem.psi_n), flat(1 / problem.psi_p), flat(1 / problem.m), flat(t), moments)
 
 
 _compiled_moments = jax.jit(moments_at, static_argnums=0)

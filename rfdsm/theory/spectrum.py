@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from rfdsm.arguments import number_array
 from rfdsm.problem import Problem
 from rfdsm.theory.edges import Support, support
-from rfdsm.theory.populations import check_moments, moments_at_times
+from rfdsm.theory.populations import cells_of
 from rfdsm.theory.resolvent import Cells, cells, evaluate_pairs
 
 NODES, PANELS, REFINEMENTS = 12, 4, 14
@@ -221,17 +221,7 @@ def quadrature(
 
 
 def _cells(problem: Problem) -> Cells:
-    spectrum = problem.spectrum
-    check_moments(problem.activation, np.asarray(problem.t), spectrum.mean)
-    t = np.asarray(problem.t)
-    moments = moments_at_times(problem.activation, t.ravel(), spectrum.mean)
-    moments = type(moments)(*(_flat_field(value.reshape(t.shape), problem) for value in moments))
-    psi_n, psi_p, m, t = (_flat_field(getattr(problem, name), problem) for name in ("psi_n", "psi_p", "m", "t"))
-    return cells(1 / psi_n, 1 / psi_p, 1 / m, t, moments, spectrum.nodes, spectrum.weights)
-
-
-def _flat_field(values: Any, problem: Problem) -> np.ndarray:
-    return np.broadcast_to(values, problem.shape).ravel()
+    return cells(*cells_of(problem), problem.spectrum.nodes, problem.spectrum.weights)
 
 
 def _flat(values: np.ndarray, trailing: int) -> np.ndarray:

@@ -8,7 +8,8 @@ import pytest
 import scipy.linalg
 
 from rfdsm import Losses, Problem, activations, simulate, simulate_training
-from rfdsm.simulation import descent, design, flow_time, strips, trial
+from rfdsm.simulation import descent, design, strips, trial
+from rfdsm.units import flow_time
 from rfdsm.simulation.plan import plan
 from tests.tolerances import IDENTITY, ROUTES
 

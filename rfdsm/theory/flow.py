@@ -1,0 +1,219 @@
+"""Losses of gradient flow as quadratic forms of its filters on a contour (docs/training, sections 1-4).
+
+The network at time theta is B = -V^T f(U) + B_0 e(U), e(u) = exp(-(u + lambda) theta), f = (1 - e)/(u + lambda), from
+a start B_0 with entries of variance h v/p. With the nodes z_k and weights W_k of `contour`,
+
+    train          = (1 - u f)^2 [-J*/z] + h v (u e^2) [g]
+    empirical_test = 1 - 2 h L f [c_t tau] + f f [transfer] + h v e e [gain],      and the same for test,
+
+where f [Q] = 2 Re sum_k W_k f(z_k) Q(z_k), and f f [Q] = 2 Re (a^T Q(z, z') a + a^T Q(z, z'*) a*), a_k = W_k f(z_k),
+is a real quadratic form in (Re a, Im a). Everything that does not know the time is computed once per problem: a `Path`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rfdsm.theory.contour import order_parameters
+from rfdsm.theory.populations import Populations
+from rfdsm.theory.two_point import Pair, Points, one_point, two_point
+
+PASSED = 4.0
+"""Exponent ridge * theta from which a contour passes to the right of u = -ridge."""
+SAFETY = 30.0
+"""What the estimated error is multiplied by."""
+LEAST = 1e-11
+"""Least error of a trapezoidal sum, relative to its terms: the estimate may vanish by chance."""
+
+
+class Path(NamedTuple):
+    """One problem on its contour of N nodes; batches have leading axes."""
+
+    nodes: Any  # z, (N,)
+    rate: Any  # z + ridge
+    weights: Any
+    points: Points
+    population: Pair  # real quadratic forms, (2N, 2N)
+    fresh: Pair
+    initial: Any  # h variance of the start's entries; None for a start at zero, and no gains then
+    h: Any
+    noise: Any  # L h
+    floor: Any
+    perfect: Any  # S_bar = <1/(a^2 s + h)>, the score's second moment
+    found: Any  # whether every node was solved for
+
+
+class Curve(NamedTuple):
+    """Values at the times, with estimates of their errors."""
+
+    value: Any
+    error: Any
+
+
+class Curves(NamedTuple):
+    """All losses of one problem, arrays (times,)."""
+
+    train: Curve
+    empirical_test: Curve
+    test: Curve
+    score: Curve
+    penalty: Curve  # |B|^2/d
+
+
+def margin(ridge: Any, latest: Any) -> Any:
+    """How far left of the spectrum filters of times up to `latest` stay moderate (NumPy).
+
+    Where e has not decayed at an eigenvalue 0, that is to -(ridge + 1/latest): f grows beyond. Where it has, f is
+    as good as 1/(u + ridge), and to go around its pole costs nothing.
+    """
+    return np.where(ridge * latest > PASSED, ridge / 2, ridge + 1 / latest)
+
+
+def path(P: Populations, ridge: Any, margin: Any, extent: Any, initial: Any, nodes: Any, weights: Any) -> Path:
+    """Everything about one problem that does not depend on time.
+
+    Args:
+        P: parameters, scalars; nodes and weights of Sigma's spectrum (S,).
+        ridge: lambda.
+        margin: distance of the spectrum from the half plane that the contour avoids, from `margin`.
+        extent: bound on the eigenvalues of U.
+        initial: h times the variance of the initial entries of A, None for zero.
+        nodes, weights: of `contour.contour`, for a ratio of at least 1 + extent/margin.
+    """
+    column = (-1, 1)
+    P = P._replace(nodes=jnp.reshape(P.nodes, column), weights=jnp.reshape(P.weights, column))
+    scale = extent + margin
+    z = scale * nodes - margin
+    y, found = order_parameters(z, P)
+    points = one_point(y, P)
+    forms = (two_point(points, other, P) for other in (points, jax.tree.map(jnp.conj, points)))
+    population, fresh = (
+        Pair(_real_form(a.transfer, b.transfer), None if initial is None else _real_form(a.gain, b.gain))
+        for a, b in zip(*forms, strict=True)
+    )
+    s = jnp.ravel(P.nodes)
+    total = P.a_squared * s + P.h
+    share = jnp.ravel(P.weights) / total
+    return Path(
+        z,
+        scale * nodes + (ridge - margin),
+        scale * weights,
+        points,
+        population,
+        fresh,
+        initial,
+        P.h,
+        P.noise,
+        jnp.sum(share * P.a_squared * s),
+        jnp.sum(share),
+        jnp.all(found),
+    )
+
+
+def _real_form(same: Any, crossed: Any) -> Any:
+    """Matrix of Re(a^T same a + a^T crossed a*) in (Re a, Im a); same is symmetric, crossed Hermitian."""
+    upper = jnp.concatenate([same.real + crossed.real, crossed.imag - same.imag], axis=1)
+    lower = jnp.concatenate([-same.imag - crossed.imag, crossed.real - same.real], axis=1)
+    return jnp.concatenate([upper, lower], axis=0)
+
+
+class Filters(NamedTuple):
+    """e and f at the nodes, arrays (times, N)."""
+
+    e: Any
+    f: Any
+
+
+def filters(path: Path, times: Any) -> Filters:
+    """Of gradient flow at the times (T,)."""
+    exponent = path.rate * times[:, None]
+    return Filters(jnp.exp(-exponent), -jnp.expm1(-exponent) / path.rate)
+
+
+def _linear(weighted: Any, values: Any) -> Curve:
+    """2 Re sum_k of weighted (T, N) times values (N,)."""
+    return _summed(2 * weighted * values, 2 * jnp.abs(weighted) @ jnp.abs(values))
+
+
+def _quadratic(a: Any, form: Any) -> Curve:
+    """Twice the real form of the filters a (T, N)."""
+    x = jnp.concatenate([a.real, a.imag], axis=1)
+    re, im = jnp.split(x @ form, 2, axis=1)
+    sizes = jnp.sum(jnp.abs(x) * (jnp.abs(x) @ jnp.abs(form)), axis=1)
+    return _summed(2 * a * (re - 1j * im), 2 * sizes)
+
+
+def _summed(terms: Any, sizes: Any) -> Curve:
+    """Real part of the sum of terms (T, N), and its error.
+
+    Half of the nodes, every second one around the whole curve, would give the same real part, but as their error to
+    leading order the imaginary part below. Errors decay geometrically: relative to the terms, that of all nodes is its
+    square.
+    """
+    value = jnp.sum(terms.real, axis=1)
+    half = jnp.abs(jnp.sum(terms[:, ::2].imag, axis=1) - jnp.sum(terms[:, 1::2].imag, axis=1))
+    return Curve(value, SAFETY * half * jnp.minimum(half / jnp.where(sizes > 0, sizes, 1), 1) + LEAST * sizes)
+
+
+def _sum(constant: Any, *terms: tuple[Any, Curve]) -> Curve:
+    """constant + sum of factor * curve; errors add."""
+    return Curve(
+        constant + sum(factor * curve.value for factor, curve in terms),
+        sum(jnp.abs(factor) * curve.error for factor, curve in terms),
+    )
+
+
+def curves(path: Path, times: Any) -> Curves:
+    """Losses at the times (T,), finite."""
+    e, f = filters(path, times)
+    z, f_weighted, e_weighted = path.nodes, f * path.weights, e * path.weights
+    explained, learned, gain = path.points.explained, path.points.learned, path.points.gain
+    cross = _linear(f_weighted, learned)
+
+    def from_start(factor: Any, curve: Callable[[], Curve]) -> list[tuple[Any, Curve]]:
+        return [] if path.initial is None else [(factor * path.initial, curve())]
+
+    def loss(perfect: Any, pair: Pair, unit: Any) -> Curve:
+        terms = [(-2 * path.noise * unit, cross), (unit, _quadratic(f_weighted, pair.transfer))]
+        return _sum(perfect, *terms, *from_start(unit, lambda: _quadratic(e_weighted, pair.gain)))
+
+    unfitted = 1 - z * f
+    train = (1.0, _linear(unfitted * unfitted * path.weights / -z, 1 - explained))
+    train = _sum(0.0, train, *from_start(1.0, lambda: _linear(z * e * e_weighted, gain)))
+    penalty = (1.0, _linear(f * f_weighted, explained))
+    penalty = _sum(0.0, penalty, *from_start(1.0, lambda: _linear(e * e_weighted, gain)))
+    score = loss(path.perfect, path.population, 1 / path.h)
+    test = Curve(path.floor + path.h * score.value, path.h * score.error)
+    return Curves(train, loss(1.0, path.fresh, 1.0), test, score, penalty)
+
+
+class Slopes(NamedTuple):
+    """Derivatives of losses by time, arrays (times,)."""
+
+    empirical_test: Any
+    test: Any
+    score: Any
+
+
+def slopes(path: Path, times: Any) -> Slopes:
+    """d/dtheta at the times (T,), finite: the filters' derivatives are df = e, de = -(u + lambda) e."""
+    e, f = filters(path, times)
+    f_weighted, e_weighted = f * path.weights, e * path.weights
+    decay = -path.rate * e_weighted
+    cross = 2 * jnp.real(e_weighted @ path.points.learned)
+
+    def bilinear(a: Any, form: Any, b: Any) -> Any:
+        x, y = (jnp.concatenate([values.real, values.imag], axis=1) for values in (a, b))
+        return 2 * jnp.sum((x @ form) * y, axis=1)
+
+    def slope(pair: Pair) -> Any:
+        own = -2 * path.noise * cross + 2 * bilinear(f_weighted, pair.transfer, e_weighted)
+        if path.initial is None:
+            return own
+        return own + 2 * path.initial * bilinear(e_weighted, pair.gain, decay)
+
+    test = slope(path.population)
+    return Slopes(slope(path.fresh), test, test / path.h)

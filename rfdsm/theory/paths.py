@@ -1,0 +1,111 @@
+"""Many problems on their contours: what `flow` computes for one, compiled once and mapped over chunks of cells."""
+
+import functools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rfdsm.problem import Problem
+from rfdsm.theory.contour import DIGITS, MORE_DIGITS, Contour, contour, size
+from rfdsm.theory.edges import largest_eigenvalue_bound
+from rfdsm.theory.flow import Path, margin, path
+from rfdsm.theory.populations import Populations, cells_of, populations
+from rfdsm.theory.resolvent import PARAMETERS
+
+CHUNK, ACCELERATOR_CHUNK = 16, 256
+"""Problems per compiled call, and one call per core."""
+EARLIEST = 10.0
+"""A contour resolves all times from zero on; its last is never before this over the largest eigenvalue."""
+
+
+class Paths(NamedTuple):
+    """Cells of a problem and the contours they are solved on, NumPy arrays (cells,)."""
+
+    parameters: dict[str, np.ndarray]
+    ridge: np.ndarray
+    margin: np.ndarray  # by `flow.margin`
+    extent: np.ndarray  # bound on the eigenvalues of U
+    initial: np.ndarray | None  # h times the variance of the start's entries
+    contour: Contour  # shared: the widest that any cell needs
+    nodes: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Number of cells."""
+        return self.ridge.size
+
+
+def paths(problem: Problem, variance: float, latest: Callable[[np.ndarray, np.ndarray], Any]) -> Paths:
+    """Contours for times up to latest(extent, ridge) in each cell."""
+    spectrum, cells = problem.spectrum, cells_of(problem)
+    with jax.enable_x64(True):
+        P, _ = populations(*cells[:4], np.ones_like(cells.t), cells.moments, spectrum.nodes, spectrum.weights)
+        arrays = {name: np.array(np.broadcast_to(np.asarray(getattr(P, name)), cells.t.shape)) for name in PARAMETERS}
+    ridge = np.broadcast_to(problem.ridge, problem.shape).ravel()
+    extent = largest_eigenvalue_bound(Populations(**arrays, unit=1.0, ridge=1.0, nodes=P.nodes, weights=P.weights))
+    extent = np.maximum(extent, np.finfo(float).tiny)  # a constant activation
+    last = np.maximum(latest(extent, ridge), EARLIEST / extent)
+    margins = margin(ridge, last)
+    ratio = float(np.max(1 + extent / margins))
+    return Paths(
+        arrays,
+        ridge,
+        margins,
+        extent,
+        arrays["h"] * variance if variance else None,
+        contour(ratio, size(ratio, MORE_DIGITS if variance else DIGITS)),
+        np.asarray(spectrum.nodes, float),
+        np.asarray(spectrum.weights, float),
+    )
+
+
+def mapped(function: Callable[..., Any], problems: Paths, shared: Any, own: Any = ()) -> Any:
+    """function(path, shared, own) for every cell, as NumPy arrays (cells, ...).
+
+    The function must be one object from call to call, or it is compiled anew. `own` has a leading axis of cells.
+    """
+    chunk = CHUNK if jax.default_backend() == "cpu" else ACCELERATOR_CHUNK
+    arrays = (problems.parameters, problems.ridge, problems.margin, problems.extent, problems.initial, own)
+
+    def run(start: int) -> Any:
+        count = min(chunk, problems.size - start)
+        cut = jax.tree.map(lambda x: _padded(x[start : start + count], chunk), arrays)
+        with jax.enable_x64(True):  # the setting is one of the thread
+            result = _chunk(function, *cut, problems.contour, problems.nodes, problems.weights, shared)
+        return jax.tree.map(lambda x: np.asarray(x)[:count], result)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        parts = list(pool.map(run, range(0, problems.size, chunk)))
+    return jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)
+
+
+def _padded(values: np.ndarray, count: int) -> np.ndarray:
+    return np.pad(values, [(0, count - len(values)), *[(0, 0)] * (values.ndim - 1)], mode="edge")
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _chunk(
+    function: Callable[..., Any],
+    parameters: dict[str, Any],
+    ridge: Any,
+    margin: Any,
+    extent: Any,
+    initial: Any,
+    own: Any,
+    curve: Contour,
+    nodes: Any,
+    weights: Any,
+    shared: Any,
+) -> Any:
+    def one(parameters: Any, ridge: Any, margin: Any, extent: Any, initial: Any, own: Any) -> Any:
+        P = Populations(**parameters, unit=jnp.ones(()), ridge=jnp.ones(()), nodes=nodes, weights=weights)
+        where: Path = path(P, ridge, margin, extent, initial, *curve)
+        return function(where, shared, own)
+
+    return jax.vmap(one)(parameters, ridge, margin, extent, initial, own)

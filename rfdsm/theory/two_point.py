@@ -1,0 +1,120 @@
+"""Two-point functions of the resolvent, R = (U - z)^-1 at two places (docs/training, section 3).
+
+With a probe covariance M of the features, all per coordinate or per feature,
+
+    transfer = (1/d) tr V^T R_1 M R_2 V          gain = (1/p) tr R_1 M R_2
+
+They are the off-diagonal of the fixed-point equations of `fixed_point`, read for 2 x 2 upper triangular matrices whose
+diagonal holds the solutions at the two places: linear equations for the responses kappa_s, kappa_a of c_s, c_a and
+Gamma of G. In the unknowns (y_s, y_a, mu) of `resolvent`, with S(s) = 1/((1 + w_1)(1 + w_2)) and Gamma in units of
+G_1 G_2,
+
+    A = A_0 + beta_s kappa_s + beta_a kappa_a          D(s) = D_0(s) + D_s(s) kappa_s + D_a kappa_a
+    Gamma (psi_p - <w_1 w_2 S>) = -(A + <D S>)
+    kappa_s = C_0 - y_s1 y_s2 (Gamma (beta_s + <D_s S>) - <D_s D S>)/psi_n
+    kappa_a = -q (1 - q) x_a1 x_a2 (Gamma (beta_a + <D_a S>) - <D_a D S>)/psi_n,          y_a = (1 - q) x_a
+
+A probe is (A_0, D_0, C_0): the population covariance, or that of fresh noise on the training points.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from rfdsm.theory.populations import Populations
+from rfdsm.theory.resolvent import Triple
+
+
+class Points(NamedTuple):
+    """One-point quantities at the nodes, arrays (N,)."""
+
+    y_s: Any
+    x_a: Any
+    mu: Any
+    y_t: Any  # G c_t = q y_s + y_a
+    shrink: Any  # 1/(1 + w), (S, N)
+    learned: Any  # c_t tau[1]
+    memory: Any  # c_s E_12: how far a training point's own noise-averaged features are fitted
+    explained: Any  # (1/d) tr V^T R V = 1 - J*
+    gain: Any  # (1/p) tr R
+
+
+class Pair(NamedTuple):
+    """Two-point functions for one probe."""
+
+    transfer: Any
+    gain: Any
+
+
+def one_point(y: Triple, P: Populations) -> Points:
+    """What derives from the order parameters at each node. Nodes of P's spectrum have shape (S, 1)."""
+    y_s, y_a, mu = y
+    y_t = P.q * y_s + y_a
+    shrink = 1 / (1 + y_s * P.signal * P.nodes + y_t * P.noise)
+    mean = P.average(shrink)
+    learned = y_t * mean
+    x_a = 1 / (mu + P.q * P.inverse_psi_n * (P.beta_a + P.noise * mean))
+    memory = y_s * (P.signal * P.average(P.nodes * shrink) + P.beta_psi) * P.inverse_psi_n
+    explained = 1 - y_t * mu * (1 - P.noise * learned)
+    return Points(y_s, x_a, mu, y_t, shrink, learned, memory, explained, P.inverse_psi_p / mu)
+
+
+class _Response(NamedTuple):
+    """What a change (A, D) of the resolvent leads to: Gamma, <D S>, and the terms that change kappa_s and kappa_a."""
+
+    gamma: Any
+    mean: Any
+    of_s: Any
+    of_a: Any
+
+
+def two_point(one: Points, other: Points, P: Populations) -> tuple[Pair, Pair]:
+    """For all pairs of nodes, (N, N) each: with the population probe, and with fresh noise on the training points."""
+
+    def each(function: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+        return function(a[:, None], b[None, :])
+
+    def product(name: str) -> Any:
+        return each(jnp.multiply, getattr(one, name), getattr(other, name))
+
+    i0, i1, i2 = (jnp.einsum("sk,sl->kl", P.weights * P.nodes**power * one.shrink, other.shrink) for power in range(3))
+    rise_1, level_1 = one.y_s * P.signal, one.y_t * P.noise  # w = rise s + level
+    rise_2, level_2 = other.y_s * P.signal, other.y_t * P.noise
+    mixed = each(jnp.multiply, rise_1, level_2) + each(jnp.multiply, level_1, rise_2)
+    w_w = each(jnp.multiply, rise_1, rise_2) * i2 + mixed * i1 + each(jnp.multiply, level_1, level_2) * i0
+    per_free = 1 / (1 / P.inverse_psi_p - w_w)
+    of_D_s, of_D_a = P.beta_s + P.signal * i1 + P.q * P.noise * i0, P.beta_a + P.noise * i0
+    factor_s = -P.inverse_psi_n * product("y_s")
+    factor_a = -P.inverse_psi_n * P.q * (1 - P.q) * product("x_a")
+
+    def response(A: Any, D_signal: Any, D_constant: Any) -> _Response:
+        mean = D_signal * i1 + D_constant * i0
+        gamma = -(A + mean) * per_free
+        square = P.signal * (D_signal * i2 + D_constant * i1) + P.q * P.noise * mean
+        return _Response(
+            gamma, mean, factor_s * (gamma * of_D_s - square), factor_a * (gamma * of_D_a - P.noise * mean)
+        )
+
+    to_s = response(P.beta_s, P.signal, P.q * P.noise)  # per unit of kappa_s
+    to_a = response(P.beta_a, 0.0, P.noise)
+    m_ss, m_aa = 1 - to_s.of_s, 1 - to_a.of_a
+    per_determinant = 1 / (m_ss * m_aa - to_a.of_s * to_s.of_a)
+    learned = P.noise * each(jnp.add, one.learned, other.learned)
+    y_t_y_t = P.noise * product("y_t")
+    G_G = -P.inverse_psi_p / product("mu")
+
+    def probed(A: Any, D_signal: Any, D_constant: Any, C: Any) -> Pair:
+        own = response(A, D_signal, D_constant)
+        right_s, right_a = C + own.of_s, own.of_a
+        kappa_s = (m_aa * right_s + to_a.of_s * right_a) * per_determinant
+        kappa_a = (m_ss * right_a + to_s.of_a * right_s) * per_determinant
+        gamma = own.gamma + kappa_s * to_s.gamma + kappa_a * to_a.gamma
+        mean = own.mean + kappa_s * to_s.mean + kappa_a * to_a.mean
+        kappa_t = P.q * kappa_s + kappa_a
+        return Pair(kappa_t * (1 - learned) - y_t_y_t * (gamma * i0 - mean), gamma * G_G)
+
+    forgotten = 1 - each(jnp.add, one.memory, other.memory)
+    population = probed(P.beta_psi + P.beta_a, P.signal, P.noise, 0.0)
+    fresh = probed(P.beta_a + forgotten * P.beta_psi, forgotten * P.signal, P.noise, product("memory"))
+    return population, fresh

@@ -1,0 +1,41 @@
+"""Training time in the units of its users (docs/training, section 1).
+
+theta is the time of dB/dtheta = -(B(U + ridge) + V^T), B = sqrt(h/p) A: its eigenvalues are those of U + ridge. All
+functions are elementwise; arguments broadcast.
+"""
+
+from typing import Any
+
+import numpy as np
+
+
+def flow_time(learning_rate: Any, steps: Any, t: Any, p: Any, d: Any, *, per_coordinate: bool = True) -> Any:
+    """theta after `steps` small steps of plain gradient descent on A, 2 h learning_rate steps/(p d).
+
+    For descent on J as this package writes it, (1/(d n m)) sum |sqrt(h/p) A phi + z|^2 + penalty. `per_coordinate` is
+    False where the loss and its penalty are written without the 1/d: theta is then larger by the factor d. The same for
+    optax.sgd(learning_rate); its momentum mu multiplies theta by 1/(1 - mu). Adaptive optimisers have no theta.
+
+    Source: docs/training, equation 2.
+    """
+    return _per_step(learning_rate, t, p, d, per_coordinate) * np.asarray(steps, float)
+
+
+def flow_steps(theta: Any, learning_rate: Any, t: Any, p: Any, d: Any, *, per_coordinate: bool = True) -> Any:
+    """Number of steps, a float, after which `flow_time` is theta."""
+    return np.asarray(theta, float) / _per_step(learning_rate, t, p, d, per_coordinate)
+
+
+def flow_time_from_tau(tau: Any, t: Any, psi_p: Any) -> Any:
+    """theta = 2 h tau/psi_p of the time tau = learning_rate * steps/d^2 in arXiv 2505.17638 (loss per coordinate)."""
+    return 2 * -np.expm1(-2 * np.asarray(t, float)) * tau / np.asarray(psi_p, float)
+
+
+def tau_from_flow_time(theta: Any, t: Any, psi_p: Any) -> Any:
+    """tau = psi_p theta/(2 h), the inverse of `flow_time_from_tau`."""
+    return np.asarray(theta, float) * psi_p / (2 * -np.expm1(-2 * np.asarray(t, float)))
+
+
+def _per_step(learning_rate: Any, t: Any, p: Any, d: Any, per_coordinate: bool) -> Any:
+    scale = np.asarray(p, float) * (np.asarray(d, float) if per_coordinate else 1.0)
+    return 2 * -np.expm1(-2 * np.asarray(t, float)) * learning_rate / scale
