@@ -30,6 +30,8 @@ IMAGES = 6
 STEP = 1 / 3
 """Fraction of the way from -|z| to z that is tried at once."""
 MAX_STEPS = 200
+STALLED = 1e-8
+"""Largest relative change that can be rounding, where the equations are close to singular."""
 ROUNDING = 1e-12
 """Relative imaginary part of the wrong sign forgiven, for nodes next to the negative real axis."""
 
@@ -45,8 +47,8 @@ class Contour(NamedTuple):
 
 
 def size(ratio: float, digits: float = DIGITS) -> int:
-    """Number of nodes for spectra with M/m <= ratio: a multiple of 8, so that few shapes are compiled."""
-    return 8 * int(np.ceil(4 * _half_period(ratio) * digits / np.pi**2 / 8))
+    """Number of nodes for spectra with M/m <= ratio: a multiple of 24, so that few shapes are compiled."""
+    return 24 * int(np.ceil(4 * _half_period(ratio) * digits / np.pi**2 / 24))
 
 
 @functools.lru_cache(maxsize=64)
@@ -95,7 +97,7 @@ def order_parameters(z: Any, P: Populations) -> tuple[Triple, Any]:
     first = tuple(value.astype(complex) for value in (start.G * r_s, (1 - P.q) * start.G * r_a, 1 / start.G))
 
     def body(carry: Any) -> Any:
-        y, safe, reached, aim, tries, done, steps = carry
+        y, safe, reached, aim, tries, done, steps, before = carry
         last = aim >= 1
         new = newton(y, evaluate(y, jnp.where(last, z, radius * jnp.exp(1j * (jnp.pi + aim * turn))), P))
         moved = change(new, y)
@@ -103,7 +105,9 @@ def order_parameters(z: Any, P: Populations) -> tuple[Triple, Any]:
             jnp.logical_and,
             (sign * jnp.imag(value) >= -ROUNDING * jnp.abs(value) for sign, value in zip((1, 1, -1), new, strict=True)),
         )
-        success = inside & (moved < jnp.where(last, 10 * SETTLED, CLOSE))
+        # Close to z = 0 at p = nm rounding moves y by more than SETTLED: then the changes cease to shrink.
+        settled = (moved < 10 * SETTLED) | ((moved < STALLED) & (moved > before / 2))
+        success = inside & jnp.where(last, settled, moved < CLOSE)
         failure = ~success & (~inside | (tries > jnp.where(last, 20, 6)))  # a NaN is not inside
         safe = tuple(jnp.where(success, a, b) for a, b in zip(new, safe, strict=True))
         reached = jnp.where(success, aim, reached)
@@ -116,6 +120,7 @@ def order_parameters(z: Any, P: Populations) -> tuple[Triple, Any]:
             jnp.where(success | failure, 0, tries + 1),
             success & last,
             steps + 1,
+            moved,
         )
         return jax.tree.map(lambda a, b: jnp.where(done, a, b), carry, following)
 
@@ -123,6 +128,6 @@ def order_parameters(z: Any, P: Populations) -> tuple[Triple, Any]:
         return jnp.any(~carry[5] & (carry[6] < MAX_STEPS))
 
     zero = jnp.zeros_like(radius)
-    carry = (first, first, zero, zero + STEP, zero, zero != 0, zero)
-    y, _, _, _, _, done, _ = jax.lax.while_loop(unfinished, body, carry)
+    carry = (first, first, zero, zero + STEP, zero, zero != 0, zero, zero)
+    y, _, _, _, _, done, _, _ = jax.lax.while_loop(unfinished, body, carry)
     return y, done

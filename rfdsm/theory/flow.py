@@ -10,6 +10,7 @@ where f [Q] = 2 Re sum_k W_k f(z_k) Q(z_k), and f f [Q] = 2 Re (a^T Q(z, z') a +
 is a real quadratic form in (Re a, Im a). Everything that does not know the time is computed once per problem: a `Path`.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,11 +20,11 @@ import numpy as np
 
 from rfdsm.theory.contour import order_parameters
 from rfdsm.theory.populations import Populations
-from rfdsm.theory.two_point import Pair, Points, one_point, two_point
+from rfdsm.theory.two_point import Pair, Points, fresh_noise_probe, one_point, population_probe, two_point
 
 PASSED = 4.0
 """Exponent ridge * theta from which a contour passes to the right of u = -ridge."""
-SAFETY = 30.0
+SAFETY = 100.0
 """What the estimated error is multiplied by."""
 LEAST = 1e-11
 """Least error of a trapezoidal sum, relative to its terms: the estimate may vanish by chance."""
@@ -89,7 +90,11 @@ def path(P: Populations, ridge: Any, margin: Any, extent: Any, initial: Any, nod
     z = scale * nodes - margin
     y, found = order_parameters(z, P)
     points = one_point(y, P)
-    forms = (two_point(points, other, P) for other in (points, jax.tree.map(jnp.conj, points)))
+    mirrored: Points = jax.tree.map(jnp.conj, points)
+    forms = (
+        two_point(points, other, P, (population_probe(P), fresh_noise_probe(points, other, P)))
+        for other in (points, mirrored)
+    )
     population, fresh = (
         Pair(_real_form(a.transfer, b.transfer), None if initial is None else _real_form(a.gain, b.gain))
         for a, b in zip(*forms, strict=True)
@@ -133,61 +138,77 @@ def filters(path: Path, times: Any) -> Filters:
     return Filters(jnp.exp(-exponent), -jnp.expm1(-exponent) / path.rate)
 
 
-def _linear(weighted: Any, values: Any) -> Curve:
+class _Term(NamedTuple):
+    """A sum over the nodes at the times, with the size of its terms, and the error of half the nodes relative to it."""
+
+    value: Any
+    size: Any
+    half: Any
+
+
+def _linear(weighted: Any, values: Any) -> _Term:
     """2 Re sum_k of weighted (T, N) times values (N,)."""
     return _summed(2 * weighted * values, 2 * jnp.abs(weighted) @ jnp.abs(values))
 
 
-def _quadratic(a: Any, form: Any) -> Curve:
+def _quadratic(a: Any, form: Any) -> _Term:
     """Twice the real form of the filters a (T, N)."""
     x = jnp.concatenate([a.real, a.imag], axis=1)
     re, im = jnp.split(x @ form, 2, axis=1)
-    sizes = jnp.sum(jnp.abs(x) * (jnp.abs(x) @ jnp.abs(form)), axis=1)
-    return _summed(2 * a * (re - 1j * im), 2 * sizes)
+    size = jnp.sum(jnp.abs(x) * (jnp.abs(x) @ jnp.abs(form)), axis=1)
+    return _summed(2 * a * (re - 1j * im), 2 * size)
 
 
-def _summed(terms: Any, sizes: Any) -> Curve:
-    """Real part of the sum of terms (T, N), and its error.
+def _summed(terms: Any, size: Any) -> _Term:
+    """Real part of the sum of terms (T, N).
 
     Half of the nodes, every second one around the whole curve, would give the same real part, but as their error to
-    leading order the imaginary part below. Errors decay geometrically: relative to the terms, that of all nodes is its
-    square.
+    leading order the imaginary part of the difference below.
     """
-    value = jnp.sum(terms.real, axis=1)
     half = jnp.abs(jnp.sum(terms[:, ::2].imag, axis=1) - jnp.sum(terms[:, 1::2].imag, axis=1))
-    return Curve(value, SAFETY * half * jnp.minimum(half / jnp.where(sizes > 0, sizes, 1), 1) + LEAST * sizes)
-
-
-def _sum(constant: Any, *terms: tuple[Any, Curve]) -> Curve:
-    """constant + sum of factor * curve; errors add."""
-    return Curve(
-        constant + sum(factor * curve.value for factor, curve in terms),
-        sum(jnp.abs(factor) * curve.error for factor, curve in terms),
-    )
+    return _Term(jnp.sum(terms.real, axis=1), size, half / jnp.where(size > 0, size, 1))
 
 
 def curves(path: Path, times: Any) -> Curves:
-    """Losses at the times (T,), finite."""
+    """Losses at the times (T,), finite.
+
+    Errors decay geometrically with the number of nodes: relative to the terms, that of all nodes is the square of that
+    of half of them. The largest of several sums counts for all: in one, the leading parts may cancel by chance.
+    """
     e, f = filters(path, times)
     z, f_weighted, e_weighted = path.nodes, f * path.weights, e * path.weights
     explained, learned, gain = path.points.explained, path.points.learned, path.points.gain
-    cross = _linear(f_weighted, learned)
-
-    def from_start(factor: Any, curve: Callable[[], Curve]) -> list[tuple[Any, Curve]]:
-        return [] if path.initial is None else [(factor * path.initial, curve())]
-
-    def loss(perfect: Any, pair: Pair, unit: Any) -> Curve:
-        terms = [(-2 * path.noise * unit, cross), (unit, _quadratic(f_weighted, pair.transfer))]
-        return _sum(perfect, *terms, *from_start(unit, lambda: _quadratic(e_weighted, pair.gain)))
-
     unfitted = 1 - z * f
-    train = (1.0, _linear(unfitted * unfitted * path.weights / -z, 1 - explained))
-    train = _sum(0.0, train, *from_start(1.0, lambda: _linear(z * e * e_weighted, gain)))
-    penalty = (1.0, _linear(f * f_weighted, explained))
-    penalty = _sum(0.0, penalty, *from_start(1.0, lambda: _linear(e * e_weighted, gain)))
-    score = loss(path.perfect, path.population, 1 / path.h)
-    test = Curve(path.floor + path.h * score.value, path.h * score.error)
-    return Curves(train, loss(1.0, path.fresh, 1.0), test, score, penalty)
+    train = _linear(unfitted * unfitted * path.weights / -z, 1 - explained)
+    norm, cross = _linear(f * f_weighted, explained), _linear(f_weighted, learned)
+    population, fresh = (_quadratic(f_weighted, pair.transfer) for pair in (path.population, path.fresh))
+    worst = functools.reduce(jnp.maximum, (term.half for term in (cross, population, fresh)))
+
+    def total(constant: Any, *terms: tuple[Any, _Term]) -> Curve:
+        """constant + sum of factor * term; errors add."""
+        return Curve(
+            constant + sum(factor * term.value for factor, term in terms),
+            sum(
+                jnp.abs(factor) * term.size * (SAFETY * jnp.maximum(worst, term.half) ** 2 + LEAST)
+                for factor, term in terms
+            ),
+        )
+
+    def from_start(factor: Any, term: Callable[[], _Term]) -> list[tuple[Any, _Term]]:
+        return [] if path.initial is None else [(factor * path.initial, term())]
+
+    def loss(perfect: Any, own: _Term, pair: Pair, unit: Any) -> Curve:
+        terms = [(-2 * path.noise * unit, cross), (unit, own)]
+        return total(perfect, *terms, *from_start(unit, lambda: _quadratic(e_weighted, pair.gain)))
+
+    score = loss(path.perfect, population, path.population, 1 / path.h)
+    return Curves(
+        train=total(0.0, (1.0, train), *from_start(1.0, lambda: _linear(z * e * e_weighted, gain))),
+        empirical_test=loss(1.0, fresh, path.fresh, 1.0),
+        test=Curve(path.floor + path.h * score.value, path.h * score.error),
+        score=score,
+        penalty=total(0.0, (1.0, norm), *from_start(1.0, lambda: _linear(e * e_weighted, gain))),
+    )
 
 
 class Slopes(NamedTuple):

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from rfdsm.arguments import number_array
 from rfdsm.problem import FIELDS, Problem
-from rfdsm.theory.flow import Curves, Path, curves, slopes
+from rfdsm.theory.flow import Curves, Path, Slopes, curves, slopes
 from rfdsm.theory.paths import mapped, paths
 from rfdsm.theory.predict import predict
 from rfdsm.theory.training import TOLERANCE, check_flow, check_initial, minimiser
@@ -87,7 +87,8 @@ def optimal_stopping(
     last = minimiser(problem, variance)
     final = np.asarray(getattr(last, minimise)).ravel()
     span = np.stack([FIRST / problems.extent, _latest(problems.extent, problems.ridge)], axis=1)
-    found: _Found = mapped(_SEARCHES[minimise], problems, np.array(share), (span, final))
+    shared = (np.array(share), np.array(LOSSES.index(minimise)))
+    found: _Found = mapped(_search, problems, shared, (span, final))
     ridge, ridge_loss = optimal_ridge(problem, minimise)
     converged = found.converged & np.asarray(last.converged).ravel()
     values = (found.time, found.loss, final, found.generalisation, found.below_floor, found.memorisation)
@@ -116,33 +117,35 @@ class _Found(NamedTuple):
     converged: Any
 
 
-def _search(minimise: str, path: Path, share: Any, own: Any) -> _Found:
-    """The times of one problem; own = ((first, last time), loss at infinity)."""
-    (first, last), final = own
+def _search(path: Path, shared: Any, own: Any) -> _Found:
+    """The times of one problem; shared = (share, index of the loss), own = ((first, last time), loss at infinity)."""
+    (share, which), ((first, last), final) = shared, own
+
+    def chosen(losses: Curves | Slopes) -> Any:
+        return jax.tree.map(lambda *values: jnp.stack(values)[which], *(getattr(losses, name) for name in LOSSES))
+
     times = first * (last / first) ** jnp.linspace(0, 1, GRID)
     on_grid = curves(path, times)
-    values, slope = getattr(on_grid, minimise), getattr(slopes(path, times), minimise)
-
-    def value(name: str, at: Any) -> Any:
-        return getattr(curves(path, at), name).value
+    values, slope = chosen(on_grid), chosen(slopes(path, times))
 
     low, high = _minima(times, times * slope / jnp.maximum(jnp.abs(values.value), 1))
     found = jnp.isfinite(low)
     safe_low, safe_high = jnp.where(found, low, first), jnp.where(found, high, last)
-    at = _bisect(lambda x: getattr(slopes(path, x), minimise), safe_low, safe_high)
-    least = jnp.where(found, value(minimise, at), jnp.inf)
+    at = _bisect(lambda x: chosen(slopes(path, x)), safe_low, safe_high)
+    at_minima = chosen(curves(path, jnp.append(at, 0.0))).value
+    least, start = jnp.where(found, at_minima[:-1], jnp.inf), at_minima[-1]
     best = jnp.argmin(least)
     early = least[best] < final * (1 - FLAT * jnp.sign(final))
     time, loss = jnp.where(early, at[best], jnp.inf), jnp.where(early, least[best], final)
 
     goal = jnp.where(found[0], least[0], final)
-    goal = goal + share * (value(minimise, jnp.zeros(1))[0] - goal)
+    goal = goal + share * (start - goal)
 
     def margins(at: Curves) -> Any:
         """What is positive once it has generalised, fallen below the floor, memorised; (3, times)."""
         memory, floor = at.empirical_test.value, path.floor
         nearer = jnp.minimum(floor, at.test.value - floor)
-        return jnp.stack([goal - getattr(at, minimise).value, floor - memory, nearer - memory])
+        return jnp.stack([goal - chosen(at).value, floor - memory, nearer - memory])
 
     passed = margins(on_grid) > 0
     index = jnp.argmax(passed, axis=1)
@@ -153,10 +156,6 @@ def _search(minimise: str, path: Path, share: Any, own: Any) -> _Found:
     errors = (curve.error / jnp.maximum(jnp.abs(curve.value), 1) for curve in (values, on_grid.empirical_test))
     error = jnp.max(functools.reduce(jnp.maximum, errors))
     return _Found(time, loss, crossing[0], crossing[1], crossing[2], path.found & (error <= TOLERANCE))
-
-
-_SEARCHES = {name: functools.partial(_search, name) for name in LOSSES}
-"""One object each, so that each is compiled once."""
 
 
 def _minima(times: Any, slope: Any) -> tuple[Any, Any]:
@@ -174,7 +173,7 @@ def _minima(times: Any, slope: Any) -> tuple[Any, Any]:
 def _bisect(function: Any, low: Any, high: Any) -> Any:
     """Where function, elementwise, turns from negative to positive between low and high, by bisection of log."""
 
-    def halve(_: int, bracket: Any) -> Any:
+    def halve(_: Any, bracket: Any) -> Any:
         low, high = bracket
         middle = jnp.sqrt(low * high)
         up = function(middle) > 0

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rfdsm.activations import Moments
 from rfdsm.arguments import flow_times, number_array
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem
@@ -18,6 +19,8 @@ from rfdsm.theory.paths import mapped, paths
 from rfdsm.theory.populations import cells_of, populations
 from rfdsm.theory.predict import predict
 
+FEW = 32
+"""Times computed at least: few shapes, few compilations."""
 NAMES = (*Losses.NAMES, "objective", "floor", "residual")
 TOLERANCE = 1e-8
 """Largest estimated error, relative to the larger of 1 and the loss, at which a value counts as converged."""
@@ -57,7 +60,7 @@ def training_curve(problem: Problem, times: Any, *, initial: Any = 0.0) -> Losse
     shape = (*problem.shape, theta.size)
     whole = {name: np.empty(shape) for name in NAMES} | {"converged": np.empty(shape, bool)}
     if np.any(finite):
-        asked = padded(theta[finite])
+        asked = padded(np.resize(theta[finite], max(np.sum(finite), FEW)))
         problems = paths(problem, variance, lambda *_: asked.max())
         result: Losses = mapped(losses_on, problems, asked, problems.ridge)
         for name, values in whole.items():
@@ -106,19 +109,28 @@ def minimiser(problem: Problem, variance: float = 0.0) -> Losses:
 
 def _unseen(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """lim (1/p) tr P_0 M P_0, P_0 on the null space of U at ridge = 0: M of the population, and of fresh noise."""
+    cells, spectrum = cells_of(problem), problem.spectrum
+    ridge = np.broadcast_to(problem.ridge, problem.shape).ravel()
     with jax.enable_x64(True):
-        cells, spectrum = cells_of(problem), problem.spectrum
-        ridge = np.broadcast_to(problem.ridge, problem.shape).ravel()
-        P, _ = populations(*cells[:4], ridge * cells.inverse_psi_p, cells.moments, spectrum.nodes, spectrum.weights)
-        solution = solve(P)
-        state = evaluate(solution[:3], P)
-        matrix = jacobian(solution[:3], state, P)
-        memory = P.inverse_psi_n * state.shared * state.c_s
-        weights = ((1.0, 1 - P.q), ((1 - memory) ** 2, 1 - P.q + 2 * P.q * memory))
-        # In the scaled equations at unit = 0, G is lambda (1/p) tr R: the mass of the null space.
-        kept = (jnp.where((ridge == 0) & (P.unit == 0), matrix.response(*w)[2], 0) / P.inverse_psi_p for w in weights)
-        population, fresh = (np.asarray(values).reshape(problem.shape) for values in kept)
+        found = _unseen_in_cells(*cells[:4], ridge, cells.moments, spectrum.nodes, spectrum.weights)
+        population, fresh = (np.asarray(values).reshape(problem.shape) for values in found)
     return population, fresh
+
+
+@jax.jit
+def _unseen_in_cells(
+    per_n: Any, per_p: Any, q: Any, t: Any, ridge: Any, moments: Moments, nodes: Any, weights: Any
+) -> tuple[Any, Any]:
+    P, _ = populations(per_n, per_p, q, t, ridge * per_p, moments, nodes, weights)
+    x = solve(P)[:3]
+    state = evaluate(x, P)
+    matrix = jacobian(x, state, P)
+    memory = P.inverse_psi_n * state.shared * state.c_s
+    # In the scaled equations at unit = 0, G is lambda (1/p) tr R: the mass of the null space.
+    interpolating = (ridge == 0) & (P.unit == 0)
+    population = matrix.response(1.0, 1 - P.q)[2] / per_p
+    fresh = matrix.response((1 - memory) ** 2, 1 - P.q + 2 * P.q * memory)[2] / per_p
+    return jnp.where(interpolating, population, 0), jnp.where(interpolating, fresh, 0)
 
 
 def check_initial(initial: Any) -> float:

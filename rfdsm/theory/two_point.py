@@ -17,7 +17,7 @@ G_1 G_2,
 A probe is (A_0, D_0, C_0): the population covariance, or that of fresh noise on the training points.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -60,6 +60,27 @@ def one_point(y: Triple, P: Populations) -> Points:
     return Points(y_s, x_a, mu, y_t, shrink, learned, memory, explained, P.inverse_psi_p / mu)
 
 
+class Probe(NamedTuple):
+    """Covariance M = W D_0 W^T/d + A_0 of what is measured, D_0(s) = D_signal s + D_constant, and its C_0."""
+
+    A: Any
+    D_signal: Any
+    D_constant: Any
+    C: Any
+
+
+def population_probe(P: Populations) -> Probe:
+    """Features of fresh points with fresh noise."""
+    return Probe(P.beta_psi + P.beta_a, P.signal, P.noise, 0.0)
+
+
+def fresh_noise_probe(one: Points, other: Points, P: Populations) -> Probe:
+    """Features of the training points with fresh noise: what they share with the training set is partly fitted."""
+    memory, memory_ = one.memory[:, None], other.memory[None, :]
+    forgotten = 1 - memory - memory_
+    return Probe(P.beta_a + forgotten * P.beta_psi, forgotten * P.signal, P.noise, memory * memory_)
+
+
 class _Response(NamedTuple):
     """What a change (A, D) of the resolvent leads to: Gamma, <D S>, and the terms that change kappa_s and kappa_a."""
 
@@ -69,8 +90,8 @@ class _Response(NamedTuple):
     of_a: Any
 
 
-def two_point(one: Points, other: Points, P: Populations) -> tuple[Pair, Pair]:
-    """For all pairs of nodes, (N, N) each: with the population probe, and with fresh noise on the training points."""
+def two_point(one: Points, other: Points, P: Populations, probes: Sequence[Probe]) -> list[Pair]:
+    """Two-point functions of each probe for all pairs of nodes, (N, N) each."""
 
     def each(function: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
         return function(a[:, None], b[None, :])
@@ -89,6 +110,7 @@ def two_point(one: Points, other: Points, P: Populations) -> tuple[Pair, Pair]:
     factor_a = -P.inverse_psi_n * P.q * (1 - P.q) * product("x_a")
 
     def response(A: Any, D_signal: Any, D_constant: Any) -> _Response:
+        """With kappa_s = kappa_a = 0 on the right-hand sides."""
         mean = D_signal * i1 + D_constant * i0
         gamma = -(A + mean) * per_free
         square = P.signal * (D_signal * i2 + D_constant * i1) + P.q * P.noise * mean
@@ -104,9 +126,9 @@ def two_point(one: Points, other: Points, P: Populations) -> tuple[Pair, Pair]:
     y_t_y_t = P.noise * product("y_t")
     G_G = -P.inverse_psi_p / product("mu")
 
-    def probed(A: Any, D_signal: Any, D_constant: Any, C: Any) -> Pair:
-        own = response(A, D_signal, D_constant)
-        right_s, right_a = C + own.of_s, own.of_a
+    def probed(probe: Probe) -> Pair:
+        own = response(probe.A, probe.D_signal, probe.D_constant)
+        right_s, right_a = probe.C + own.of_s, own.of_a
         kappa_s = (m_aa * right_s + to_a.of_s * right_a) * per_determinant
         kappa_a = (m_ss * right_a + to_s.of_a * right_s) * per_determinant
         gamma = own.gamma + kappa_s * to_s.gamma + kappa_a * to_a.gamma
@@ -114,7 +136,4 @@ def two_point(one: Points, other: Points, P: Populations) -> tuple[Pair, Pair]:
         kappa_t = P.q * kappa_s + kappa_a
         return Pair(kappa_t * (1 - learned) - y_t_y_t * (gamma * i0 - mean), gamma * G_G)
 
-    forgotten = 1 - each(jnp.add, one.memory, other.memory)
-    population = probed(P.beta_psi + P.beta_a, P.signal, P.noise, 0.0)
-    fresh = probed(P.beta_a + forgotten * P.beta_psi, forgotten * P.signal, P.noise, product("memory"))
-    return population, fresh
+    return [probed(probe) for probe in probes]

@@ -1,0 +1,121 @@
+"""`rfdsm train-curve`: its table, files and picture, and how it refuses."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+from rfdsm import Problem, datasets, optimal_stopping, plots, training_curve
+from rfdsm.cli import main
+
+CUBIC = ["--activation", "polynomial:0.1,1,0.3,0.1"]
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_table_dataset_and_picture_with_simulation(folder, capsys):
+    """Defaults of the command, but for size; the numbers are the library's."""
+    command = ["train-curve", "--psi-n", "2", "8", "--psi-p", "8", "--d", "6", "--trials", "3", "--simulate", *CUBIC]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    for text in (
+        "tau_gen",
+        "tau_mem",
+        "best time",
+        "best ridge",
+        "ridge = 0",
+        "m = inf",
+        "training.nc",
+        "training.png",
+    ):
+        assert text in out
+    assert (folder / "rfdsm-train-curve" / "training.png").read_bytes()[:8] == PNG
+    with xr.open_dataset(folder / "rfdsm-train-curve" / "training.nc") as dataset:
+        assert dict(dataset.sizes) == {"psi_n": 2, "time": 200, "simulated_time": 14}
+        problem = Problem(np.array([2.0, 8.0]), 8.0, np.inf, 0.1, 0.0, _cubic())
+        curve = training_curve(problem, dataset["time"].values)
+        stopping = optimal_stopping(problem)
+        np.testing.assert_allclose(dataset["test"], curve.test, rtol=1e-12)
+        np.testing.assert_allclose(dataset["best_time"], stopping.time, rtol=1e-12)
+        np.testing.assert_allclose(dataset["memorisation_time"], stopping.memorisation_time, rtol=1e-12)
+        assert dataset["time"].values[0] < stopping.generalisation_time.min() / 10
+        assert dataset["time"].values[-1] > 10 * stopping.time.max()
+        assert np.all(dataset["train_standard_error"] > 0)
+        assert np.all(np.abs(dataset["train_mean"].isel(simulated_time=0) - 1) < 0.1)
+        assert dataset["d"] == 6
+        assert dataset["time"].attrs["long_name"] == "flow time theta"
+    assert f"{stopping.loss[0]:.4g}" in out
+
+
+def _cubic():
+    from rfdsm import activations
+
+    return activations.polynomial([0.1, 1, 0.3, 0.1])
+
+
+def test_times_given_and_no_picture(folder, capsys):
+    command = ["train-curve", "--psi-n", "2", "--psi-p", "4", "--m", "2", "--ridge", "0.1", "--no-plot", *CUBIC]
+    assert main([*command, "--times", "5", "0.1:10:3", "--output", "here"]) == 0
+    assert not (folder / "here" / "training.png").exists()
+    with xr.open_dataset(folder / "here" / "training.nc") as dataset:
+        np.testing.assert_allclose(dataset["time"], [5, 0.1, 1, 10])
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--times", "-1"], "times = -1 must be >= 0"),
+        (["--times", "nan"], "times = nan must be >= 0"),
+        (["--times", "soon"], "'soon' is not a number"),
+        (["--minimise", "train"], "minimise = 'train' must be one of"),
+        (["--initial", "-1"], "initial = -1.0 must be one finite variance >= 0"),
+        (["--psi-p", "inf"], "psi_p = inf must be finite"),
+        (["--d", "4", "8"], "must be one dimension"),
+        (["--times", "inf", "--simulate"], "times must hold a finite one to simulate"),
+    ],
+)
+def test_refuses_in_one_line(folder, capsys, arguments, message):
+    code = main(["train-curve", "--psi-n", "2", "--psi-p", "4", *CUBIC, *arguments])
+    err = capsys.readouterr().err
+    assert code == 2
+    assert message in err and err.count("\n") == 1
+    assert not list(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    problem = Problem(np.array([2.0, 8.0]), 8.0, np.inf, 0.1, 0.0, _cubic())
+    times, stopping = np.geomspace(1e-3, 1e4, 32), optimal_stopping(problem)
+    scales = {name: getattr(stopping, name) for name in vars(stopping) if name.endswith("_time")}
+    return datasets.training(problem, times, training_curve(problem, times), scales | {"best_time": stopping.time})
+
+
+def test_picture_says_what_it_shows(dataset):
+    axes = plots.training(dataset)
+    assert [axis.get_title() for axis in axes] == [plots.TITLES[name] for name in plots.TITLES]
+    assert all(axis.get_xscale() == "log" for axis in axes)
+    assert axes[3].get_yscale() == "log"
+    legend = axes[0].get_legend()
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert any("psi_n" in text and "2" in text for text in texts)
+    assert r"$\tau_{mem}$" in texts and r"$\tau_{gen}$" in texts
+    assert "lambda" in legend.get_title().get_text()
+    lines = [line for line in axes[2].lines if len(line.get_xdata()) == 32]
+    np.testing.assert_array_equal([line.get_ydata() for line in lines], dataset["test"])
+    marks = [line.get_xdata()[0] for line in axes[2].lines if len(line.get_xdata()) == 2]
+    for scale in ("generalisation_time", "best_time", "memorisation_time"):
+        for value in dataset[scale].values[np.isfinite(dataset[scale].values)]:
+            assert value in marks
+
+
+def test_picture_takes_and_returns_axes(dataset):
+    given = Figure().subplots(2, 2)
+    assert list(plots.training(dataset, given)) == list(given.ravel())
+    with pytest.raises(ValueError, match="axes: 3 given, must be 4"):
+        plots.training(dataset, given.ravel()[:3])
