@@ -2,18 +2,29 @@ from . import activations as activations
 from . import data as data
 from . import datasets as datasets
 from . import linear as linear
+from . import phases as phases
 from . import plots as plots
 from . import simulation as simulation
 from . import spectra as spectra
+from . import sweeps as sweeps
 from . import theory as theory
+from . import units as units
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare
 from .losses import Losses as Losses
+from .phases.advice import advise as advise
+from .phases.boundaries import boundary as boundary
+from .phases.optimal import optimal as optimal
+from .phases.regimes import phase_diagram as phase_diagram
 from .problem import Problem as Problem
 from .simulation.simulate import simulate as simulate
 from .simulation.training import simulate_training as simulate_training
+from .sweeps.run import sweep as sweep
 from .theory.predict import predict as predict
 from .theory.spectrum import SpectralDensity as SpectralDensity
 from .theory.spectrum import spectral_density as spectral_density
+from .theory.stopping import Stopping as Stopping
+from .theory.stopping import optimal_stopping as optimal_stopping
+from .theory.training import training_curve as training_curve
 
 __version__: str

@@ -121,36 +121,23 @@ class Comparison:
         attrs = datasets.provenance(self.problem, d=list(self.dimensions), seeds=seeds, **self.settings)
         return xr.Dataset(variables, coords=coords, attrs=attrs)
 
-    def plot(self, axes: Any = None) -> np.ndarray:
+    def plot(self, axes: Any = None, *, histogram: Any = None) -> np.ndarray:
         """Draw one panel per loss: theory as lines, simulations as points with error bars, floor, p = n and p = nm.
 
         Against ridge, on its logarithmic axis, cells of ridge = 0 are left out.
 
         Args:
             axes: matplotlib Axes, one per loss; None makes a figure.
+            histogram: Axes for a histogram of the z-scores; True adds one below the figure made here.
 
         Returns:
-            Array of the Axes drawn on.
+            Array of the Axes that the losses are drawn on.
         """
         dataset = self.to_dataset()
         abscissa = plots.abscissa(dataset)
         if abscissa in dataset.dims and np.any(dataset[abscissa] > 0):
             dataset = dataset.isel({abscissa: np.flatnonzero(dataset[abscissa] > 0)})
-        return plots.comparison(dataset, self._curves(abscissa), abscissa, axes=axes)
-
-    def _curves(self, abscissa: str) -> xr.Dataset:
-        """Theory at the problem as asked, on a fine grid along one field."""
-        names = datasets.dims(self.problem)
-        values = np.asarray(getattr(self.problem, abscissa))
-        positive = values[values > 0]
-        if abscissa not in names or values.size < 2 or positive.size == 0 or not np.all(np.isfinite(values)):
-            problem = self.problem
-        else:
-            fine = np.geomspace(positive.min(), positive.max(), CURVE_POINTS if positive.size > 1 else 1)
-            fine = np.unique(np.round(fine)) if abscissa == "m" else fine
-            axis = names.index(abscissa) - len(names)
-            problem = dataclasses.replace(self.problem, **{abscissa: fine.reshape(-1, *[1] * (-axis - 1))})
-        return datasets.predictions(problem, predict(problem))
+        return plots.comparison(dataset, curves(self.problem, abscissa), abscissa, axes=axes, histogram=histogram)
 
     def table(self) -> "Table":
         """A rich table with one row per cell and dimension.
@@ -219,6 +206,19 @@ class Comparison:
         if self.settings["data"] is not None:
             lines.append("Real samples: theory is that of Gaussian data with their covariance.")
         return " ".join(lines)
+
+
+def curves(problem: Problem, abscissa: str) -> xr.Dataset:
+    """Theory at the problem as asked, on a fine grid along one field."""
+    names = datasets.dims(problem)
+    values = np.asarray(getattr(problem, abscissa))
+    positive = values[values > 0]
+    if abscissa in names and values.size > 1 and positive.size and np.all(np.isfinite(values)):
+        fine = np.geomspace(positive.min(), positive.max(), CURVE_POINTS if positive.size > 1 else 1)
+        fine = np.unique(np.round(fine)) if abscissa == "m" else fine
+        axis = names.index(abscissa) - len(names)
+        problem = dataclasses.replace(problem, **{abscissa: fine.reshape(-1, *[1] * (-axis - 1))})
+    return datasets.predictions(problem, predict(problem))
 
 
 def compare(

@@ -31,6 +31,12 @@ LONG_NAMES = {
     "n": "training points",
     "p": "features",
     "trial": "repetition",
+    "time": "flow time theta",
+    "simulated_time": "flow time theta of simulations",
+    "best_time": "flow time of least test loss",
+    "generalisation_time": "flow time tau_gen at which the test loss has come down",
+    "below_floor_time": "flow time at which training points are denoised better than by the true score",
+    "memorisation_time": "flow time tau_mem from which the score is nearer to the empirical than to the true one",
 }
 
 
@@ -117,3 +123,37 @@ def simulations(problem: Problem, losses: Losses, d: int, **configuration: Any) 
         "d": variable("d", (), d),
     }
     return xr.Dataset(variables, coords=coords, attrs=provenance(problem, d=d, **configuration))
+
+
+def training(
+    problem: Problem,
+    times: Any,
+    losses: Losses,
+    scales: dict[str, Any],
+    simulated: tuple[Any, Losses, int] | None = None,
+) -> xr.Dataset:
+    """Theory's learning curves over the problem's grid and time, with the times that matter.
+
+    `scales` has best_time, generalisation_time, below_floor_time and memorisation_time, arrays of the problem's shape.
+    `simulated` has the times, losses (trials, *problem.shape, times) and dimension of a simulation, of which the mean
+    and standard error over trials are kept.
+    """
+    over = (*dims(problem), "time")
+    names = (*Losses.NAMES, "objective", "floor", "converged", "residual")
+    variables = {name: variable(name, over, getattr(losses, name)) for name in names}
+    variables |= {name: variable(name, over[:-1], values) for name, values in scales.items()}
+    coords = coordinates(problem) | {"time": variable("time", ("time",), times)}
+    configuration: dict[str, Any] = {}
+    if simulated is not None:
+        places, runs, d = simulated
+        trials = runs.shape[0]
+        coords["simulated_time"] = variable("simulated_time", ("simulated_time",), places)
+        coords["d"] = variable("d", (), d)
+        for name in Losses.NAMES:
+            values = np.asarray(getattr(runs, name), float)
+            error = values.std(axis=0, ddof=1) / np.sqrt(trials) if trials > 1 else np.full(values.shape[1:], np.nan)
+            at = (*over[:-1], "simulated_time")
+            variables[f"{name}_mean"] = variable(name, at, values.mean(axis=0), f"{LONG_NAMES[name]}, mean over trials")
+            variables[f"{name}_standard_error"] = variable(name, at, error, f"{LONG_NAMES[name]}, standard error")
+        configuration |= {"d": d, "trials": trials}
+    return xr.Dataset(variables, coords=coords, attrs=provenance(problem, **configuration))

@@ -16,7 +16,7 @@ LONGEST_FILE = 350
 
 # From the ground up. A name stands for a module, or for a package with all its modules.
 FLOORS = (
-    ("activations", "arguments", "compression", "losses", "quadrature", "samples", "spectra"),
+    ("activations", "arguments", "compression", "losses", "quadrature", "samples", "spectra", "units"),
     ("problem",),
     ("simulation", "theory"),
     (
@@ -24,8 +24,9 @@ FLOORS = (
         "extrapolation",
         "plots",
     ),  # plots takes datasets and computes nothing, so that comparison can stand on both
-    ("comparison", "linear"),
+    ("comparison", "linear", "phases"),
     ("data",),
+    ("sweeps",),
     ("cli",),
 )
 FILE_FLOOR = FLOORS.index(("data",))
@@ -151,7 +152,18 @@ def test_importing_the_package_is_cheap():
 def test_command_line_modules_import_nothing_heavy():
     """What runs at `rfdsm --help`; the time itself is checked with the command line."""
     heavy = {"jax", "jaxlib", "matplotlib", "xarray", "scipy", "equinox", "optax", "sklearn"}
-    for module in ("cli", "cli.app", "cli.linear", "cli.options", "cli.settings"):
+    for module in (
+        "cli",
+        "cli.app",
+        "cli.linear",
+        "cli.options",
+        "cli.phase_options",
+        "cli.phases",
+        "cli.settings",
+        "cli.sweep",
+        "cli.sweep_options",
+        "cli.training",
+    ):
         assert not {name.split(".")[0] for name in imported(module, top_level=True)} & heavy
         assert all(floor(name) == floor("cli") for name in house(module, top_level=True))
 
@@ -171,7 +183,10 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = rfdsm.predictt
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if floor(module) < floor("cli")])
+OWN_PROGRAMS = {"sweeps.worker"}  # a process of its own, with settings of its own
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if floor(m) < floor("cli") and m not in OWN_PROGRAMS])
 def test_the_library_leaves_jax_settings_alone(module):
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Call | ast.Assign):

@@ -60,7 +60,7 @@ def refuse_to_compute(problem, d=None, **arguments):
 def asked(monkeypatch, tmp_path):
     """Calls the command line in an empty folder and returns what the library was asked, without computing it."""
     monkeypatch.chdir(tmp_path)
-    for name in COMMANDS:
+    for name in ("compare", "predict", "simulate"):
         monkeypatch.setattr(rfdsm, name, refuse_to_compute)
 
     def call(*arguments: str) -> Asked:

@@ -54,7 +54,7 @@ def test_limits_and_spectrum_example_runs(capsys):
 def test_commands_parse():
     lines = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
     commands = [line.split("#")[0].split()[1:] for line in lines if line.startswith("rfdsm ")]
-    assert len(commands) == 8
+    assert len(commands) >= 13
     for command in commands:
         app.parse_args(command, exit_on_error=False, print_error=False)
 
@@ -75,7 +75,7 @@ def test_pictures_are_there():
 def digits():
     rows = standardise(load("digits"))
     psi_p, m = np.array([[1.0], [8.0], [16.0]]), np.array([1, 4])
-    return compare(Problem(8.0, psi_p, m, 0.1, 1e-3), data=rows, trials=3)
+    return compare(Problem(8.0, psi_p, m, 0.1, 1e-3), data=rows, trials=2)
 
 
 def test_digits_follow_gaussian_theory_where_the_readme_says(digits):
@@ -98,7 +98,7 @@ def test_finite_size_deviations_quoted_for_the_picture():
     """d = 32: test within 2 % up to psi_p = 4, 10 to 15 % low at psi_p = 64, m = 16; train doubled past p = nm."""
     narrow = compare(Problem.grid(8.0, [0.25, 1, 4], [1, 4, 16], 0.1, 1e-3), 32, trials=8)
     assert np.max(np.abs(narrow.relative_deviation[narrow.names.index("test")])) < 0.02
-    wide = compare(Problem(8.0, 64.0, np.array([4, 16]), 0.1, 1e-3), 32, trials=3)
+    wide = compare(Problem(8.0, 64.0, np.array([4, 16]), 0.1, 1e-3), 32, trials=2)
     train, test = (wide.relative_deviation[wide.names.index(name), 0] for name in ("train", "test"))
     assert -0.15 < test[1] < -0.10
     assert 0.8 < train[0] < 1.4

@@ -8,9 +8,12 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
+from rfdsm.cli import phases
 from rfdsm.cli.linear import app as linear
 from rfdsm.cli.options import COMPARE_OUTPUT, CompareOptions, Config, PredictOptions, SimulateOptions
 from rfdsm.cli.settings import Settings, resolve
+from rfdsm.cli.sweep import plot, status, sweep
+from rfdsm.cli.training import train_curve
 
 # Anything heavy (jax, xarray, matplotlib, NumPy) is imported inside the commands: help must not wait for it.
 
@@ -33,6 +36,10 @@ app = App(
 )
 
 app.command(linear)
+for _command in (phases.phases, phases.boundary, phases.optimal, phases.advise):
+    app.command(_command)
+for _command in (train_curve, sweep, status, plot):
+    app.command(_command)
 
 _Flat = Parameter(name="*")
 
@@ -153,8 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         return _fail(f"not enough memory: {error}")
-    except KeyboardInterrupt:
-        print("rfdsm: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"rfdsm: {str(error) or 'interrupted'}", file=sys.stderr)
         return 130
     return 0
 

@@ -25,6 +25,9 @@ DEFAULTS: dict[str, str] = {
     "plot": "true",
 }
 COMPARE_OUTPUT = "rfdsm-compare"
+TRAINING_OUTPUT = "rfdsm-train-curve"
+TRAINING_DEFAULTS = {"psi_n": "4 16", "psi_p": "64", "m": "inf", "ridge": "0", "minimise": "test", "simulate": "false"}
+"""Where training differs: two problems of arXiv 2505.17638, whose two time scales are far apart."""
 
 PROBLEM = Group("Problem (lists form a grid: --m 1 4 inf or --m 1,4,inf)", sort_key=1)
 SIMULATION = Group("Simulation", sort_key=2)
@@ -116,3 +119,27 @@ class CompareOptions(SimulateOptions):
         Word, _one(f"Folder for losses.png and losses.nc. [default: {COMPARE_OUTPUT}]", FILES, metavar="FOLDER")
     ] = None
     plot: Annotated[bool | None, Parameter(help="Write losses.png, or not.", group=FILES)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCurveOptions(SimulateOptions):
+    """A problem, the times at which its losses are wanted, and whether to simulate too."""
+
+    psi_n: Annotated[Words, _list("Samples per dimension, n/d. [default: 4 16]", "", PROBLEM)] = None
+    psi_p: Annotated[Words, _list("Features per dimension, p/d. [default: 64]", "", PROBLEM)] = None
+    m: Annotated[Words, _list("Noise draws per sample: integers, or inf. [default: inf]", "", PROBLEM)] = None
+    ridge: Annotated[Words, _list("Ridge penalty. [default: 0]", "", PROBLEM)] = None
+    times: Annotated[Words, _list("Flow times theta, any order. [default: 200 that show every scale]", "", PROBLEM)] = (
+        None
+    )
+    minimise: Annotated[
+        Word, _one("The loss to stop at the least of: test, score or empirical_test.", PROBLEM, "", "LOSS")
+    ] = None
+    initial: Annotated[
+        Word, _one("Variance of the output weights at time 0. [default: 0]", PROBLEM, metavar="NUMBER")
+    ] = None
+    simulate: Annotated[bool | None, Parameter(help="Overlay simulations, or not.", group=SIMULATION)] = None
+    output: Annotated[
+        Word, _one(f"Folder for training.png and training.nc. [default: {TRAINING_OUTPUT}]", FILES, metavar="FOLDER")
+    ] = None
+    plot: Annotated[bool | None, Parameter(help="Write training.png, or not.", group=FILES)] = None

@@ -10,9 +10,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rfdsm.cli.options import DEFAULTS, CompareOptions, PredictOptions, SimulateOptions
+from rfdsm.cli.options import DEFAULTS, CompareOptions, PredictOptions, SimulateOptions, TrainCurveOptions
+from rfdsm.cli.phase_options import PHASE_COMMANDS
+from rfdsm.cli.sweep_options import SWEEP_DEFAULTS, SweepOptions
 
-COMMANDS = {"compare": CompareOptions, "predict": PredictOptions, "simulate": SimulateOptions}
+COMMANDS = {"compare": CompareOptions, "predict": PredictOptions, "simulate": SimulateOptions, "sweep": SweepOptions}
+COMMANDS |= PHASE_COMMANDS | {"train-curve": TrainCurveOptions}
 LARGEST_KEY = 2**32 - 1
 
 
@@ -24,7 +27,7 @@ class Program(NamedTuple):
     defaults: Mapping[str, str]
 
 
-RFDSM = Program("rfdsm", COMMANDS, DEFAULTS)
+RFDSM = Program("rfdsm", COMMANDS, DEFAULTS | SWEEP_DEFAULTS)
 
 
 class Given(NamedTuple):
@@ -49,7 +52,8 @@ def resolve(command: str, options: Any, config: str | None, program: Program = R
     given |= _from_options(options)
     names = [field.name for field in fields(program.commands[command])]
     defaults = {name: Given(name, program.defaults[name].split()) for name in names if name in program.defaults}
-    settings = Settings({name: _READERS[name](*words) for name, words in (defaults | given).items()})
+    readers = _READERS | _READERS_OF.get(command, {})
+    settings = Settings({name: readers[name](*words) for name, words in (defaults | given).items()})
     settings.given = frozenset(given)
     return settings
 
@@ -121,8 +125,32 @@ def number(where: str, word: str) -> float:
 
 def _numbers(where: str, words: list[str]) -> float | list[float]:
     """One number, or the list of numbers that spans an axis of the grid."""
-    values = [number(where, part) for part in _separated(where, words)]
+    values = [value for part in _separated(where, words) for value in _range(where, part)]
     return values[0] if len(values) == 1 else values
+
+
+def _range(where: str, part: str) -> list[float]:
+    """A number, or LOW:HIGH:COUNT, that many values in equal ratios."""
+    if ":" not in part:
+        return [number(where, part)]
+    words = part.split(":")
+    if len(words) != 3:
+        raise ValueError(f"{where}: {part!r} must be a number or LOW:HIGH:COUNT")
+    low, high, count = number(where, words[0]), number(where, words[1]), _positive(where, words[2])
+    if not (0 < low < high < float("inf") and count > 1):
+        raise ValueError(f"{where}: {part!r} must have 0 < LOW < HIGH, finite, and COUNT >= 2")
+    return [low * (high / low) ** (k / (count - 1)) for k in range(count - 1)] + [high]
+
+
+def _pair(where: str, words: list[str]) -> list[float]:
+    values = [number(where, part) for part in _separated(where, words)]
+    if len(values) != 2:
+        raise ValueError(f"{where}: needs two values, LOW and HIGH, has {len(values)}")
+    return values
+
+
+def _names(where: str, words: list[str]) -> list[str]:
+    return _separated(where, words)
 
 
 def _one_number(where: str, words: list[str]) -> float:
@@ -147,6 +175,10 @@ def _positive(where: str, word: str) -> int:
 
 def _integer(where: str, words: list[str]) -> int:
     return _positive(where, _text(where, words))
+
+
+def _natural(where: str, words: list[str]) -> int:
+    return 0 if _text(where, words) == "0" else _integer(where, words)
 
 
 def _integers(where: str, words: list[str]) -> int | list[int]:
@@ -196,5 +228,37 @@ _READERS: dict[str, Callable[[str, list[str]], Any]] = {
     "fresh": _integer,
     "data": _text,
     "output": _text,
+    "quantities": _separated,
+    "store": _text,
+    "executor": _text,
+    "resume": _text,
+    "retry_failed": _boolean,
+    "confirm": _boolean,
     "plot": _boolean,
+    "simulate": _boolean,
+    "times": _numbers,
+    "initial": _one_number,
+    "field": _text,
+    "along": _text,
+    "bounds": _pair,
+    "markers": _integer,
+    "over": _names,
+    "minimise": _text,
+    "ridge_bounds": _pair,
+    "psi_p_bounds": _pair,
+    "psi_n_bounds": _pair,
+    "t_bounds": _pair,
+    "m_bounds": _pair,
+    "n": _integer,
+    "p": _integer,
+    "max_p": _integer,
+    "budget": _natural,
+    "learning_rate": _one_number,
+}
+# Where the name of an option means something else than elsewhere.
+_READERS_OF: dict[str, dict[str, Callable[[str, list[str]], Any]]] = {
+    "phases": {"plot": _text, "along": _names, "d": _integer},
+    "boundary": {"plot": _text},
+    "optimal": {"plot": _text},
+    "advise": {"plot": _text, "d": _integer, "t": _one_number, "m": _one_number, "ridge": _one_number},
 }

@@ -1,7 +1,28 @@
 """Pictures of datasets: every function takes and returns matplotlib Axes, and computes nothing."""
 
-from rfdsm.plots.compared import comparison, loss
+from rfdsm.plots.compared import comparison, loss, losses, z_scores
 from rfdsm.plots.density import spectrum
-from rfdsm.plots.style import AXIS_LABELS, COLOURS, MARKERS, SYMBOLS, TITLES, abscissa
+from rfdsm.plots.learning import training
+from rfdsm.plots.regimes import heatmap, phase_diagram
+from rfdsm.plots.solved import roots, widths
+from rfdsm.plots.style import AXIS_LABELS, COLOURS, MARKERS, REGIMES, SYMBOLS, TITLES, abscissa
 
-__all__ = ["AXIS_LABELS", "COLOURS", "MARKERS", "SYMBOLS", "TITLES", "abscissa", "comparison", "loss", "spectrum"]
+__all__ = [
+    "AXIS_LABELS",
+    "COLOURS",
+    "MARKERS",
+    "REGIMES",
+    "SYMBOLS",
+    "TITLES",
+    "abscissa",
+    "comparison",
+    "heatmap",
+    "loss",
+    "losses",
+    "phase_diagram",
+    "roots",
+    "spectrum",
+    "training",
+    "widths",
+    "z_scores",
+]

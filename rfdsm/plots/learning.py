@@ -47,7 +47,7 @@ def training(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
         axes[0].plot([], [], color="0.3", ls=line, lw=1.2, label=label)
     if "simulated_time" in dataset.dims:
         text = f"simulation, $d = {int(dataset['d'])}$"
-        axes[0].plot([], [], color="0.3", marker="o", ms=4, ls="none", label=text)
+        axes[0].plot([], [], color="0.3", marker="o", ms=4, mfc="white", ls="none", label=text)
     axes[0].legend(fontsize="small", title=fixed(dataset, "time"), title_fontsize="small")
     for axis in axes[2:]:
         axis.set_xlabel(r"flow time $\theta$")

@@ -1,5 +1,6 @@
 """What all pictures share: symbols, labels, colours, and how numbers are written."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,12 @@ TITLES = {
 }
 # Okabe and Ito's palette, told apart by colour-blind readers; its yellow is left out as too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+REGIMES = {
+    "generalisation": ("#CFE3F2", "#0072B2"),
+    "noise_fitting": ("#FFF3C4", "#B07C00"),
+    "memorisation": ("#F6CDB8", "#A63C00"),
+}
+"""Tint of the area and colour of the name of each regime, in the order of their codes: apart in lightness, too."""
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
 
@@ -31,6 +38,13 @@ def abscissa(dataset: xr.Dataset) -> str:
     lengths = {name: dataset.sizes[name] for name in FIELDS if name in dataset.sizes}
     lengths = {name: size for name, size in lengths.items() if np.all(np.isfinite(dataset[name]))}
     return max(lengths, key=lambda name: lengths[name], default="psi_p")
+
+
+def pieces(dataset: xr.Dataset, *along: str) -> list[xr.Dataset]:
+    """The dataset cut into one piece for each combination of the grid axes other than these, d and trial."""
+    others = [str(name) for name in dataset.dims if name not in ("d", "trial", *along)]
+    cells = itertools.product(*(range(dataset.sizes[name]) for name in others))
+    return [dataset.isel(dict(zip(others, cell, strict=True))) for cell in cells]
 
 
 def fixed(curves: xr.Dataset, along: str) -> str:

@@ -13,24 +13,19 @@ LONG_CHUNK = 2**23
 
 def feature_chunk(p: int) -> int:
     """Noisy points handled at once: enough to keep matrix products busy, at most `CHUNK` feature values."""
-    return _limited(CHUNK // p, 64, None)
+    return min(max(CHUNK // p, 64), 1024)
 
 
-def coefficient_chunk(p: int, terms: int, points: int | None = None) -> int:
-    """Points whose Hermite coefficients are held at once."""
-    return _limited(LONG_CHUNK // (p * (terms + 2)), 16, points)
-
-
-def _limited(wanted: int, least: int, there_are: int | None) -> int:
-    """At most 1024, and no more than there are, in powers of two: few sizes, few compilations."""
-    size = min(max(wanted, least), 1024)
-    return size if there_are is None else min(size, 2 ** (there_are - 1).bit_length())
+def coefficient_chunk(p: int, terms: int) -> int:
+    """Points whose Hermite coefficients are held at once: whatever n is, for grids over n to be compiled once."""
+    return min(max(LONG_CHUNK // (p * (terms + 2)), 16), 256)
 
 
 def chunk_numbers(p: int, d: int, terms: int) -> int:
     """Numbers in the larger of the two kinds of chunks, with the noise and points they are made of."""
     draws = feature_chunk(p) * (p + 3 * d)
-    coefficients = coefficient_chunk(p, terms) * ((terms + 2) * p + 2 * d)
+    points = min(max(LONG_CHUNK // (p * (terms + 2)), 16), 1024)  # with what else is alive at that moment
+    coefficients = points * ((terms + 2) * p + 2 * d)
     return max(draws, coefficients)
 
 

@@ -17,7 +17,7 @@ from rfdsm.simulation.memory import coefficient_chunk, feature_chunk, memory_ava
 from rfdsm.simulation.series import conditional_choice, population_choice, warn_if_inexact
 
 DUAL_BLOCK = 64
-"""Numbers of draws solved for directly are rounded up to multiples of this: few sizes, few compilations."""
+"""Numbers of draws solved for directly are rounded up to doubles of this: few sizes, few compilations."""
 LEAST_SINGLE_RIDGE = 1e-4
 """In single precision, losses are within 1e-4 of double precision from this ridge on."""
 
@@ -165,13 +165,13 @@ def plan(
             p=size,
             activation=problem.activation,
             infinite=infinite,
-            dual=-(-draws // DUAL_BLOCK) * DUAL_BLOCK if 0 < draws <= size and not primal else 0,
+            dual=_padded(draws, size) if 0 < draws <= size and not primal else 0,
             path=int(np.count_nonzero(ridges)) > 1,
             zero=bool(ridges[-1] == 0),
             conditional_terms=conditional.terms,
             population_terms=population.terms,
             chunk=feature_chunk(size),
-            coefficient_chunk=coefficient_chunk(size, conditional.terms, int(group_n) if data is None else len(data)),
+            coefficient_chunk=coefficient_chunk(size, conditional.terms),
             together=_together(trials * need, available, devices[0]),
         )
         order.append(
@@ -189,6 +189,12 @@ def plan(
     _check_memory(max(memory), d, dtype, available)
     warn_if_inexact(choices, problem.activation, d, dtype.name)
     return Plan(d, base, dtype, data, eigenvalues, devices, n, p, order)
+
+
+def _padded(draws: int, p: int) -> int:
+    """At least `draws` rows: a power of two times DUAL_BLOCK, or the next multiple of it beyond p."""
+    blocks = -(-draws // DUAL_BLOCK)
+    return DUAL_BLOCK * min(2 ** (blocks - 1).bit_length(), -(-p // DUAL_BLOCK))
 
 
 def _together(need: int, available: int, device: Any) -> bool:

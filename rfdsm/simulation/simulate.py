@@ -1,6 +1,6 @@
 """Finite-d simulation of the real nonlinear network: `simulate`, the twin of theory's `predict`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from rfdsm.simulation.minimiser import (
     ridge_minimiser,
 )
 from rfdsm.simulation.moments import Moments, residual_moment, training_samples
-from rfdsm.simulation.plan import Settings, plan
+from rfdsm.simulation.plan import Group, Plan, Settings, plan
 from rfdsm.simulation.strips import product
 from rfdsm.simulation.trial import Cell, Trial, gathered, precision, reported, run_groups, seeds
 
@@ -134,12 +134,28 @@ def simulate(
         problem, d, trials=trials, key=key, data=data, dtype=dtype, devices=devices, memory_limit=memory_limit
     )
     parts: dict[int, Losses] = {}
+    for group, losses in simulated_groups(request, trials):
+        for place, index in enumerate(group.cells):
+            parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
+        if progress is not None:
+            progress(len(parts), request.n.size)
+    with precision(request.dtype):
+        words = seeds(request.key, trials)
+    return reported(gathered(parts, problem.shape, 1), request, words)
+
+
+def simulated_groups(request: Plan, trials: int) -> Iterator[tuple[Group, Losses]]:
+    """The groups of a plan, each with its losses (NumPy arrays, shape (trials, K)) as soon as it is done."""
     with precision(request.dtype):
         words, layout = seeds(request.key, trials), mesh(request.devices, trials)
         compiled = partial(_compiled, mesh=layout, generator=str(jax.random.key_impl(request.key)))
-        for group, losses in run_groups(request, compiled, layout.size == 1, words):
-            for place, index in enumerate(group.cells):
-                parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
-            if progress is not None:
-                progress(len(parts), request.n.size)
-    return reported(gathered(parts, problem.shape, 1), request, words)
+        groups = run_groups(request, compiled, layout.size == 1, words)
+    try:
+        while True:
+            with precision(request.dtype):  # not while the caller is at work
+                item = next(groups, None)
+            if item is None:
+                return
+            yield item
+    finally:
+        groups.close()

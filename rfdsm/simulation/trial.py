@@ -3,7 +3,7 @@
 import contextlib
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -108,7 +108,7 @@ def seeds(key: Key[Array, ""], trials: int) -> np.ndarray:
 
 def run_groups(
     request: Plan, compiled: Callable[[Settings], Any], ahead: bool, words: np.ndarray, *rest: Any
-) -> Iterator[tuple[Group, Losses]]:
+) -> Generator[tuple[Group, Losses], None, None]:
     """Every group with its losses, NumPy arrays: what `compiled(settings)` makes of (words, cell, *rest).
 
     XLA compiles a function on one core, so that the groups to come are compiled on the others while one runs; not

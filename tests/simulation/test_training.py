@@ -9,8 +9,8 @@ import scipy.linalg
 
 from rfdsm import Losses, Problem, activations, simulate, simulate_training
 from rfdsm.simulation import descent, design, strips, trial
-from rfdsm.units import flow_time
 from rfdsm.simulation.plan import plan
+from rfdsm.units import flow_time
 from tests.tolerances import IDENTITY, ROUTES
 
 D, P, N, T = 12, 18, 12, 0.3

@@ -1,0 +1,310 @@
+"""`rfdsm phases | boundary | optimal | advise`: regimes, their boundaries, and what to do."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from rfdsm.cli.options import Config
+from rfdsm.cli.phase_options import PHASE_DEFAULTS, AdviseOptions, BoundaryOptions, OptimalOptions, PhasesOptions
+from rfdsm.cli.settings import COMMANDS, Program, Settings, resolve
+
+# Anything heavy is imported inside the commands: help must not wait for it.
+
+PICTURES = (".png", ".pdf", ".svg")
+MOST_ROWS = 25
+"""Rows of a table of boundaries over a fine grid: as many are chosen evenly."""
+
+_Flat = Parameter(name="*")
+
+
+def phases(*, options: Annotated[PhasesOptions, _Flat] = PhasesOptions(), config: Config = None) -> None:  # noqa: B008
+    """Phase diagram: a table of the regimes' boundaries, a file of all fields, a picture.
+
+    Ranges are LOW:HIGH:COUNT. Example: rfdsm phases --psi-n 0.1:100:200 --psi-p 0.1:300:200 --m 4 --t 0.1 --d 32
+    --plot phases.pdf
+    """
+    settings, start, path, picture = _prepared("phases", options, config)
+    from rfdsm.cli import build, output
+
+    problem = build.problem(settings)
+    import numpy as np
+
+    import rfdsm
+    from rfdsm import datasets, plots
+    from rfdsm.phases import simulated_regimes
+    from rfdsm.phases.lines import CONTINUOUS
+
+    axes = [name for name in datasets.dims(problem) if name in CONTINUOUS]
+    if picture is not None and (len(problem.shape) != 2 or not axes):
+        raise ValueError("plot needs lists or ranges of exactly two of psi_n, psi_p, t, ridge and m")
+    along = settings.get("along")
+    if along is None:
+        along = axes if picture is not None else [name for name in ("psi_p", *axes) if name in axes][:1]
+    diagram = rfdsm.phase_diagram(problem, along)
+    out = output.console()
+    if path is None and picture is None:
+        out.print(_boundaries_table(problem, diagram, along[0]) if along else _cells_table(problem, diagram))
+        out.print(_share(diagram))
+    written = []
+    if path is not None:
+        # A table of cells has no place for curves.
+        cells = diagram[[name for name in diagram if diagram[name].dims == diagram["regime"].dims]]
+        output.save(cells if path.suffix == ".csv" else diagram, path)
+        written.append(path)
+    if picture is not None:
+        simulated = None
+        if "d" in settings:
+            index = [
+                np.unique(np.linspace(0, size - 1, settings["markers"] + 2)[1:-1].astype(int)) for size in problem.shape
+            ]
+            fields = {name: _chosen(problem, name, index) for name in rfdsm.problem.FIELDS}
+            some = rfdsm.Problem(**fields, activation=problem.activation, spectrum=problem.spectrum)
+            with output.progress("simulating") as report:
+                simulated = simulated_regimes(
+                    some, settings["d"], trials=settings["trials"], key=settings["key"], progress=report
+                )
+        _draw(lambda: plots.phase_diagram(diagram, simulated=simulated), picture)
+        written.append(picture)
+    _say(out, start, written)
+
+
+def boundary(
+    *,
+    options: Annotated[BoundaryOptions, _Flat] = BoundaryOptions(),  # noqa: B008
+    config: Config = None,
+) -> None:
+    """Where a regime begins: all zeros of a signed field along one parameter, to 1e-10.
+
+    Example: rfdsm boundary --field memorisation --along psi_p --psi-n 64 --m inf --ridge 1e-6 --t 0.3 0.1 0.01 0.001
+    """
+    settings, start, path, picture = _prepared("boundary", options, config)
+    from rfdsm.cli import build, output
+
+    problem = build.problem(settings)
+    import rfdsm
+    from rfdsm import plots
+
+    found = rfdsm.boundary(problem, settings["field"], settings["along"], bounds=settings.get("bounds"))
+    dataset = found.to_dataset()
+    out = output.console()
+    if path is None:
+        columns = {f"{found.along} at {found.field} = 0": _texts(found.roots), "becomes positive": _signs(found.rising)}
+        out.print(_table(found.lines, columns, skip=(found.along,)))
+    written = _files(dataset, path)
+    if picture is not None:
+        _draw(lambda: plots.roots(dataset, f"{found.along}_at_boundary"), picture)
+        written.append(picture)
+    _say(out, start, written)
+
+
+def optimal(
+    *,
+    options: Annotated[OptimalOptions, _Flat] = OptimalOptions(),  # noqa: B008
+    config: Config = None,
+) -> None:
+    """The best ridge, width, time, … for every problem of a family.
+
+    Example: rfdsm optimal --over ridge --psi-n 0.5:100:30 --psi-p 8 --m 1 4 inf --plot ridge.pdf
+    """
+    settings, start, path, picture = _prepared("optimal", options, config)
+    from rfdsm.cli import build, output
+
+    problem = build.problem(settings)
+    import numpy as np
+
+    import rfdsm
+    from rfdsm import plots
+
+    over = tuple(settings["over"])
+    bounds = {name.removesuffix("_bounds"): settings[name] for name in settings if name.endswith("_bounds")}
+    found = rfdsm.optimal(problem, over, settings["minimise"], bounds=bounds or None)
+    dataset = found.to_dataset()
+    out = output.console()
+    if path is None:
+        columns: dict[str, Any] = {}
+        for name in over:
+            sides = np.ravel(found.at_bound[name])
+            marks = {-1: " (lower bound)", 0: "", 1: " (upper bound)"}
+            values = np.ravel(found[name])
+            columns[f"best {name}"] = [f"{v:.6g}{marks[int(s)]}" for v, s in zip(values, sides, strict=True)]
+        for name in ("test", "empirical_test", "train", "floor"):
+            columns[name] = [f"{value:.6f}" for value in np.ravel(getattr(found.losses, name))]
+        out.print(_table(found.lines, columns, skip=over))
+    written = _files(dataset, path)
+    if picture is not None:
+        _draw(lambda: plots.roots(dataset, f"best_{over[0]}"), picture)
+        written.append(picture)
+    _say(out, start, written)
+
+
+def advise(*, options: Annotated[AdviseOptions, _Flat] = AdviseOptions(), config: Config = None) -> None:  # noqa: B008
+    """Will it memorise, and which ridge, width and stopping time to use: in plain words, for your own sizes and data.
+
+    Example: rfdsm advise --n 5000 --d 784 --t 0.1 --p 8000 --ridge 1e-3
+    """
+    settings, start, path, picture = _prepared("advise", options, config)
+    from rfdsm.cli import build, output
+
+    rows = None
+    if "data" in settings:
+        from rfdsm.data import load
+
+        if "spectrum" in settings.given:
+            raise ValueError("spectrum cannot be combined with data: it is a property of the rows")
+        rows = load(settings["data"])
+    elif "n" not in settings or "d" not in settings:
+        raise ValueError("n and d must be given, or data")
+    import rfdsm
+    from rfdsm import plots
+
+    names = ("t", "m", "p", "ridge", "learning_rate", "max_p", "budget", "key")
+    advice = rfdsm.advise(
+        settings.get("n"),
+        settings.get("d"),
+        data=rows,
+        activation=build.activation(settings["activation"]),
+        spectrum=None if rows is not None else build.spectrum(settings["spectrum"]),
+        **{name: settings[name] for name in names if name in settings},
+    )
+    out = output.console()
+    out.print(advice.text(), markup=False, soft_wrap=True)
+    dataset = advice.to_dataset()
+    written = _files(dataset, path)
+    if picture is not None:
+        _draw(lambda: plots.widths(dataset), picture)
+        written.append(picture)
+    _say(out, start, written)
+
+
+def _prepared(command: str, options: Any, config: str | None) -> tuple[Settings, float, Path | None, Path | None]:
+    """Settings, starting time, files to write; everything about files that can be refused is refused here."""
+    start = time.perf_counter()
+    settings = resolve(command, options, config, Program("rfdsm", COMMANDS, PHASE_DEFAULTS[command]))
+    import jax
+
+    from rfdsm.cli import output
+
+    path = output.checked_file(settings["output"]) if "output" in settings else None
+    picture = None
+    if "plot" in settings:
+        picture = Path(settings["plot"])
+        if picture.suffix not in PICTURES:
+            raise ValueError(f"plot {picture} must end in {', '.join(PICTURES)}")
+        output.checked_folder(str(picture.parent), (picture.name,))
+    jax.config.update("jax_enable_x64", True)
+    return settings, start, path, picture
+
+
+def _chosen(problem: Any, name: str, index: list[Any]) -> Any:
+    """A field of the problem at some places of each axis; an axis that it does not span keeps its length of one."""
+    values = getattr(problem, name)
+    for axis in range(values.ndim):
+        if values.shape[axis] > 1:
+            values = values.take(index[axis + len(problem.shape) - values.ndim], axis=axis)
+    return values
+
+
+def _files(dataset: Any, path: Path | None) -> list[Path]:
+    from rfdsm.cli import output
+
+    if path is None:
+        return []
+    output.save(dataset, path)
+    return [path]
+
+
+def _draw(draw: Any, path: Path) -> None:
+    from rfdsm.cli import output
+
+    figure = draw().get_figure(root=True)
+    with output.written(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:], dpi=300)
+
+
+def _say(out: Any, start: float, paths: list[Path]) -> None:
+    if paths:
+        listed = " and ".join(str(path) for path in paths)
+        out.print(f"wrote {listed} ({time.perf_counter() - start:.1f} s)", markup=False, soft_wrap=True)
+
+
+def _texts(values: Any) -> list[str]:
+    """Roots of each line, a dash where there is none."""
+    import numpy as np
+
+    rows = np.reshape(values, (-1, np.shape(values)[-1]))
+    return [", ".join(f"{value:.10g}" for value in row if not np.isnan(value)) or "–" for row in rows]
+
+
+def _signs(values: Any) -> list[str]:
+    import numpy as np
+
+    rows = np.reshape(values, (-1, np.shape(values)[-1]))
+    words = {1: "above", -1: "below"}
+    return [", ".join(words[int(value)] for value in row if value) or "–" for row in rows]
+
+
+def _table(problem: Any, columns: dict[str, list[str]], skip: tuple[str, ...], rows: Any = None) -> Any:
+    """One row per line of a family, the parameters that vary first."""
+    import numpy as np
+    from rich.table import Table
+
+    from rfdsm.problem import FIELDS
+
+    cells = {
+        name: np.broadcast_to(getattr(problem, name), problem.shape).ravel() for name in FIELDS if name not in skip
+    }
+    varying = [name for name in cells if np.ndim(getattr(problem, name))]
+    fixed = [f"{name} = {cells[name][0]:g}" for name in cells if name not in varying]
+    title = ", ".join([*fixed, f"activation {problem.activation.name}", f"spectrum {problem.spectrum.label}"])
+    table = Table(title=title, title_justify="left")
+    shown = {name: [f"{value:g}" for value in cells[name]] for name in varying} | columns
+    for name in shown:
+        table.add_column(name, justify="right")
+    whole = list(zip(*shown.values(), strict=True))
+    for row in whole if rows is None else [whole[k] for k in rows]:
+        table.add_row(*row)
+    return table
+
+
+def _boundaries_table(problem: Any, diagram: Any, along: str) -> Any:
+    """The boundaries solved along a field, on at most MOST_ROWS lines."""
+    import numpy as np
+
+    from rfdsm.phases.lines import along_lines
+
+    names = {"memorisation": "memorisation", "noise_fitting": "train = floor", "harmful": "test = 1"}
+    columns = {f"{along} at {label}": _texts(diagram[f"{along}_at_{name}"]) for name, label in names.items()}
+    columns[f"{along} at peak of test"] = _texts(diagram[f"{along}_at_test_peak"])
+    lines = along_lines(problem, (along,))
+    count = len(next(iter(columns.values())))
+    rows = np.unique(np.linspace(0, count - 1, min(count, MOST_ROWS)).astype(int))
+    return _table(lines, columns, (along,), rows)
+
+
+def _cells_table(problem: Any, diagram: Any) -> Any:
+    """Regime and losses of each cell, where there is no axis to solve along."""
+    import numpy as np
+
+    from rfdsm.phases import REGIMES
+
+    names = ("test", "empirical_test", "train", "floor", "memorisation_index", "generalisation_index")
+    regimes = [(*REGIMES, "unknown")[code].replace("_", "-") for code in np.ravel(diagram["regime"])]
+    marked = zip(regimes, np.ravel(diagram["is_harmful"]), strict=True)
+    columns = {"regime": [f"{name}, harmful" if bad else name for name, bad in marked]}
+    return _table(
+        problem, columns | {name: [f"{value:.6f}" for value in np.ravel(diagram[name])] for name in names}, ()
+    )
+
+
+def _share(diagram: Any) -> str:
+    """Which part of the cells is in which regime."""
+    import numpy as np
+
+    from rfdsm.phases import REGIMES
+
+    codes = np.asarray(diagram["regime"])
+    parts = [f"{name.replace('_', '-')} {np.mean(codes == code):.0%}" for code, name in enumerate(REGIMES)]
+    harmful = float(np.mean(np.asarray(diagram["is_harmful"])))
+    return f"{codes.size} cells: {', '.join(parts)}; harmful (test > 1) {harmful:.0%}."

@@ -1,0 +1,293 @@
+"""Advice for one's own n, d and data: will it memorise, and which ridge, width and stopping time to use."""
+
+import dataclasses
+import warnings
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from rfdsm import datasets, spectra
+from rfdsm.arguments import check_whole, number_array
+from rfdsm.phases import fields
+from rfdsm.phases.boundaries import boundary
+from rfdsm.phases.evidence import Evidence, measured
+from rfdsm.phases.optimal import optimal
+from rfdsm.phases.regimes import REGIMES, labels
+from rfdsm.phases.wording import advice_text
+from rfdsm.problem import Problem
+from rfdsm.samples import check_rows, standardise
+from rfdsm.theory.predict import predict
+from rfdsm.theory.stopping import optimal_stopping
+from rfdsm.units import flow_steps
+
+WIDTHS = 48
+"""Widths from which the recommended one is chosen."""
+GOOD_ENOUGH = 0.05
+"""The recommended width is the smallest whose test loss exceeds the floor by at most that much more than the best."""
+FAR = 1e3
+"""The memorisation boundary is looked for up to so many times the larger of n and d."""
+CURVES = ("train", "empirical_test", "test", "floor")
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """Theory at one width and ridge."""
+
+    p: int
+    ridge: float
+    regime: str
+    harmful: bool
+    """Worse than a network that outputs zero."""
+    memorisation_index: float
+    signed: dict[str, float]
+    """The signed fields (docs/phases)."""
+    losses: dict[str, float]
+    """train, empirical_test, test, score and floor."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stopping:
+    """The time of gradient flow from zero at which the test loss is smallest."""
+
+    time: float
+    """Flow time theta; inf if training never hurts."""
+    memorisation_time: float
+    """Flow time from which on it memorises; inf if never."""
+    test: float
+    """Test loss there."""
+    final: float
+    """Test loss of the trained-out network."""
+    steps: float | None
+    """Steps of gradient descent at the learning rate given until `time`."""
+    memorisation_steps: float | None
+    """The same until `memorisation_time`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Advice:
+    """What theory says about n samples in d dimensions, and how sure it is. Printed in words by `text`."""
+
+    n: int
+    d: int
+    m: float
+    t: float
+    activation: str
+    spectrum: str
+    data: bool
+    """Whether the spectrum and the evidence come from rows of data."""
+    asked: Point
+    """The width and ridge asked about; the recommended width and no ridge where they were left open."""
+    given: tuple[str, ...]
+    """Which of p and ridge were given."""
+    boundary_p: float
+    """Nearest width at which memorisation begins or ends at this ridge; NaN if there is none."""
+    boundary_rising: bool
+    """Whether memorisation begins there as p grows."""
+    ridge_at_width: Point
+    """The same width with the ridge that is best for it."""
+    best: Point
+    """The recommended width and ridge."""
+    widest: int
+    """Largest width considered."""
+    stopping: Stopping
+    """For the width and ridge asked about."""
+    evidence: Evidence | str
+    """Simulations beside the theory at the point asked about, or why there are none."""
+    curves: xr.Dataset
+    """Losses over the widths, at the ridge asked about and at the best one."""
+
+    @property
+    def margin(self) -> tuple[float, float]:
+        """Memorisation field expected at this d (theory plus measured deviation), and its uncertainty.
+
+        The uncertainty is two standard errors plus the deviation itself, which is only an estimate.
+        """
+        value = self.asked.signed["memorisation"]
+        if isinstance(self.evidence, str):
+            return value, float("nan")
+        deviation, error = self.evidence.expected("memorisation")
+        if self.evidence.same_size:
+            return value + deviation, 2 * error
+        return value + deviation, abs(deviation) + 2 * error
+
+    def text(self) -> str:
+        """The advice in plain words."""
+        return advice_text(self)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def to_dataset(self) -> xr.Dataset:
+        """The numbers as a labelled dataset, the curves over the widths included."""
+        dataset = self.curves.copy()
+        for role, point in (("asked", self.asked), ("same_width", self.ridge_at_width), ("recommended", self.best)):
+            values = {"p": point.p, "ridge": point.ridge, "regime": REGIMES.index(point.regime)}
+            values |= {name: value for name, value in (point.losses | point.signed).items()}
+            for name, value in values.items():
+                dataset[f"{role}_{name}"] = ((), value, {"long_name": f"{name}, {role}", "units": "1"})
+        dataset["boundary_p"] = ((), self.boundary_p, {"long_name": "width at the memorisation boundary"})
+        dataset["stopping_time"] = ((), self.stopping.time, {"long_name": "best flow time"})
+        dataset["memorisation_time"] = ((), self.stopping.memorisation_time, {"long_name": "flow time of memorisation"})
+        dataset["stopping_test"] = ((), self.stopping.test, {"long_name": "test loss at the best flow time"})
+        if isinstance(self.evidence, Evidence):
+            for name in self.evidence.theory:
+                deviation, error = self.evidence.expected(name)
+                dataset[f"deviation_{name}"] = ((), deviation, {"long_name": f"expected deviation of {name}"})
+                dataset[f"deviation_{name}_error"] = ((), error, {"long_name": "its standard error"})
+        return dataset
+
+
+def advise(
+    n: Any = None,
+    d: Any = None,
+    *,
+    t: Any = 0.1,
+    m: Any = np.inf,
+    p: Any = None,
+    ridge: Any = None,
+    data: Any = None,
+    activation: Any = "tanh",
+    spectrum: Any = None,
+    learning_rate: Any = None,
+    max_p: Any = None,
+    budget: Any = 512,
+    key: Any = 0,
+) -> Advice:
+    """Will a random-features score network memorise n samples in d dimensions, and what to do about it.
+
+    Args:
+        n: training samples, >= 2; with data, all its rows may be meant by leaving it out.
+        d: dimension, >= 2; with data, its number of columns (may be left out).
+        t: diffusion time.
+        m: noise draws per sample, an integer or inf.
+        p: features; None asks about the recommended width.
+        ridge: penalty; None asks about none (ridge = 0).
+        data: real samples, shape (rows, d): they are standardised, theory takes their spectrum, and simulations train
+            on them. The real data's score, and so its floor, is unknown: the floor is that of Gaussian data.
+        activation, spectrum: as for `Problem`; no spectrum with data.
+        learning_rate: of plain gradient descent on the loss per coordinate: stopping times in steps, too.
+        max_p: largest width to consider; default 4 max(n, d), or p if that is larger.
+        budget: widest network to simulate, for the finite-size estimate (8 trials); 0: simulate nothing.
+        key: seed of the simulations.
+
+    Returns:
+        `Advice`; print it.
+
+    Raises:
+        ValueError: n < 2, d < 2 or other arguments out of range, data that cannot be used.
+    """
+    rows = None
+    if data is not None:
+        rows = standardise(check_rows(data))
+        n, d = len(rows) if n is None else n, rows.shape[1] if d is None else d
+        if spectrum is not None:
+            raise ValueError("spectrum cannot be combined with data: it is a property of the rows")
+    for name, value, least in (("n", n, 2), ("d", d, 2), ("p", p, 1), ("max_p", max_p, 1), ("budget", budget, 0)):
+        if value is not None or name in ("n", "d"):
+            check_whole(name, value, least)
+    if rows is not None and d != rows.shape[1]:
+        raise ValueError(f"d = {d} must be the number of columns of data, {rows.shape[1]}")
+    rate = _single("learning_rate", learning_rate, "finite and > 0") if learning_rate is not None else None
+    if rate is not None and not (np.isfinite(rate) and rate > 0):
+        raise ValueError(f"learning_rate = {rate:g} must be finite and > 0")
+    law = spectrum if rows is None else spectra.from_data(rows)
+    asked_ridge = 0.0 if ridge is None else _single("ridge", ridge, "finite and >= 0")
+    widest = int(max(max_p or 4 * max(n, d), p or 1))
+    problem = Problem(n / d, 1.0, _single("m", m, ">= 1"), _single("t", t, "> 0"), asked_ridge, activation, law)
+
+    widths = np.unique(np.round(np.geomspace(min(max(1, d // 16), widest), widest, WIDTHS)).astype(int))
+    widths = np.union1d(widths, [] if p is None else [int(p)]).astype(int)
+    with_best = optimal(dataclasses.replace(problem, psi_p=widths / d), "ridge")
+    excess = with_best.losses.test - with_best.losses.floor
+    chosen = int(np.argmax(excess <= (1 + GOOD_ENOUGH) * np.min(excess)))
+    width = int(widths[chosen]) if p is None else int(p)
+    here = int(np.flatnonzero(widths == width)[0])
+    at_width = dataclasses.replace(problem, psi_p=np.asarray(width / d))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no boundary: said in words
+        limits = (1 / d, FAR * max(n, d) / d)
+        crossing = boundary(problem, "memorisation", "psi_p", bounds=limits)
+    distances = np.abs(np.log(np.nan_to_num(crossing.roots, nan=np.inf) / (width / d)))
+    nearest = int(np.argmin(distances))
+    best_ridges = with_best["ridge"]
+    evidence = (
+        measured(at_width, int(d), widest=int(budget), data=rows, key=key)
+        if budget
+        else "no simulation was asked for (budget = 0)"
+    )
+    return Advice(
+        n=int(n),
+        d=int(d),
+        m=float(problem.m),
+        t=float(problem.t),
+        activation=problem.activation.name,
+        spectrum=problem.spectrum.label,
+        data=rows is not None,
+        asked=_point(at_width, width),
+        given=tuple(name for name, value in (("p", p), ("ridge", ridge)) if value is not None),
+        boundary_p=float(crossing.roots[nearest] * d),
+        boundary_rising=bool(crossing.rising[nearest] > 0),
+        ridge_at_width=_point(dataclasses.replace(at_width, ridge=best_ridges[here]), width),
+        best=_point(
+            dataclasses.replace(problem, psi_p=widths[chosen] / d, ridge=best_ridges[chosen]), int(widths[chosen])
+        ),
+        widest=widest,
+        stopping=_stopping(at_width, width, int(d), rate),
+        evidence=evidence,
+        curves=_curves(problem, widths, int(d), best_ridges),
+    )
+
+
+def _single(name: str, value: Any, allowed: str) -> float:
+    array = number_array(name, value, allowed)
+    if array.size != 1:
+        raise ValueError(f"{name} has shape {array.shape}: must be one number, {allowed}")
+    return float(array.reshape(()))
+
+
+def _point(problem: Problem, width: int) -> Point:
+    losses = predict(problem)
+    named = fields.with_excess(
+        {name: getattr(losses, name) for name in ("train", "empirical_test", "test", "score", "floor")}, problem.t
+    )
+    signed = {field: fields.value(field, named) for field in fields.SIGNED}
+    code = int(labels(signed))
+    return Point(
+        p=width,
+        ridge=float(problem.ridge),
+        regime=REGIMES[code] if code >= 0 else "unknown",
+        harmful=bool(signed["harmful"] > 0),
+        memorisation_index=float(fields.indices(named)["memorisation_index"]),
+        signed={name: float(value) for name, value in signed.items()},
+        losses={name: float(value) for name, value in named.items() if name != "excess"},
+    )
+
+
+def _stopping(problem: Problem, width: int, d: int, rate: float | None) -> Stopping:
+    found = optimal_stopping(problem, minimise="test")
+    times = {"time": float(found.time), "memorisation_time": float(found.memorisation_time)}
+    steps = {
+        name: None if rate is None else float(flow_steps(at, rate, float(problem.t), width, d))
+        for name, at in times.items()
+    }
+    return Stopping(
+        **times,
+        test=float(found.loss),
+        final=float(found.final),
+        steps=steps["time"],
+        memorisation_steps=steps["memorisation_time"],
+    )
+
+
+def _curves(problem: Problem, widths: np.ndarray, d: int, best: np.ndarray) -> xr.Dataset:
+    """Losses over the widths: at the ridge asked about, and with the prefix best_ridge_ at the best ridge of each."""
+    along = dataclasses.replace(problem, psi_p=widths / d)
+    dataset = xr.Dataset(coords={"p": ("p", widths, {"long_name": "features", "units": "1"})})
+    dataset["best_ridge"] = datasets.variable("", ("p",), best, "best ridge of each width")
+    for prefix, family in (("", along), ("best_ridge_", dataclasses.replace(along, ridge=best))):
+        losses = predict(family)
+        for name in CURVES:
+            dataset[prefix + name] = datasets.variable(name, ("p",), getattr(losses, name))
+    return dataset.assign_attrs(datasets.provenance(along))

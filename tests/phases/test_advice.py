@@ -1,0 +1,153 @@
+"""Advice: sizes with a known answer, Gaussian rows, the digits, and what it says in words."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from rfdsm import Problem, advise, optimal, plots, predict, spectra
+from rfdsm.data import load, standardise
+from rfdsm.phases import Evidence
+from rfdsm.phases.regimes import REGIMES
+from rfdsm.units import flow_steps
+from tests.phases.test_boundaries import CUBIC
+
+
+@pytest.fixture
+def unhurried(monkeypatch):
+    """Stopping times are not computed: their functions take long to compile for every activation and spectrum."""
+    values = dict(time=np.inf, loss=np.nan, final=np.nan, memorisation_time=np.inf)
+    monkeypatch.setattr("rfdsm.phases.advice.optimal_stopping", lambda *_, **__: SimpleNamespace(**values))
+
+
+@pytest.fixture(scope="module")
+def known():
+    """psi_n = 64, t = 0.01, m = inf, ridge 1e-6: memorisation begins at p/n = 1.093."""
+    return advise(6400, 100, t=0.01, p=6000, ridge=1e-6, budget=0)
+
+
+def test_it_finds_the_published_crossover(known):
+    assert known.boundary_p / 6400 == pytest.approx(1.093, rel=4e-4) and known.boundary_rising
+    assert known.asked.regime != "memorisation" and known.asked.p == 6000 and known.given == ("p", "ridge")
+    beyond = advise(6400, 100, t=0.01, p=8000, ridge=1e-6, budget=0)
+    assert beyond.asked.regime == "memorisation" and beyond.asked.signed["memorisation"] > 0
+    assert "it memorises" in beyond.text() and "it does not memorise" in known.text()
+    assert "begins at p = 6997" in known.text() or "begins at p = 6998" in known.text()
+
+
+def test_its_numbers_are_those_of_theory(known):
+    losses = predict(Problem(64, 60, np.inf, 0.01, 1e-6))
+    for name in ("train", "empirical_test", "test", "floor"):
+        assert known.asked.losses[name] == pytest.approx(float(getattr(losses, name)), rel=1e-12)
+    best = optimal(Problem(64, 60, np.inf, 0.01, 1.0), "ridge")
+    assert known.ridge_at_width.ridge == pytest.approx(float(best["ridge"]), rel=1e-4)
+    assert known.ridge_at_width.losses["test"] == pytest.approx(float(best.minimum), rel=1e-10)
+    widths = np.arange(100, 25_600, 100)
+    excess = optimal(Problem(64, widths / 100, np.inf, 0.01, 1.0), "ridge").losses.score
+    enough = widths[excess <= 1.05 * excess[-1]]
+    assert 0.8 * enough[0] < known.best.p < 1.25 * enough[0]
+
+
+def test_stopping_is_no_worse_than_training_on(known):
+    stop = known.stopping
+    assert stop.final == pytest.approx(known.asked.losses["test"], rel=1e-8)
+    assert known.asked.losses["floor"] < stop.test < stop.final and 0 < stop.time < np.inf
+    assert stop.steps is None and "steps" not in known.text()
+    hurried = advise(6400, 100, t=0.01, p=6000, ridge=1e-6, budget=0, learning_rate=3.0)
+    assert hurried.stopping.steps == pytest.approx(float(flow_steps(stop.time, 3.0, 0.01, 6000, 100)))
+    assert "steps at your learning rate" in hurried.text()
+
+
+def test_how_sure_it_is_scales_with_the_dimension(unhurried):
+    """The same ratios in four times the dimension: a quarter of the same deviation; small sizes: no scaling."""
+    options = dict(t=0.1, ridge=1e-2, activation=CUBIC, budget=96, key=3)
+    small, large = advise(96, 24, p=96, **options), advise(384, 96, p=384, **options)
+    here, there = small.evidence, large.evidence
+    assert isinstance(here, Evidence) and isinstance(there, Evidence)
+    assert (here.d, here.n, here.p) == (there.d, there.n, there.p) == (24, 96, 96)
+    assert here.same_size and not there.same_size and there.scale == 0.25
+    for name in ("test", "memorisation"):
+        np.testing.assert_allclose(np.multiply(here.expected(name), 0.25), there.expected(name), rtol=1e-12)
+    value, uncertainty = large.margin
+    deviation, error = there.expected("memorisation")
+    assert value == pytest.approx(large.asked.signed["memorisation"] + deviation)
+    assert uncertainty == pytest.approx(abs(deviation) + 2 * error)
+    assert ("the answer is clear" if abs(value) > uncertainty else "too close to call") in large.text()
+    assert "8 networks of d = 24, n = 96, p = 96" in small.text() and "at d = 96 expect" in large.text()
+    signed = large.asked.signed | {"memorisation": -deviation}
+    doubtful = dataclasses.replace(large, asked=dataclasses.replace(large.asked, signed=signed))
+    assert "too close to call" in doubtful.text()
+
+
+def test_gaussian_rows_get_the_advice_of_their_covariance(unhurried):
+    """As many columns as the digits, whose compiled functions then serve here, too."""
+    rng = np.random.default_rng(0)
+    variances = np.repeat([0.5, 1.5], 32)
+    rows = rng.normal(size=(4000, 64)) * variances**0.5 * 7 + 3  # standardised by advise
+    advice = advise(640, data=rows, p=64, m=4, ridge=1e-3, budget=64, activation=CUBIC)
+    assert (advice.n, advice.d, advice.data) == (640, 64, True)
+    expected = predict(Problem(10, 1, 4, 0.1, 1e-3, CUBIC, spectra.atoms([0.5, 1.5])))
+    assert advice.asked.losses["test"] == pytest.approx(float(expected.test), rel=5e-3)
+    evidence = advice.evidence
+    assert isinstance(evidence, Evidence) and evidence.rows == 4000 and evidence.scale == 1
+    assert (evidence.n, evidence.p, evidence.regime) == (640, 64, advice.asked.regime)
+    assert abs(evidence.mean["test"] / evidence.theory["test"] - 1) < 0.02  # Gaussian: theory holds on the rows
+    at = predict(Problem(10, advice.boundary_p / 64, 4, 0.1, 1e-3, CUBIC, spectra.from_data(standardise(rows))))
+    assert float(np.minimum(at.floor, at.test - at.floor) - at.empirical_test) == pytest.approx(0, abs=1e-12)
+    assert "not Gaussian" in advice.text() and "rows are held out" not in advice.text()
+
+
+def test_digits(unhurried, tmp_path):
+    rows = load("digits")
+    advice = advise(data=rows, p=64, m=4, ridge=1e-3, budget=64)
+    assert (advice.n, advice.d) == rows.shape == (1797, 64)
+    evidence = advice.evidence
+    assert isinstance(evidence, Evidence)
+    assert evidence.n == 1797 - 180 and evidence.rows == 1797
+    # narrow networks: digits follow the theory of Gaussian data with their covariance (README)
+    assert abs(evidence.mean["test"] / evidence.theory["test"] - 1) < 0.04
+    text = advice.text()
+    assert "trained on your rows" in text and "rows are held out" in text and "n = 1797 samples in d = 64" in text
+    dataset = advice.to_dataset()
+    dataset.to_netcdf(tmp_path / "advice.nc", engine="scipy")
+    with xr.open_dataset(tmp_path / "advice.nc") as read:
+        assert REGIMES[int(read["asked_regime"])] == advice.asked.regime
+        assert float(read["recommended_p"]) == advice.best.p
+        here = read.sel(p=64)
+        assert float(here["test"]) == pytest.approx(advice.asked.losses["test"], rel=1e-12)
+        assert float(here["best_ridge_test"]) == pytest.approx(advice.ridge_at_width.losses["test"], rel=1e-12)
+    assert len(plots.widths(dataset).lines) >= 5
+
+
+def test_left_open_it_asks_about_the_recommended_width_without_ridge(unhurried):
+    advice = advise(50, 10, budget=0)
+    assert advice.given == () and advice.asked.p == advice.best.p and advice.asked.ridge == 0
+    assert "(recommended), no ridge" in advice.text()
+    assert "not simulated" in advise(50, 10, p=5, budget=1).text() or "networks" in advise(50, 10, p=5, budget=1).text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(n=1, d=10), r"^n = 1 must be an integer >= 2$"),
+        (dict(n=10, d=1), r"^d = 1 must be an integer >= 2$"),
+        (dict(n=10.5, d=10), r"^n = 10.5 must be"),
+        (dict(d=10), r"^n = None must be an integer >= 2$"),
+        (dict(n=10), r"^d = None must be an integer >= 2$"),
+        (dict(n=10, d=10, p=0), r"^p = 0 must be an integer >= 1$"),
+        (dict(n=10, d=10, budget=-1), r"^budget = -1 must be an integer >= 0$"),
+        (dict(n=10, d=10, t=0), r"^t = 0 must be finite and > 0$"),
+        (dict(n=10, d=10, t=[0.1, 0.2]), r"^t has shape \(2,\): must be one number, > 0$"),
+        (dict(n=10, d=10, ridge=-1), r"^ridge = -1 must be finite and >= 0$"),
+        (dict(n=10, d=10, m=1.5), r"^m = 1.5 must be an integer >= 1 or inf$"),
+        (dict(n=10, d=10, learning_rate=0), r"^learning_rate = 0 must be finite and > 0$"),
+        (dict(n=10, d=3, data=np.eye(4)), r"^d = 3 must be the number of columns of data, 4$"),
+        (dict(data=np.ones((4, 2))), r"^data must vary from row to row"),
+        (dict(data=np.eye(4), spectrum=3), r"^spectrum cannot be combined with data"),
+    ],
+)
+def test_refusals(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        advise(**arguments)

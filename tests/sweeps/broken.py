@@ -1,0 +1,80 @@
+"""What workers run in tests in place of simulations: quick, and fatal where it should be."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+from rfdsm.sweeps.compute import Result
+
+
+def made_up(task, context):
+    """Losses that tell which cell they belong to."""
+    psi_n, psi_p = task.fields[:2]
+    losses = np.broadcast_to(psi_n + 100 * psi_p, (5, context.trials, psi_n.size))
+    return Result({"losses": np.array(losses)}, 0.01, f"worker {os.getpid()}")
+
+
+def _doomed(task):
+    return task.unit.endswith("-000007")
+
+
+def deadly(task, context):
+    """Kills its process at one cell, whoever computes it."""
+    if _doomed(task):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return made_up(task, context)
+
+
+def raising(task, context):
+    """Raises at one cell, in several lines."""
+    if _doomed(task):
+        raise RuntimeError("out of luck\nand memory")
+    return made_up(task, context)
+
+
+class Once:
+    """Kills its process at one cell, the first time."""
+
+    def __init__(self, folder):
+        self.mark = Path(folder) / "died"
+
+    def __call__(self, task, context):
+        if _doomed(task) and not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return made_up(task, context)
+
+
+def slow(task, context):
+    """Takes its time."""
+    time.sleep(0.05)
+    return made_up(task, context)
+
+
+def unprintable(task, context):
+    """Prints where the answers go."""
+    print("noise", flush=True)
+    os.write(1, b"more noise")
+    return made_up(task, context)
+
+
+def activated(task, context):
+    """Values of the sweep's activation."""
+    losses = np.broadcast_to(np.asarray(context.activation(task.fields[0])), (5, context.trials, 1))
+    return Result({"losses": np.array(losses)}, 0.01, "worker")
+
+
+class Deaths:
+    """Kills its process at one cell, and counts."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def __call__(self, task, context):
+        if _doomed(task):
+            (self.folder / f"death {os.getpid()}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return slow(task, context)

@@ -1,0 +1,178 @@
+"""SIGKILL at random moments: nothing that was finished is lost or computed again, and the result is the same."""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rfdsm import sweeps
+from rfdsm.sweeps.store import Store
+from tests.sweeps import tiny
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as POSIX does")
+KILLS = 20
+UNITS = 40
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Processes forked from one that has imported JAX but not started it: importing would take longer than working."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.sweeps.tiny"])
+    return context
+
+
+def finished_names(store):
+    """Of finished units."""
+    return list(store.glob("units/d*.npz"))
+
+
+def finished(store):
+    """Files of finished units, with what changes if one is written again."""
+    files = finished_names(store)
+    return {file.name: (file.stat().st_ino, file.stat().st_mtime_ns, file.read_bytes()) for file in files}
+
+
+def test_killed_at_random_moments(processes, tmp_path):
+    """A quarter of the moments are uniform over the whole run, most of which is start; the others over its work."""
+
+    def started(store):
+        process = processes.Process(target=tiny.sweep, args=(store,), kwargs=dict(quantities="simulation"))
+        process.start()
+        return process
+
+    def awaited(store, process, count):
+        """When there are more files than `count`, or the process has ended."""
+        while process.exitcode is None and len(finished_names(store)) <= count:
+            time.sleep(0.001)
+        return time.monotonic()
+
+    started(tmp_path / "compiles").join()
+    begun = time.monotonic()
+    process = started(tmp_path / "uninterrupted")
+    first = awaited(tmp_path / "uninterrupted", process, 0) - begun
+    process.join()
+    last = time.monotonic() - begun
+    expected = sweeps.load(tmp_path / "uninterrupted")
+    assert np.all(np.isfinite(expected["simulation"]))
+
+    rng = np.random.default_rng(0)
+    kills, amid, rounds = 0, 0, 0
+    store = tmp_path / "0"
+    while kills < KILLS:
+        before = finished(store)
+        process = started(store)
+        if kills % 4:
+            awaited(store, process, len(before))
+            process.join(rng.uniform(0, last - first))
+        else:
+            process.join(rng.uniform(0, last))
+        process.kill()
+        process.join()
+        killed = process.exitcode == -signal.SIGKILL
+        after = finished(store)
+        assert before.items() <= after.items()
+        kills += killed
+        amid += len(before) < len(after) < UNITS
+        if len(after) == UNITS:
+            assert sweeps.load(store).equals(expected)
+            rounds += 1
+            store = tmp_path / str(rounds)
+    before = finished(store)
+    assert tiny.sweep(store, quantities="simulation").equals(expected)
+    assert before.items() <= finished(store).items()
+    print(f"{first:.2f} s to the first unit, {last:.2f} s in all; {amid} kills amid work, {rounds} rounds")
+    assert amid >= KILLS // 3
+
+
+def logged(store, log):
+    """The sweep; writes down, a line each, who computed what."""
+    save = Store.save
+
+    def spy(self, unit, result):
+        with open(log, "a") as file:
+            file.write(f"{os.getpid()} {unit}\n")
+        save(self, unit, result)
+
+    Store.save = spy
+    tiny.sweep(store, quantities="simulation")
+
+
+def test_two_processes_on_one_store_divide_the_cells(processes, tmp_path):
+    """Nothing is computed twice, both work, and one of them finishes what the other leaves when it is killed."""
+    store, log = tmp_path / "store", tmp_path / "log"
+    pair = [processes.Process(target=logged, args=(store, log)) for _ in range(2)]
+    for process in pair:
+        process.start()
+    for process in pair:
+        process.join()
+        assert process.exitcode == 0
+    lines = [line.split() for line in log.read_text().splitlines()]
+    assert len(lines) == UNITS == len({unit for _, unit in lines})
+    assert len({pid for pid, _ in lines}) == 2
+    assert sweeps.load(store).equals(tiny.sweep(None, quantities="simulation"))
+
+
+def test_what_a_killed_process_had_claimed_is_taken_over(processes, tmp_path):
+    """The other one waits for claimed cells, and takes them when their owner is gone."""
+    expected = tiny.sweep(None, quantities="simulation")
+    store = tmp_path / "store"
+    claiming = processes.Process(target=claim_and_wait, args=(store, tmp_path / "claimed"))
+    claiming.start()
+    while not (tmp_path / "claimed").exists():
+        time.sleep(0.01)
+    other = threading.Timer(1.0, claiming.kill)
+    other.start()
+    begun = time.monotonic()
+    swept = tiny.sweep(store, quantities="simulation")
+    assert time.monotonic() - begun > 0.9
+    claiming.join()
+    assert swept.equals(expected)
+
+
+def claim_and_wait(store, mark):
+    """Claims a block, and keeps it."""
+    claim = Store.claim
+
+    def spy(self, block):
+        claimed = claim(self, block)
+        mark.touch()
+        time.sleep(60)
+        return claimed
+
+    Store.claim = spy
+    tiny.sweep(store, quantities="simulation")
+
+
+def crash(store, number):
+    """Dies when a file is complete but not yet renamed, the time of this number."""
+    replace, count = Path.replace, itertools.count(1)
+
+    def spy(self, target):
+        if next(count) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(self, target)
+
+    Path.replace = spy
+    tiny.sweep(store, quantities="simulation")
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_killed_at_the_worst_moment(number, processes, tmp_path):
+    """A file that was not renamed is not there, be it the configuration; nothing is left of it in the end."""
+    process = processes.Process(target=crash, args=(tmp_path, number))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert (tmp_path / "sweep.json").exists() == (number > 1)
+    assert len(finished_names(tmp_path)) == max(number - 2, 0)
+    before = finished(tmp_path)
+    tiny.sweep(tmp_path, quantities="simulation")
+    assert before.items() <= finished(tmp_path).items() and len(finished(tmp_path)) == UNITS
+    assert not list(tmp_path.rglob(".*"))
