@@ -429,7 +429,7 @@ def test_picture_with_infinite_theory(singular):
 def test_picture_along_ridge_leaves_zero_out(monkeypatch):
     drawn = []
 
-    def record(*arguments, axes):
+    def record(*arguments, axes, histogram):
         drawn.extend(arguments)
         return np.array([])
 
@@ -443,6 +443,14 @@ def test_picture_along_ridge_leaves_zero_out(monkeypatch):
     assert along == "ridge"
     np.testing.assert_array_equal(points["ridge"], [1e-3, 1e-1])
     np.testing.assert_allclose(curves["ridge"], np.geomspace(1e-3, 1e-1, module.CURVE_POINTS))
+
+
+def test_picture_with_a_histogram_of_z_scores():
+    comparison = made_up(dimensions=(20,), shape=(3,))
+    comparison = dataclasses.replace(comparison, problem=Problem(1.0, [1.0, 2.0, 4.0], 2, 0.2, 1e-2))
+    axes = comparison.plot(histogram=True)
+    assert len(axes) == len(axes[0].figure.axes) - 1
+    assert axes[0].figure.axes[-1].patches
 
 
 # --------------------------------------------------------------------------------------------------------- real data

@@ -45,9 +45,9 @@ def simulate_training(
 
     Without an optimiser: gradient flow dB/dtheta = -(B(U + ridge) + V^T), exact at every time from one
     eigendecomposition (`rfdsm.units.flow_time` converts from steps). With one: A, the output weights of
-    s(y) = A phi(y)/sqrt(p), is trained on J (docs/theory, equation 1) step by step. Full-batch gradients are formed from
-    the moments U and V, which gives them exactly at 2 p^2 d operations whatever n and m are. Batches are drawn with replacement, from the n m
-    draws of a finite m, or with fresh noise in every step if m = inf.
+    s(y) = A phi(y)/sqrt(p), is trained on J (docs/theory, equation 1) step by step. Full-batch gradients are formed
+    from the moments U and V, which gives them exactly at 2 p^2 d operations whatever n and m are. Batches are drawn
+    with replacement, from the n m draws of a finite m, or with fresh noise in every step if m = inf.
 
     Args:
         problem: one problem or a grid of them, with finite psi_n and psi_p; ridge = 0 is allowed.
