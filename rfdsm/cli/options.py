@@ -29,7 +29,7 @@ TRAINING_OUTPUT = "rfdsm-train-curve"
 TRAINING_DEFAULTS = {"psi_n": "4 16", "psi_p": "64", "m": "inf", "ridge": "0", "minimise": "test", "simulate": "false"}
 """Where training differs: two problems of arXiv 2505.17638, whose two time scales are far apart."""
 
-PROBLEM = Group("Problem (lists form a grid: --m 1 4 inf or --m 1,4,inf)", sort_key=1)
+PROBLEM = Group("Problem (lists form a grid: --m 1 4 inf or 1,4,inf; LOW:HIGH:COUNT is a range)", sort_key=1)
 SIMULATION = Group("Simulation", sort_key=2)
 FILES = Group("Files", sort_key=3)
 

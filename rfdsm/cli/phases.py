@@ -233,14 +233,14 @@ def _texts(values: Any) -> list[str]:
     """Roots of each line, a dash where there is none."""
     import numpy as np
 
-    rows = np.reshape(values, (-1, np.shape(values)[-1]))
+    rows = np.asarray(values).reshape(-1, np.shape(values)[-1])
     return [", ".join(f"{value:.10g}" for value in row if not np.isnan(value)) or "–" for row in rows]
 
 
 def _signs(values: Any) -> list[str]:
     import numpy as np
 
-    rows = np.reshape(values, (-1, np.shape(values)[-1]))
+    rows = np.asarray(values).reshape(-1, np.shape(values)[-1])
     words = {1: "above", -1: "below"}
     return [", ".join(words[int(value)] for value in row if value) or "–" for row in rows]
 

@@ -1,6 +1,6 @@
 """Finite-d simulation of the real nonlinear network: `simulate`, the twin of theory's `predict`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import lru_cache, partial
 from typing import Any
 
@@ -144,7 +144,7 @@ def simulate(
     return reported(gathered(parts, problem.shape, 1), request, words)
 
 
-def simulated_groups(request: Plan, trials: int) -> Iterator[tuple[Group, Losses]]:
+def simulated_groups(request: Plan, trials: int) -> Generator[tuple[Group, Losses], None, None]:
     """The groups of a plan, each with its losses (NumPy arrays, shape (trials, K)) as soon as it is done."""
     with precision(request.dtype):
         words, layout = seeds(request.key, trials), mesh(request.devices, trials)

@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Generator
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import jax
@@ -61,10 +62,12 @@ class Task(NamedTuple):
 def simulated(request: Plan, trials: int) -> Generator[Result, None, None]:
     """Results of the groups of a plan, each as soon as it is done."""
     start = time.perf_counter()
-    for _, losses in simulated_groups(request, trials):
-        values = np.stack([np.asarray(getattr(losses, name)) for name in SIMULATED])
-        yield Result({"losses": values}, time.perf_counter() - start, device(request.devices))
-        start = time.perf_counter()
+    # Closed here, not by the garbage collector, which would swallow a Ctrl-C that comes in between.
+    with closing(simulated_groups(request, trials)) as groups:
+        for _, losses in groups:
+            values = np.stack([np.asarray(getattr(losses, name)) for name in SIMULATED])
+            yield Result({"losses": values}, time.perf_counter() - start, device(request.devices))
+            start = time.perf_counter()
 
 
 def context(configuration: Configuration, memory_limit: int | None) -> Context:

@@ -51,6 +51,7 @@ class Sweep:
         self._held: dict[str, set[str]] = {}
         self._block_of: dict[str, str] = {}
         self._started = time.monotonic()
+        self._interrupted = False
         self._open, self._done, self._here = (_Tally() for _ in range(3))
         for unit in plan.units:
             self._open.add(unit)
@@ -64,18 +65,22 @@ class Sweep:
     def interruptible(self) -> Iterator[None]:
         """Turns Ctrl-C and SIGTERM into `Interrupted`."""
 
-        def terminate(*_: Any) -> None:
+        def interrupt(*_: Any) -> None:
+            self._interrupted = True
             raise KeyboardInterrupt
 
-        main = threading.current_thread() is threading.main_thread()  # only there signals can be handled
-        before = signal.signal(signal.SIGTERM, terminate) if main else None
+        before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():  # only there signals can be handled
+            before[signal.SIGTERM] = signal.signal(signal.SIGTERM, interrupt)
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is somebody's own
+                before[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
         try:
             yield
         except KeyboardInterrupt:
             raise Interrupted(self._farewell()) from None
         finally:
-            if main:
-                signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+            for number, handler in before.items():
+                signal.signal(number, handler or signal.SIG_DFL)
 
     def _farewell(self) -> str:
         counts = self.counts()
@@ -115,6 +120,8 @@ class Sweep:
             for outcome in workers.outcomes(self.plan, self._take):
                 self._settle(outcome)
                 report(self.counts())
+                if self._interrupted:  # in a destructor or callback, where Python drops exceptions
+                    raise KeyboardInterrupt
             if self.missing():
                 time.sleep(_POLL)
                 self.collect()

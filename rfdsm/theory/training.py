@@ -36,7 +36,7 @@ def training_curve(problem: Problem, times: Any, *, initial: Any = 0.0) -> Losse
     An activation with non-zero mean adds a direction that is learned in a time of order 1/d: a random start counts
     without it, also at time 0.
 
-    Memory: results, 65 bytes per value, and about 8 kB N^2 per core, N the number of nodes.
+    Memory: results, 65 bytes per value, and 10 kB N^2 per core (15 from a random start), N the number of nodes.
 
     Args:
         problem: one problem or a grid of them, with finite psi_p.

@@ -88,6 +88,7 @@ def test_phases(tmp_path, capsys):
     assert f"{float(diagram['psi_p_at_noise_fitting'][2, 0]):.10g}" in text
     assert f"memorisation {np.mean(diagram['regime'] == 2):.0%}" in text
     assert main(["phases", "--psi-n", "8", "--psi-p", "128"]) == 0
+    assert main(["phases", "--psi-n", "1", *grid[2:]]) == 0  # one line
     text = capsys.readouterr().out
     assert "memorisation, harmful" in text and "1.645" in text
     paths = [tmp_path / name for name in ("a.nc", "a.csv", "a.pdf")]

@@ -17,7 +17,7 @@ import pytest
 import xarray as xr
 
 from rfdsm import Problem, activations, compare, predict, simulate, spectra, sweeps
-from rfdsm.sweeps import Counts, Interrupted, SweepError, configuration, executors, layout, store
+from rfdsm.sweeps import Counts, Interrupted, SweepError, configuration, executors, layout, state, store
 from rfdsm.sweeps.compute import Result
 from rfdsm.sweeps.counts import duration
 from tests.sweeps import tiny
@@ -327,6 +327,25 @@ def test_a_cell_that_raises_twice_is_computed(error, whole, tmp_path, monkeypatc
     monkeypatch.setattr(executors, "simulated", disturbed)
     assert tiny.sweep(tmp_path).equals(whole[1])
     assert disturbed.calls == 3
+
+
+def test_an_interrupt_that_python_drops_is_not_lost(tmp_path, monkeypatch):
+    """Ctrl-C while a destructor runs: its exception is ignored, the sweep stops at the next unit all the same."""
+    keep = state.Sweep._settle
+
+    class Doomed:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    def settle(self, outcome):
+        keep(self, outcome)
+        if self.counts().done == 5:
+            monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+            Doomed()
+
+    monkeypatch.setattr(state.Sweep, "_settle", settle)
+    with pytest.raises(Interrupted, match="5 of 40 cells done"):
+        tiny.sweep(tmp_path / "kept")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -5,13 +5,19 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from rfdsm import Problem, optimal_stopping, predict, training_curve
-from rfdsm.theory import paths
+from rfdsm.theory import contour, paths
 from tests.tolerances import ROUTES
 
 PROBLEM = Problem(
     np.array([2.0, 8.0, 2.0, 8.0]), 16.0, np.array([1, 4, np.inf, np.inf]), 0.1, np.array([0, 0, 0, 1e-2])
 )
 DENSE = np.geomspace(1e-4, 1e6, 2000)
+
+
+@pytest.fixture(autouse=True)
+def _one_size(monkeypatch):
+    """As many nodes for every contour, never fewer than it asks for: one function is compiled for many tests."""
+    monkeypatch.setattr(paths, "size", lambda ratio, digits: max(contour.size(ratio, digits), 144))
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,12 @@ LOSSES = ("train", "empirical_test", "test", "score")
 REFERENCES = json.loads((File(__file__).parent.parent / "reference_values.json").read_text())["training_curves"]
 
 
+@pytest.fixture(autouse=True)
+def _one_size(monkeypatch):
+    """As many nodes for every contour, never fewer than it asks for: one function is compiled for many tests."""
+    monkeypatch.setattr(paths, "size", lambda ratio, digits: max(contour.size(ratio, digits), 144))
+
+
 # --- contours ----------------------------------------------------------------------------------------------------
 
 
