@@ -13,27 +13,14 @@ J. Numer. Anal. 46, 2505, 2008, for a half plane instead of a slit one.)
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-
-from rfdsm.theory.fixed_point import solve
-from rfdsm.theory.populations import Populations
-from rfdsm.theory.resolvent import CLOSE, SETTLED, Triple, change, evaluate, newton
 
 DIGITS, MORE_DIGITS = 26.0, 32.0
 """Natural logarithm of what the trapezoidal rule reduces errors by; more for integrands that decay slowly."""
 IMAGES = 6
 """Factors of the product; the next is 1 to rounding, whatever P >= 1 is."""
-STEP = 1 / 3
-"""Fraction of the way from -|z| to z that is tried at once."""
-MAX_STEPS = 200
-STALLED = 1e-8
-"""Largest relative change that can be rounding, where the equations are close to singular."""
-ROUNDING = 1e-12
-"""Relative imaginary part of the wrong sign forgiven, for nodes next to the negative real axis."""
 
 
 class Contour(NamedTuple):
@@ -83,51 +70,3 @@ def _slope(x: np.ndarray, P: float) -> np.ndarray:
         for j, a in enumerate((2 * np.arange(IMAGES) + 1) * P)
     )
     return sum(terms, start=np.ones_like(x))
-
-
-def order_parameters(z: Any, P: Populations) -> tuple[Triple, Any]:
-    """The physical (y_s, y_a, mu) of `resolvent` at z in the upper half plane, and whether it was found.
-
-    z and the cells of P have one shape. From the positive solution at -|z|, z turns on its circle to where it belongs;
-    a step that leaves the half planes of the physical branch, or does not converge, is halved.
-    """
-    radius, turn = jnp.abs(z), jnp.angle(z) - jnp.pi
-    start = solve(P._replace(unit=jnp.ones_like(radius), ridge=radius * P.inverse_psi_p))
-    r_s, r_a = (1 / (1 + P.inverse_psi_n * value) for value in (start.E_s, P.q * start.F))
-    first = tuple(value.astype(complex) for value in (start.G * r_s, (1 - P.q) * start.G * r_a, 1 / start.G))
-
-    def body(carry: Any) -> Any:
-        y, safe, reached, aim, tries, done, steps, before = carry
-        last = aim >= 1
-        new = newton(y, evaluate(y, jnp.where(last, z, radius * jnp.exp(1j * (jnp.pi + aim * turn))), P))
-        moved = change(new, y)
-        inside = functools.reduce(
-            jnp.logical_and,
-            (sign * jnp.imag(value) >= -ROUNDING * jnp.abs(value) for sign, value in zip((1, 1, -1), new, strict=True)),
-        )
-        # Close to z = 0 at p = nm rounding moves y by more than SETTLED: then the changes cease to shrink.
-        settled = (moved < 10 * SETTLED) | ((moved < STALLED) & (moved > before / 2))
-        success = inside & jnp.where(last, settled, moved < CLOSE)
-        failure = ~success & (~inside | (tries > jnp.where(last, 20, 6)))  # a NaN is not inside
-        safe = tuple(jnp.where(success, a, b) for a, b in zip(new, safe, strict=True))
-        reached = jnp.where(success, aim, reached)
-        aim = jnp.where(failure, (reached + aim) / 2, jnp.where(success, jnp.minimum(aim + STEP + 1e-3, 1), aim))
-        following = (
-            tuple(jnp.where(failure, a, b) for a, b in zip(safe, new, strict=True)),
-            safe,
-            reached,
-            aim,
-            jnp.where(success | failure, 0, tries + 1),
-            success & last,
-            steps + 1,
-            moved,
-        )
-        return jax.tree.map(lambda a, b: jnp.where(done, a, b), carry, following)
-
-    def unfinished(carry: Any) -> Any:
-        return jnp.any(~carry[5] & (carry[6] < MAX_STEPS))
-
-    zero = jnp.zeros_like(radius)
-    carry = (first, first, zero, zero + STEP, zero, zero != 0, zero, zero)
-    y, _, _, _, _, done, _, _ = jax.lax.while_loop(unfinished, body, carry)
-    return y, done

@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rfdsm.theory.contour import order_parameters
 from rfdsm.theory.populations import Populations
+from rfdsm.theory.resolvent import MAX_STEPS, track
 from rfdsm.theory.two_point import Pair, Points, fresh_noise_probe, one_point, population_probe, two_point
 
 PASSED = 4.0
@@ -88,7 +88,7 @@ def path(P: Populations, ridge: Any, margin: Any, extent: Any, initial: Any, nod
     P = P._replace(nodes=jnp.reshape(P.nodes, column), weights=jnp.reshape(P.weights, column))
     scale = extent + margin
     z = scale * nodes - margin
-    y, found = order_parameters(z, P)
+    y, found = track(z, P, MAX_STEPS)
     points = one_point(y, P)
     mirrored: Points = jax.tree.map(jnp.conj, points)
     forms = (

@@ -39,7 +39,7 @@ NOISE = 1e-8
 FLAT = 1e-11
 """Relative imaginary part up to which a solution is real: Newton's method squares it at every step where it is."""
 ROUNDING = 1e-9
-"""Relative negative imaginary part forgiven on the axis until the end is checked: outside the support it is noise."""
+"""Relative imaginary part of the wrong sign that counts as noise: outside the support and next to -|z|."""
 
 Triple = tuple[Any, Any, Any]
 """(y_s, y_a, mu)."""
@@ -187,9 +187,15 @@ def increasing(y: Triple, state: State) -> Any:
     return (rate < 0) & e_s & rises(bend_sa * d_s + bend_aa * d_a, state.T_a)
 
 
-def track(u: Any, P: Populations, limit: Any) -> tuple[Triple, Any]:
-    """Solution at z = u + i0, for u > 0, and whether Newton's method settled within `limit` steps."""
-    start = solve(P._replace(unit=jnp.ones_like(u), ridge=u * P.inverse_psi_p))
+def track(z: Any, P: Populations, limit: Any) -> tuple[Triple, Any]:
+    """Solution at z = u > 0, meaning u + i0, or at complex z in the closed upper half plane; and whether it was found.
+
+    z turns on its circle from -|z|, where the solution is the positive one. Found means that Newton's method settled at
+    z within `limit` steps, on the physical branch.
+    """
+    z = z + 0j
+    radius, end = jnp.abs(z), jnp.angle(z)
+    start = solve(P._replace(unit=jnp.ones_like(radius), ridge=radius * P.inverse_psi_p))
     G = start.G
     first = (G / (1 + P.inverse_psi_n * start.E_s), (1 - P.q) * G / (1 + P.q * P.inverse_psi_n * start.F), 1 / G)
     first = tuple(value.astype(complex) for value in first)
@@ -203,24 +209,26 @@ def track(u: Any, P: Populations, limit: Any) -> tuple[Triple, Any]:
 
     def body(carry: Any) -> Any:
         y, reached, reached_angle, angle, tries, done, steps, before = carry
+        last = angle <= end
         on_axis = angle == 0
-        state = evaluate(y, jnp.where(on_axis, u + 0j, u * jnp.exp(1j * angle)), P)
+        state = evaluate(y, jnp.where(last, z, radius * jnp.exp(1j * angle)), P)
         new = newton(y, state)
         moved = change(new, y)
-        inside = in_half_planes(new, jnp.where(on_axis, ROUNDING, 0))  # a NaN is not
+        inside = in_half_planes(new, jnp.where(last, ROUNDING, 0))  # a NaN is not
         # Within the support real solutions may exist too; not the physical one.
         inside &= ~on_axis | ~real(new) | increasing(y, state)
         # Next to a hard edge rounding moves y by more than SETTLED: then the changes cease to shrink.
         # (Next to any other edge they halve, as at a double root.)
         settled = (moved < SETTLED) | ((moved < 1e-4) & (moved > 0.8 * before) & (tries > 1))
-        small = jnp.where(on_axis, settled, moved < CLOSE)
+        small = jnp.where(last, settled, moved < CLOSE)
         success = inside & small
         # On the axis, on the way to a real solution, imaginary parts may change sign.
         astray = ~inside & (small | ~on_axis | jnp.isnan(moved))
-        failure = ~success & (astray | (tries >= jnp.where(on_axis, 30, 5)))
+        failure = ~success & (astray | (tries >= jnp.where(last, 30, 5)))
         easy = (angle < 0.3) & (tries <= 2)
         retreat = jnp.where(on_axis, reached_angle * TURN, jnp.sqrt(reached_angle * angle))
-        next_angle = jnp.where(success, jnp.where(easy, 0, angle * TURN), jnp.where(failure, retreat, angle))
+        onwards = jnp.maximum(jnp.where(easy, 0, angle * TURN), end)
+        next_angle = jnp.where(success, onwards, jnp.where(failure, retreat, angle))
         next_reached = tuple(jnp.where(success, a, b) for a, b in zip(new, reached, strict=True))
         next_y = tuple(jnp.where(failure, a, b) for a, b in zip(next_reached, new, strict=True))
         following = (
@@ -229,7 +237,7 @@ def track(u: Any, P: Populations, limit: Any) -> tuple[Triple, Any]:
             jnp.where(success, angle, reached_angle),
             next_angle,
             jnp.where(success | failure, 0, tries + 1),
-            success & on_axis,
+            success & last,
             steps + 1,
             moved,
         )
@@ -238,8 +246,8 @@ def track(u: Any, P: Populations, limit: Any) -> tuple[Triple, Any]:
     def unfinished(carry: Any) -> Any:
         return jnp.any(~carry[5] & (carry[6] < limit))
 
-    zero = jnp.zeros_like(u)
-    carry = (first, first, zero + jnp.pi, zero + jnp.pi * TURN, zero, zero != 0, zero, zero)
+    zero = jnp.zeros_like(radius)
+    carry = (first, first, zero + jnp.pi, jnp.maximum(jnp.pi * TURN, end), zero, zero != 0, zero, zero)
     y, _, _, _, _, done, _, _ = jax.lax.while_loop(unfinished, body, carry)
     return y, done
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rfdsm import Problem, predict, spectra, training_curve, units
-from rfdsm.theory import contour, flow, paths, two_point
+from rfdsm.theory import contour, flow, paths, resolvent, two_point
 from rfdsm.theory.fixed_point import solve
 from rfdsm.theory.populations import cells_of, populations
 from tests.theory.boxes import fields
@@ -80,7 +80,9 @@ def parameters(problem):
     return P._replace(nodes=P.nodes.reshape(-1, 1), weights=P.weights.reshape(-1, 1))
 
 
-order_parameters = jax.jit(contour.order_parameters)
+@jax.jit
+def order_parameters(z, P):
+    return resolvent.track(z, P, resolvent.MAX_STEPS)
 
 
 PROBLEMS = {
