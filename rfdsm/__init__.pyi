@@ -17,6 +17,7 @@ from .phases.boundaries import boundary as boundary
 from .phases.optimal import optimal as optimal
 from .phases.regimes import phase_diagram as phase_diagram
 from .problem import Problem as Problem
+from .references import citation as citation
 from .simulation.simulate import simulate as simulate
 from .simulation.training import simulate_training as simulate_training
 from .sweeps.run import sweep as sweep

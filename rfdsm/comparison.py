@@ -242,6 +242,15 @@ def compare(
         progress: called with (cells done, cells in all).
 
     The other arguments are those of `simulate`, which see for the errors raised. Returns a `Comparison`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from rfdsm import Problem, compare
+        >>> comparison = compare(Problem(psi_n=2, psi_p=4, m=np.inf, t=0.1, ridge=1e-2), d=20, trials=4)
+        >>> comparison.names
+        ('train', 'empirical_test', 'test', 'score')
+        >>> bool(np.all(np.abs(comparison.relative_deviation[:3]) < 0.1))
+        True
     """
     if not isinstance(trials, int | np.integer) or isinstance(trials, bool) or trials < 2:
         raise ValueError(f"trials = {trials!r} must be an integer >= 2: the standard error comes from their spread")

@@ -36,6 +36,16 @@ class Problem(eqx.Module):
         ValueError: a field out of range (named, with its value and the allowed range), or shapes that do not broadcast.
 
     Source: arXiv 2502.00336, section 2; docs/theory, section 1.
+
+    Examples:
+        >>> from rfdsm import Problem
+        >>> Problem(psi_n=8, psi_p=[1, 2, 4], m=4, t=0.1, ridge=1e-3).shape
+        (3,)
+        >>> Problem.grid(psi_n=[2, 8], psi_p=[1, 2, 4], m=4, t=0.1, ridge=1e-3).shape
+        (2, 3)
+        >>> Problem(psi_n=8, psi_p=1, m=0.5, t=0.1, ridge=1e-3)
+        Traceback (most recent call last):
+        ValueError: m = 0.5 must be an integer >= 1 or inf
     """
 
     psi_n: Numeric

@@ -142,6 +142,11 @@ def atoms(values: Any, weights: Any = None) -> Spectrum:
 
     Both may be traced by JAX (to differentiate a loss in the spectrum); they are then taken as they are.
     Raises ValueError for values or weights out of range.
+
+    Examples:
+        >>> from rfdsm import spectra
+        >>> spectra.atoms([0.5, 1.5], weights=[0.75, 0.25]).mean
+        0.75
     """
     if _is_traced(values) or _is_traced(weights):
         import jax.numpy as jnp
@@ -172,6 +177,12 @@ def power_law(exponent: Any, cutoff: Any, nodes: Any = 32, variance: Any = 1.0) 
 
     Raises ValueError unless exponent is finite and >= 0, cutoff is in (0, 1], nodes >= 2, variance is finite and > 0,
     and exponent * log(1/cutoff) <= 600.
+
+    Examples:
+        >>> from rfdsm import spectra
+        >>> spectrum = spectra.power_law(exponent=1.0, cutoff=0.01)
+        >>> round(float(spectrum.nodes.max() / spectrum.nodes.min()))
+        99
     """
     exponent = _number("exponent", exponent, "finite and >= 0", lambda v: v >= 0)
     cutoff = _number("cutoff", cutoff, "in (0, 1]", lambda v: 0 < v <= 1)
@@ -254,6 +265,13 @@ def from_data(rows: Any, nodes: Any = 40) -> Spectrum:
 
     The mean is removed and the divisor is N; the trace per dimension is kept (`rfdsm.data.standardise` makes it 1).
     Raises ValueError for samples that are not a finite real array of at least two rows, or all the same; nodes < 2.
+
+    Examples:
+        >>> import numpy as np
+        >>> from rfdsm import spectra
+        >>> rows = np.random.default_rng(0).standard_normal((1000, 10)) @ np.diag(np.linspace(1, 2, 10))
+        >>> round(float(spectra.from_data(rows).mean), 1)
+        2.3
     """
     nodes = _whole_number("nodes", nodes, 2)
     centred = centre(rows)

@@ -17,6 +17,12 @@ def flow_time(learning_rate: Any, steps: Any, t: Any, p: Any, d: Any, *, per_coo
     optax.sgd(learning_rate); its momentum mu multiplies theta by 1/(1 - mu). Adaptive optimisers have no theta.
 
     Source: docs/training, equation 2.
+
+    Examples:
+        >>> from rfdsm import units
+        >>> theta = units.flow_time(learning_rate=1.0, steps=10_000, t=0.1, p=6400, d=100)
+        >>> float(theta.round(5)), float(units.flow_steps(theta, 1.0, t=0.1, p=6400, d=100).round())
+        (0.00566, 10000.0)
     """
     return _per_step(learning_rate, t, p, d, per_coordinate) * np.asarray(steps, float)
 

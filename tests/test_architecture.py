@@ -25,11 +25,11 @@ FLOORS = (
         "plots",
     ),  # plots takes datasets and computes nothing, so that comparison can stand on both
     ("comparison", "linear", "phases"),
-    ("data",),
+    ("data", "references"),
     ("sweeps",),
     ("cli",),
 )
-FILE_FLOOR = FLOORS.index(("data",))
+FILE_FLOOR = FLOORS.index(("data", "references"))
 OUTSIDE_WORLD = {"pathlib", "subprocess", "multiprocessing", "tempfile", "shutil", "socket", "cyclopts"}
 
 MODULES = {

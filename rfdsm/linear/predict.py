@@ -138,6 +138,11 @@ def predict(problem: Problem, *, throw: bool = False) -> DenoisingLosses:
         RuntimeError: throw is set and a cell has not converged.
 
     Source: arXiv 2411.17807 for the model; the asymptotics are derived in docs/linear, section 2.
+
+    Examples:
+        >>> from rfdsm import linear
+        >>> linear.predict(linear.Problem(psi=[2, 10], T=1.0)).test.round(4)
+        array([0.9274, 0.5152])
     """
     infinite = singular(problem)
     P = flat_populations(problem)

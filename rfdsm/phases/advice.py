@@ -176,6 +176,16 @@ def advise(
 
     Raises:
         ValueError: n < 2, d < 2 or other arguments out of range, data that cannot be used.
+
+    Examples:
+        >>> from rfdsm import advise
+        >>> advice = advise(n=40, d=20, t=0.1, p=80, budget=0)  # budget = 0: theory alone
+        >>> print(advice)
+        n = 40 samples in d = 20 dimensions, infinitely many noise draws per sample, t = 0.1, tanh features, ...
+        Memorisation begins at p = 78 features (p/n = 1.95) at this ridge.
+        What to do:
+          ridge: 0.576 at p = 80 gives test loss 0.8501.
+        ...
     """
     rows = None
     if data is not None:

@@ -104,6 +104,13 @@ def boundary(
 
     Raises:
         ValueError: unknown names, bounds out of range or crossing, a traced problem.
+
+    Examples:
+        >>> import numpy as np
+        >>> from rfdsm import Problem, boundary
+        >>> lines = Problem(psi_n=64, psi_p=1, m=np.inf, t=[0.3, 0.1, 0.01], ridge=1e-6)  # psi_p is searched
+        >>> (boundary(lines, "memorisation", along="psi_p").roots[:, 0] / 64).round(3)  # p/n
+        array([12.091,  2.749,  1.093])
     """
     field = checked_name("field", field, fields.SIGNED)
     family, low, high, points = _prepared(problem, along, bounds, per_decade)
@@ -145,6 +152,11 @@ def peak(problem: Problem, along: Any = "psi_p", *, bounds: Any = None, per_deca
 
     Without ridge that is p = nm, where test is infinite. `residual` is the height of the peak above 1, its derivative
     vanishes; lines without a peak have NaN.
+
+    Examples:
+        >>> from rfdsm import Problem, phases
+        >>> phases.peak(Problem(psi_n=8, psi_p=1, m=4, t=0.1, ridge=1e-3)).roots.round(2)  # near m psi_n = 32
+        array([33.])
     """
     family, low, high, points = _prepared(problem, along, bounds, per_decade)
     found = []

@@ -120,6 +120,12 @@ def optimal(problem: Problem, over: Any = ("ridge",), minimise: Any = "test", *,
 
     Raises:
         ValueError: unknown, repeated or no names, bounds out of range or crossing, a traced problem.
+
+    Examples:
+        >>> from rfdsm import Problem, optimal
+        >>> best = optimal(Problem(psi_n=8, psi_p=16, m=[1, 4], t=0.1, ridge=0), over="ridge")
+        >>> best["ridge"].round(4), best.minimum.round(4)
+        (array([3.1479, 1.3978]), array([0.8895, 0.8469]))
     """
     names, limits = _checked(over, bounds)
     loss = NAMES.index(checked_name("minimise", minimise, Losses.NAMES))

@@ -49,6 +49,15 @@ def phase_diagram(problem: Problem, along: Any = None) -> xr.Dataset:
 
     Raises:
         ValueError: a traced problem, an unknown `along`, or one without an axis of two positive finite values.
+
+    Examples:
+        >>> import numpy as np
+        >>> from rfdsm import Problem, phase_diagram
+        >>> diagram = phase_diagram(Problem.grid(psi_n=8, psi_p=[1, 8, 256], m=np.inf, t=0.1, ridge=1e-3))
+        >>> diagram.regime.values, diagram.is_harmful.values
+        (array([0, 0, 2], dtype=int8), array([0, 0, 1], dtype=int8))
+        >>> diagram.regime.attrs["flag_meanings"]  # of -1, 0, 1 and 2
+        'unknown generalisation noise_fitting memorisation'
     """
     if problem.traced:
         raise ValueError("problem is traced: call phase_diagram outside jax.jit, grad and vmap")

@@ -129,6 +129,13 @@ def simulate(
             ridge = 0 in float32, or not enough memory.
 
     Source: docs/theory, sections 1 and 6; docs/simulation.
+
+    Examples:
+        >>> import numpy as np
+        >>> from rfdsm import Problem, simulate
+        >>> losses = simulate(Problem(psi_n=2, psi_p=4, m=np.inf, t=0.1, ridge=1e-2), d=20, trials=4, key=0)
+        >>> losses.test.shape, int(losses.run.n), int(losses.run.p)
+        ((4,), 40, 80)
     """
     request = plan(
         problem, d, trials=trials, key=key, data=data, dtype=dtype, devices=devices, memory_limit=memory_limit

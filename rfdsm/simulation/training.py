@@ -65,6 +65,13 @@ def simulate_training(
         ValueError: as `simulate`, and for times that are empty, negative or NaN, or no whole numbers of steps.
 
     Source: docs/theory, section 1; docs/simulation.
+
+    Examples:
+        >>> import numpy as np
+        >>> from rfdsm import Problem, simulate_training
+        >>> problem = Problem(psi_n=2, psi_p=4, m=np.inf, t=0.1, ridge=0)
+        >>> simulate_training(problem, times=[1, 10, 100], d=20, trials=4).test.shape
+        (4, 3)
     """
     times = _checked_times(times, optimiser)
     if optimiser is not None and not (hasattr(optimiser, "init") and hasattr(optimiser, "update")):

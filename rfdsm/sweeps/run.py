@@ -67,6 +67,14 @@ def sweep(
         ValueError: bad arguments; what `simulate` refuses; no such executor, or it cannot be reached within 10 s.
         SweepError (a ValueError): the store belongs to another sweep, cannot be written, or the workers are gone.
         Interrupted (a KeyboardInterrupt): Ctrl-C or SIGTERM; its text says how to resume.
+
+    Examples:
+        >>> import numpy as np
+        >>> from rfdsm import Problem, sweep
+        >>> problem = Problem.grid(psi_n=2, psi_p=[2, 4, 8], m=np.inf, t=0.1, ridge=1e-2)
+        >>> result = sweep(problem, quantities="theory", store="study", progress=False)  # kept in the folder study
+        >>> result.limit.sel(loss="test").values.round(4)
+        array([1.0144, 1.212 , 1.5503])
     """
     configuration = checked(problem, quantities, d, trials, key, data, dtype, confirm)
     return _swept(configuration, store, executor, memory_limit, retry_failed, progress)

@@ -157,6 +157,14 @@ def predict(problem: Problem, *, throw: bool = False) -> Losses:
         RuntimeError: throw is set and a cell has not converged.
 
     Source: m = 1 and infinity arXiv 2502.00336, Theorems 1 and 2; finite m arXiv 2609.26392; docs/theory, sections 3-4.
+
+    Examples:
+        >>> from rfdsm import Problem, predict
+        >>> losses = predict(Problem(psi_n=8, psi_p=[4, 16, 64], m=4, t=0.1, ridge=1e-3))
+        >>> losses.test.round(4)
+        array([0.9933, 1.8322, 2.0654])
+        >>> float(predict(Problem(psi_n=8, psi_p=32, m=4, t=0.1, ridge=0)).test)  # p = nm
+        inf
     """
     dtype = jnp.result_type(float)
     with jax.enable_x64(True):

@@ -113,6 +113,13 @@ def spectral_density(problem: Problem, u: Any) -> SpectralDensity:
         ValueError: u not finite, or of a shape that does not fit; psi_n or psi_p infinite; a problem that JAX traces.
 
     Source: m = inf arXiv 2505.17638; any m and Sigma: docs/spectrum.
+
+    Examples:
+        >>> import numpy as np
+        >>> from rfdsm import Problem, spectral_density
+        >>> spectrum = spectral_density(Problem(psi_n=8, psi_p=64, m=np.inf, t=0.01, ridge=0), u=np.geomspace(1e-3, 50, 300))
+        >>> print(spectrum.edges.round(3).tolist())  # of its three bulks
+        [[0.004, 0.01], [0.091, 0.359], [9.836, 44.693]]
     """
     if problem.traced:
         raise ValueError("problem must hold concrete numbers: spectral_density cannot be traced by JAX")

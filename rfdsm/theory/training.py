@@ -53,6 +53,12 @@ def training_curve(problem: Problem, times: Any, *, initial: Any = 0.0) -> Losse
         ValueError: times empty, negative or NaN, a negative initial variance, psi_p = inf, or a traced problem.
 
     Source: docs/training, equations 1-9; m = infinity asymptotics in arXiv 2505.17638.
+
+    Examples:
+        >>> import numpy as np
+        >>> from rfdsm import Problem, training_curve
+        >>> training_curve(Problem(psi_n=4, psi_p=16, m=np.inf, t=0.1, ridge=0), times=[0, 1, 10, 100, np.inf]).test.round(4)
+        array([1.    , 0.8628, 0.9567, 1.6821, 1.8439])
     """
     theta, variance = flow_times(times), check_initial(initial)
     check_flow(problem)

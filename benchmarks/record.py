@@ -1,0 +1,48 @@
+"""The commands whose figures the documentation quotes, run one after another, their output kept in benchmarks/recorded/.
+
+    python -m benchmarks.record              # all of them: some 25 minutes of a machine that does nothing else
+    python -m benchmarks.record predict phases
+
+Each file begins with the command, the day, the machine and the versions; what follows is the output itself. The tests
+hold the pages against these files (tests/claims).
+"""
+
+import datetime
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+COMMANDS = {
+    "predict": "python benchmarks/predict.py",
+    "spectrum": "python benchmarks/spectrum.py",
+    "never_fails": "python -m benchmarks.never_fails",
+    "simulate": "python -m benchmarks.simulate",
+    "linear": "python benchmarks/linear.py",
+    "training": "python -m benchmarks.training",
+    "phases": "python benchmarks/phases.py",
+    "sweeps": "python -m benchmarks.sweeps",
+}
+
+
+def main(names: list[str]) -> None:
+    """Runs the named commands, or all."""
+    unknown = sorted(set(names) - set(COMMANDS))
+    if unknown:
+        raise ValueError(f"names must be among {', '.join(COMMANDS)}, got {', '.join(unknown)}")
+    versions = ", ".join(f"{package} {version(package)}" for package in ("jax", "numpy", "scipy"))
+    for name in names or COMMANDS:
+        command = COMMANDS[name]
+        print(f"$ {command}", flush=True)
+        words = [sys.executable, *command.split()[1:]]
+        result = subprocess.run(words, cwd=HERE.parent, stdout=subprocess.PIPE, text=True, check=True)
+        today = datetime.date.today().isoformat()
+        head = f"$ {command}\n# {today}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}\n\n"
+        (HERE / "recorded" / f"{name}.txt").write_text(head + result.stdout)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

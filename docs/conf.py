@@ -1,0 +1,39 @@
+"""The documentation site: `sphinx-build -c docs -W --keep-going . site`, with the root of the repository as source.
+
+Pages, README and notebooks stay where readers of the repository expect them, and the links between them hold in both
+places. Notebooks are run when the site is built, unless the tests have just run them (see tests/test_notebooks.py).
+"""
+
+import os
+from importlib.metadata import version as installed
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does
+
+ROOT = Path(__file__).parents[1]
+
+project = "rfdsm"
+author = "The rfdsm developers"
+project_copyright = "The rfdsm developers"
+version = release = installed("rfdsm")
+
+root_doc = "docs/index"
+include_patterns = ["docs/**.md", "notebooks/*.ipynb", "README.md", "CHANGELOG.md"]
+exclude_patterns = ["docs/_build", "**.ipynb_checkpoints"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "sphinx_copybutton"]
+
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(ROOT / ".jupyter_cache")
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_merge_streams = True
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_preserve_defaults = True
+autodoc_default_options = {"show-inheritance": False}
+
+html_theme = "furo"
+html_title = f"rfdsm {version}"
