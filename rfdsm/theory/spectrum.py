@@ -117,7 +117,8 @@ def spectral_density(problem: Problem, u: Any) -> SpectralDensity:
     Examples:
         >>> import numpy as np
         >>> from rfdsm import Problem, spectral_density
-        >>> spectrum = spectral_density(Problem(psi_n=8, psi_p=64, m=np.inf, t=0.01, ridge=0), u=np.geomspace(1e-3, 50, 300))
+        >>> problem = Problem(psi_n=8, psi_p=64, m=np.inf, t=0.01, ridge=0)
+        >>> spectrum = spectral_density(problem, u=np.geomspace(1e-3, 50, 300))
         >>> print(spectrum.edges.round(3).tolist())  # of its three bulks
         [[0.004, 0.01], [0.091, 0.359], [9.836, 44.693]]
     """

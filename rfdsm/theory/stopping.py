@@ -83,8 +83,8 @@ def optimal_stopping(
         >>> import numpy as np
         >>> from rfdsm import Problem, optimal_stopping
         >>> best = optimal_stopping(Problem(psi_n=4, psi_p=16, m=np.inf, t=0.1, ridge=0))
-        >>> print(f"stop at {best.time:.2f}: {best.loss:.4f}; never: {best.final:.4f}; best ridge: {best.ridge_loss:.4f}")
-        stop at 0.32: 0.8325; never: 1.8439; best ridge: 0.8363
+        >>> print(f"stop at {best.time:.2f}: {best.loss:.4f}; never: {best.final:.4f}; ridge: {best.ridge_loss:.4f}")
+        stop at 0.32: 0.8325; never: 1.8439; ridge: 0.8363
     """
     if minimise not in LOSSES:
         raise ValueError(f"minimise = {minimise!r} must be one of {', '.join(LOSSES)}")

@@ -57,7 +57,8 @@ def training_curve(problem: Problem, times: Any, *, initial: Any = 0.0) -> Losse
     Examples:
         >>> import numpy as np
         >>> from rfdsm import Problem, training_curve
-        >>> training_curve(Problem(psi_n=4, psi_p=16, m=np.inf, t=0.1, ridge=0), times=[0, 1, 10, 100, np.inf]).test.round(4)
+        >>> problem = Problem(psi_n=4, psi_p=16, m=np.inf, t=0.1, ridge=0)
+        >>> training_curve(problem, times=[0, 1, 10, 100, np.inf]).test.round(4)
         array([1.    , 0.8628, 0.9567, 1.6821, 1.8439])
     """
     theta, variance = flow_times(times), check_initial(initial)

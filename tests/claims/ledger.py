@@ -30,7 +30,7 @@ _NO_PROSE = (
     re.compile(r"^(`{3,}|~{3,}).*?^\1", re.DOTALL | re.MULTILINE),  # code blocks
     re.compile(r"^\$\$.*?^\$\$", re.DOTALL | re.MULTILINE),  # displayed equations
     re.compile(r"(?<=\n\n)(?:[ \t]{4,}[^\n]*\n)+"),  # indented blocks
-    re.compile(r"`[^`\n]*`|\$[^$\n]*\$|\]\([^)]*\)|arXiv[ :]\d+\.\d+"),
+    re.compile(r"`[^`\n]*`|\$[^$\n]*\$|\]\([^)]*\)|arXiv[\s:]+\d+\.\d+"),
 )
 
 
@@ -67,8 +67,12 @@ def page(name: str) -> str:
 
 
 def prose(name: str) -> str:
-    """The page without code blocks, displayed equations, inline code, formulas and addresses."""
-    text = (ROOT / name).read_text()
+    """The prose of a page."""
+    return prose_of((ROOT / name).read_text())
+
+
+def prose_of(text: str) -> str:
+    """Markdown without code, formulas and addresses."""
     for pattern in _NO_PROSE:
         text = pattern.sub(" ", text)
     return _squeeze(text)

@@ -1,0 +1,113 @@
+"""Every notebook runs, within its time, prints what is stored in it, and says in words only what it prints."""
+
+import re
+import warnings
+
+import nbformat
+import pytest
+
+from notebooks.refresh import HERE, NAMES, execute, from_text, printed
+from tests.claims.ledger import RESULTS, ROOT, prose_of
+
+CPU_SECONDS = 120  # 60 s on two cores
+NUMBER = re.compile(r"(?<![\w.])[-+−]?\d+(?:,\d{3})*(?:\.\d*)?(?:e[-+]?\d+)?")
+TOLERANCE = 1e-6
+
+
+def stored(name):
+    return nbformat.read(HERE / f"{name}.ipynb", as_version=4)
+
+
+def source(notebook):
+    return [(cell.cell_type, cell.source) for cell in notebook.cells]
+
+
+def numbers(text):
+    return [float(found.replace("−", "-").replace(",", "")) for found in NUMBER.findall(text)]
+
+
+def test_there_are_eight():
+    assert [int(name[:2]) for name in NAMES] == list(range(1, 9))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_forms_say_the_same(name):
+    assert source(stored(name)) == source(from_text(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stored_without_heavy_output(name):
+    path = HERE / f"{name}.ipynb"
+    assert path.stat().st_size < 60_000
+    for cell in stored(name).cells:
+        if cell.cell_type == "code":
+            assert all(output.output_type == "stream" for output in cell.outputs) and cell.execution_count is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_begins_with_the_question_and_ends_with_what_was_learnt(name):
+    words = [text for kind, text in source(stored(name)) if kind == "markdown"]
+    assert words[0].startswith("# ") and "?" in words[0]
+    assert any(text.startswith("## What was learnt") for text in words)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_uses_public_names_only(name):
+    code = "\n".join(text for kind, text in source(stored(name)) if kind == "code")
+    assert not re.search(r"\b_\w+\(|\._[a-z]\w*|^\s*class ", code, flags=re.MULTILINE)
+    assert "sys.path" not in code
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_says_what_it_prints(name):
+    """Results quoted in words are among the printed numbers, rounded as quoted; settings are among those in code."""
+    notebook = stored(name)
+    code = "\n".join(text for kind, text in source(notebook) if kind == "code")
+    shown = numbers("\n".join(printed(notebook)))
+    for kind, text in source(notebook):
+        if kind == "markdown":
+            unsupported = [quote for quote in quoted(text) if not supported(quote, shown, code)]
+            assert not unsupported, f"{unsupported} in: {text[:80]} …"
+
+
+def quoted(text):
+    return [found[0] for found in RESULTS.finditer(prose_of(text))]
+
+
+def supported(quote, shown, code):
+    if re.match(r"(\d+·)?10[⁻⁰-⁹]", quote) or "·10" in quote:
+        mantissa, power = re.fullmatch(r"(?:([\d.]+)·)?10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)(?:\s?%)?", quote).groups()
+        value = float(mantissa or 1) * 10.0 ** int(power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")))
+        return (
+            any(abs(number - value) <= 0.5 * value for number in shown) or f"{value:.0e}".replace("e-0", "e-") in code
+        )
+    digits = re.match(r"\d+(?:\.(\d+))?", quote)
+    value, decimals = float(digits[0]), len(digits[1] or "")
+    scales = (1, 100) if "%" in quote else (1,)
+    close = any(abs(abs(number) * scale - value) <= 0.5001 * 10.0**-decimals for number in shown for scale in scales)
+    return close or re.search(rf"(?<![\d.]){re.escape(digits[0])}(?![\d.])", code) is not None
+
+
+@pytest.fixture(scope="module")
+def cache():
+    """What has been run is kept for the documentation site, which would run it again."""
+    from jupyter_cache import get_cache
+
+    return get_cache(str(ROOT / ".jupyter_cache"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_prints_what_is_stored(name, cache):
+    notebook = from_text(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of the machinery that talks to the kernel
+        _, cpu = execute(notebook)
+    for new, old in zip(printed(notebook), printed(stored(name)), strict=True):
+        assert NUMBER.sub("#", new) == NUMBER.sub("#", old)
+        assert numbers(new) == pytest.approx(numbers(old), rel=TOLERANCE, abs=1e-9)
+    assert cpu < CPU_SECONDS
+    from jupyter_cache.cache.main import CacheBundleIn
+
+    cache.cache_notebook_bundle(
+        CacheBundleIn(nb=notebook, uri=str(HERE / f"{name}.ipynb")), check_validity=False, overwrite=True
+    )
