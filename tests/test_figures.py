@@ -1,0 +1,44 @@
+"""The pictures of the documentation are those that the code draws.
+
+What needs no simulation is drawn again and compared; `python -m benchmarks.figures` draws the others too.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+from matplotlib.testing.compare import compare_images
+
+from benchmarks.figures import FIGURES, by_command
+
+ROOT = Path(__file__).parents[1]
+IMAGES = ROOT / "docs" / "images"
+THEORY = ("phases_time", "phases_ridge", "linear_generated", "linear_chain", "time_scales")
+ROOT_MEAN_SQUARE = 2.0  # of 255: another release of the font renderer, but no other curve
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def test_every_picture_of_a_page_can_be_drawn():
+    shown = {
+        (page.parent / address).resolve()
+        for page in PAGES
+        for address in re.findall(r"!\[[^\]]*\]\(([^)]*)\)", page.read_text())
+    }
+    assert shown == {IMAGES / f"{name}.png" for name in FIGURES} == set(IMAGES.iterdir())
+
+
+@pytest.mark.parametrize("name", THEORY)
+def test_drawn_again(name, tmp_path):
+    FIGURES[name](tmp_path / f"{name}.png")
+    difference = compare_images(
+        str(IMAGES / f"{name}.png"), str(tmp_path / f"{name}.png"), ROOT_MEAN_SQUARE, in_decorator=True
+    )
+    assert difference is None, difference
+
+
+def test_another_curve_would_be_seen(tmp_path):
+    line = "rfdsm optimal --over ridge --psi-n 0.1:100:31 --psi-p 1 8 64 --m 1 inf --t 0.105 --plot ridge.png"
+    by_command(line, "ridge.png")(tmp_path / "other.png")
+    assert compare_images(
+        str(IMAGES / "phases_ridge.png"), str(tmp_path / "other.png"), ROOT_MEAN_SQUARE, in_decorator=True
+    )
