@@ -30,7 +30,7 @@ _NO_PROSE = (
     re.compile(r"^(`{3,}|~{3,}).*?^\1", re.DOTALL | re.MULTILINE),  # code blocks
     re.compile(r"^\$\$.*?^\$\$", re.DOTALL | re.MULTILINE),  # displayed equations
     re.compile(r"(?<=\n\n)(?:[ \t]{4,}[^\n]*\n)+"),  # indented blocks
-    re.compile(r"`[^`\n]*`|\$[^$\n]*\$|\]\([^)]*\)|arXiv[\s:]+\d+\.\d+"),
+    re.compile(r"`[^`\n]*`|\$[^$\n]*\$|\]\([^)]*\)|\b\d{4}\.\d{5}\b"),
 )
 
 
@@ -55,20 +55,14 @@ class Claim:
     def pattern(self) -> re.Pattern[str]:
         """The sentence with any number in its placeholders."""
         parts = Formatter().parse(_squeeze(self.sentence))
-        return re.compile(
-            "".join(re.escape(text) + (f"(?:{NUMBER})" if field is not None else "") for text, field, *_ in parts)
-        )
+        pieces = (_across_lines(text) + ("" if field is None else f"(?:{NUMBER})") for text, field, *_ in parts)
+        return re.compile("".join(pieces))
 
 
 @cache
 def page(name: str) -> str:
     """Text of a page relative to the root, runs of white space as one space."""
     return _squeeze((ROOT / name).read_text())
-
-
-def prose(name: str) -> str:
-    """The prose of a page."""
-    return prose_of((ROOT / name).read_text())
 
 
 def prose_of(text: str) -> str:
@@ -80,11 +74,12 @@ def prose_of(text: str) -> str:
 
 def unclaimed(name: str, claims: list[Claim], settings: tuple[str, ...] = ()) -> list[str]:
     """Results in the page's prose that are in no claim; numbers in the phrases `settings` are inputs, no results."""
-    text = prose(name)
+    text = (ROOT / name).read_text()
     for claim in claims:
-        text = claim.pattern.sub(" ", text)
+        text = claim.pattern.sub("·", text)
     for phrase in settings:
-        text = text.replace(_squeeze(phrase), " ")
+        text = re.sub(_across_lines(phrase), "·", text)
+    text = prose_of(text)
     return [text[max(found.start() - 40, 0) : found.end() + 20] for found in RESULTS.finditer(text)]
 
 
@@ -100,6 +95,11 @@ def power(value: float, digits: int = 1) -> str:
     """2.6·10⁶ for 2600000."""
     mantissa, exponent = f"{value:.{digits}e}".split("e")
     return f"{mantissa}·10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+
+
+def _across_lines(phrase: str) -> str:
+    """A regular expression of the phrase, wherever lines are broken."""
+    return r"\s+".join(map(re.escape, phrase.split(" ")))
 
 
 def _squeeze(text: str) -> str:

@@ -1,0 +1,127 @@
+"""Numbers of README.md."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from rfdsm import Problem, boundary, compare, predict
+from rfdsm.data import load, standardise
+from tests.claims.ledger import Claim, power, recorded, unclaimed
+
+PAGE = "README.md"
+SETTINGS = (
+    "Python 3.11 or newer",
+    "t = 0.1 with",
+    "for t = 0.3, 0.1, 0.01 and 0.001",
+    "Apache-2.0",
+)
+
+
+def thresholds():
+    lines = Problem(64, 1, np.inf, np.array([0.3, 0.1, 0.01, 0.001]), 1e-6)
+    return tuple(boundary(lines, "memorisation", "psi_p").roots[:, 0] / 64)
+
+
+@cache
+def digits():
+    """Theory and simulation at psi_p = 1, 8, 16 and m = 1, 4, the picture's own networks."""
+    rows = standardise(load("digits"))
+    return compare(Problem(8.0, np.array([[1.0], [8.0], [16.0]]), np.array([1, 4]), 0.1, 1e-3), data=rows, trials=8)
+
+
+def whole_percent(bounded):
+    """The least whole percentage that bounds all deviations."""
+    return int(np.ceil(100 * np.max(np.abs(bounded))))
+
+
+def heights():
+    """Test loss in theory and simulation at the peak p = n for m = 1, and at psi_p = 16, m = 4."""
+    result = digits()
+    assert np.argmax(result.theory[2, 0, :, 0]) == np.argmax(result.mean[2, 0, :, 0]) == 1
+    theory, mean = result.theory[2, 0], result.mean[2, 0]
+    return theory[1, 0], mean[1, 0], theory[2, 1], mean[2, 1]
+
+
+@cache
+def picture():
+    """The picture's problems at d = 32 where the text speaks of them."""
+    narrow = compare(Problem.grid(8.0, [1, 4], [1, 4, 16], 0.1, 1e-3), 32, trials=8)
+    wide = compare(Problem(8.0, 64.0, np.array([4, np.inf]), 0.1, 1e-3), 32, trials=8)
+    train, test = (wide.relative_deviation[wide.names.index(name), 0] for name in ("train", "test"))
+    assert 0.8 < train[0] < 1.4  # about twice its limit
+    return whole_percent(narrow.relative_deviation[narrow.names.index("test")]), round(-100 * test[1])
+
+
+CLAIMS = [
+    Claim(
+        PAGE,
+        "# exact for n, p, d → ∞: {:.4f} and {:.4f}",
+        lambda: tuple(predict(Problem(8, [1, 4], 4, 0.1, 1e-3)).test),
+    ),
+    Claim(PAGE, "memorisation begins at p/n = {:.3f}, {:.3f}, {:.3f} and {:.3f}", thresholds),
+    Claim(
+        PAGE, "the digits' losses within {} % at ψ_p = 1", lambda: whole_percent(digits().relative_deviation[:, 0, 0])
+    ),
+    Claim(
+        PAGE,
+        "for m = 4 stays within {} % for the two losses seen on the training points up to ψ_p = 16",
+        lambda: whole_percent(digits().relative_deviation[:2, 0, :, 1]),
+    ),
+    Claim(
+        PAGE,
+        "the test loss is {:.2f} in theory and {:.2f} for the digits, at ψ_p = 16, m = 4 it is {:.2f} against {:.2f}",
+        heights,
+    ),
+    Claim(
+        PAGE,
+        "test losses are within {} % of theory for ψ_p ≤ 4, and {} % off at ψ_p = 64, m = ∞",
+        picture,
+    ),
+    Claim(
+        PAGE,
+        "{} random problems a second, all four losses: {:.0f} times `scipy.optimize.root`",
+        lambda: (
+            power(recorded("predict.txt", r"moderate box, identity covariance: ([\d,]+) per second")),
+            recorded("predict.txt", r"scipy.optimize.root: .* predict is ([\d,]+) x"),
+        ),
+    ),
+    Claim(
+        PAGE,
+        "{:.0f} times a vmapped Newton's method",
+        lambda: recorded("predict.txt", r"optimistix.Newton, vmapped: .* predict is ([\d,]+) x"),
+    ),
+    Claim(
+        PAGE,
+        "with all losses and regimes in {:.2f} s, with all its boundaries in {:.2f} s",
+        lambda: (
+            recorded("phases.txt", r"200 x 200 cells: ([\d.]+) s"),
+            recorded("phases.txt", r"with all boundaries .*?: ([\d.]+) s"),
+        ),
+    ),
+    Claim(
+        PAGE,
+        "1000 learning curves of 200 times each in {:.1f} s, errors below {}",
+        lambda: (
+            recorded("training.txt", r"([\d.]+) s \("),
+            "10⁻⁹" if recorded("training.txt", r"worst estimated error ([\d.e-]+),") < 1e-9 else "?",
+        ),
+    ),
+    Claim(
+        PAGE,
+        "a network with m = ∞ takes {:.1f} s, {:.0f} times less than 1000 noise draws",
+        lambda: (
+            recorded("simulate.txt", r"m = inf: ([\d.]+) s"),
+            recorded("simulate.txt", r"m = 1000: [\d.]+ s; ratio (\d+)"),
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=str)
+def test_claims(claim):
+    claim.check()
+
+
+def test_no_result_is_unclaimed():
+    assert unclaimed(PAGE, CLAIMS, SETTINGS) == []
