@@ -23,8 +23,13 @@ COMMANDS = {
     "simulate": "python -m benchmarks.simulate",
     "linear": "python benchmarks/linear.py",
     "training": "python -m benchmarks.training",
+    "training_accuracy": "python -m benchmarks.training --problems 0 --accuracy 120 --scales",
+    "evidence": "python -m benchmarks.training --problems 0 --evidence 50 100 200",
+    "memorisation": "python benchmarks/memorisation.py --transposed",
+    "memorisation_500": "python benchmarks/memorisation.py --d 500",
     "phases": "python benchmarks/phases.py",
     "sweeps": "python -m benchmarks.sweeps",
+    "accuracy": "python benchmarks/accuracy.py",
 }
 
 

@@ -1,24 +1,33 @@
 """Training time: learning curves per second of `rfdsm.training_curve`, what they cost, and how they meet simulation.
 
-    python benchmarks/training.py [--problems 1000] [--times 200] [--evidence 100 200 400 800]
-                                  [--figure FILE.png]
+    python -m benchmarks.training [--problems 1000] [--times 200] [--accuracy 120] [--scales]
+                                  [--evidence 100 200 400 800] [--figure FILE.png]
 
 Speed: random isotropic problems, all losses at all times in one call, compiled before; nodes per contour and memory
 are printed, and the same by the obvious route for a few of them: one eigendecomposition of a simulated network per
-trial at the dimension of --simulated. --evidence compares with gradient flow of real networks at these dimensions:
-deviations, standard errors, and the intercept of a fit in 1/d. --figure draws how the two time scales grow with psi_n.
+trial at the dimension of --simulated. --accuracy compares so many problems of each of four kinds, drawn from the whole
+box of tests/theory/boxes.py, at eight times each with contours of 1.5 times as many nodes. --scales prints the two time
+scales, and early stopping beside the best ridge. --evidence compares with gradient flow of real networks at these
+dimensions: deviations, standard errors, and the intercept of a fit in 1/d. --figure draws how the two time scales grow
+with psi_n.
 """
 
 import argparse
 import resource
 import time
+from typing import Any
 
 import jax
 import numpy as np
 
 import rfdsm
+from rfdsm import spectra
 from rfdsm.extrapolation import fit
-from rfdsm.theory.paths import CHUNK, paths
+from rfdsm.theory.contour import contour
+from rfdsm.theory.flow import Curves, Path, curves
+from rfdsm.theory.paths import CHUNK, Paths, mapped, paths
+from rfdsm.theory.training import TOLERANCE
+from tests.theory.boxes import fields
 
 jax.config.update("jax_enable_x64", True)
 NAMES = ("train", "empirical_test", "test", "score")
@@ -65,6 +74,87 @@ def speed(count: int, number_of_times: int, simulated: int) -> None:
         print(f"  one trial of one problem at d = {simulated} takes {alone:.2f} s: {ratio:.0f}x for the same batch")
 
 
+KINDS: dict[str, Any] = {
+    "tanh": None,
+    "relu": spectra.atoms([0.01, 1.0, 30.0], [3, 2, 1]),
+    "linear": None,
+    "erf": spectra.atoms([1e-3, 0.1, 3.0, 200.0]),
+}
+"""Activations and spectra of --accuracy."""
+EARLIEST, LATEST, TIMES = 1e-3, 1e8, 8
+"""Times of --accuracy: from EARLIEST to LATEST over the bound on the largest eigenvalue of U, all in one call."""
+
+
+def losses_and_errors(path: Path, shared: Any, own: Any) -> tuple[Curves, Any]:
+    """All losses at a problem's own times, with their estimated errors, and whether every node was solved."""
+    del shared
+    return curves(path, own), path.found
+
+
+def refined(problems: Paths, factor: float) -> Paths:
+    """The same problems on a contour of so many times the nodes."""
+    ratio = float(np.max(1 + problems.extent / problems.margin))
+    return problems._replace(contour=contour(ratio, 2 * round(factor * problems.contour.nodes.size / 2)))
+
+
+def accuracy(count: int, seed: int = 0) -> None:
+    """Every loss at every time against a refined contour."""
+    worst, values, unclear, unsolved, nodes = [], 0, 0, 0, []
+    for number, (activation, spectrum) in enumerate(KINDS.items()):
+        rng = np.random.default_rng([seed, number])
+        problem = rfdsm.Problem(*fields(count, rng, activation == "linear"), activation, spectrum)
+        prepared = paths(problem, 0.0, lambda extent, ridge: LATEST / extent)
+        times = np.geomspace(np.full(count, EARLIEST), LATEST / prepared.extent, TIMES, axis=1)
+        found, solved = mapped(losses_and_errors, prepared, np.zeros(()), times)
+        exact, again = mapped(losses_and_errors, refined(prepared, 1.5), np.zeros(()), times)
+        nodes.append(prepared.contour.nodes.size)
+        unsolved += int(np.sum(~solved) + np.sum(~again))
+        for name in NAMES:
+            curve, value = getattr(found, name), getattr(exact, name).value
+            scale = np.maximum(1, np.abs(value))
+            worst.append(np.max(np.abs(curve.value - value) / scale))
+            unclear += int(np.sum(~(curve.error / scale <= TOLERANCE)))
+            values += value.size
+    print(f"accuracy: {values} values on contours of {min(nodes)} to {max(nodes)} nodes against 1.5 times as many")
+    print(
+        f"  largest difference, relative to max(1, loss): {max(worst):.1e}; {unclear} estimated errors above "
+        f"{TOLERANCE:.0e}; {unsolved} problems with a node unsolved"
+    )
+
+
+SCALES = ("generalisation_time", "below_floor_time", "memorisation_time")
+
+
+def exponents(times: Any, psi_n: np.ndarray) -> np.ndarray:
+    """d log(time)/d log(psi_n) between neighbours."""
+    with np.errstate(invalid="ignore"):
+        return np.diff(np.log(np.asarray(times))) / np.diff(np.log(psi_n))
+
+
+def scales() -> None:
+    """How time scales grow with psi_n at psi_p = 2^14, how few draws delay them, and stopping against the ridge."""
+    psi_n, draws = 2.0 ** np.arange(5, 9), np.array([1, 2, 4, 16, np.inf])
+    found = rfdsm.optimal_stopping(rfdsm.Problem.grid(psi_n, 2.0**14, draws, 0.1, 0.0))
+    print("psi_p = 2^14, t = 0.1, no ridge: exponents in psi_n, 32 to 64 to 128 to 256")
+    for k, m in enumerate(draws):
+        for name in SCALES:
+            print(f"  m = {m:g}, {name}: {np.round(exponents(getattr(found, name)[:, k], psi_n), 3)}")
+    late = found.memorisation_time[0]
+    delays = ", ".join(f"m = {m:g}: {ratio:.2f}" for m, ratio in zip(draws, late / late[-1], strict=True))
+    print(f"  memorisation_time at psi_n = 32 over that of m = inf: {delays}")
+    psi_n = 2.0 ** np.arange(4, 9)
+    early = rfdsm.optimal_stopping(rfdsm.Problem(psi_n, 2.0**14, 1, 0.01, 0.0)).generalisation_time
+    print(f"  t = 0.01, m = 1, generalisation_time, 16 to 256: {np.round(exponents(early, psi_n), 2)}")
+    draws = np.array([1, 4, 16, np.inf])
+    for t in (0.1, 0.01):
+        found = rfdsm.optimal_stopping(rfdsm.Problem(4.0, 64.0, draws, t, 0.0))
+        for m, stopped, ridged in zip(draws, found.loss, found.ridge_loss, strict=True):
+            print(
+                f"psi_n = 4, psi_p = 64, t = {t:g}, m = {m:g}: least test loss {stopped:.4f} by stopping, "
+                f"{ridged:.4f} by the ridge, {100 * abs(stopped / ridged - 1):.2f} % apart"
+            )
+
+
 def evidence(dimensions: list[int], trials: int) -> None:
     """z-scores per dimension and of the intercept."""
     problem, times = rfdsm.Problem(1.0, 0.5, np.array([1, 4, np.inf]), 0.1, 1e-3), [0.3, 3.0, 50.0, 2000.0]
@@ -101,9 +191,7 @@ def figure(path: str) -> None:
         text = r"$m = \infty$" if np.isinf(m) else f"$m = {m}$"
         for name, style in (("generalisation_time", "--"), ("memorisation_time", "-")):
             times = np.asarray(getattr(found, name))
-            with np.errstate(invalid="ignore"):
-                slopes = np.diff(np.log(times)) / np.diff(np.log(psi_n))
-            print(f"m = {m}, {name}: {times}, exponents {np.round(slopes, 3)}")
+            print(f"m = {m}, {name}: {times}, exponents {np.round(exponents(times, psi_n), 3)}")
             seen = np.isfinite(times)
             if seen.any():
                 look = dict(color=colour, marker=marker, ms=4, lw=1.4, ls=style)
@@ -125,12 +213,18 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=1000)
     parser.add_argument("--times", type=int, default=200)
     parser.add_argument("--simulated", type=int, default=100, help="dimension of the simulated alternative; 0 for none")
+    parser.add_argument("--accuracy", type=int, default=0, help="problems of each kind")
+    parser.add_argument("--scales", action="store_true")
     parser.add_argument("--evidence", type=int, nargs="*", default=[])
     parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--figure")
     options = parser.parse_args()
     if options.problems:
         speed(options.problems, options.times, options.simulated)
+    if options.accuracy:
+        accuracy(options.accuracy)
+    if options.scales:
+        scales()
     if options.evidence:
         evidence(options.evidence, options.trials)
     if options.figure:

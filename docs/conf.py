@@ -5,6 +5,7 @@ places. Notebooks are run when the site is built, unless the tests have just run
 """
 
 import os
+import re
 from importlib.metadata import version as installed
 from pathlib import Path
 
@@ -37,3 +38,18 @@ autodoc_default_options = {"show-inheritance": False}
 
 html_theme = "furo"
 html_title = f"rfdsm {version}"
+default_role = "code"
+suppress_warnings = ["ref.python"]  # names of axes in array annotations ("shape") are no references
+
+
+def escape(app, what, name, obj, options, lines):
+    """Docstrings are plain text with formulas: |x| and a * b are no markup. Before napoleon, which writes markup."""
+    in_example = False
+    for number, line in enumerate(lines):
+        in_example = bool(line.strip()) and (in_example or line.lstrip().startswith(">>>"))
+        if not in_example:
+            lines[number] = re.sub(r"(`[^`]*`)|([|*])", lambda found: found[1] or "\\" + found[2], line)
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", escape, priority=100)

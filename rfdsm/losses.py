@@ -7,6 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
+from rfdsm.printing import Printed
+
 Values = Float[jax.Array | np.ndarray, "..."]
 
 
@@ -23,7 +25,7 @@ class Run(eqx.Module):
     """Key words of every trial, shape (trials, words): `jax.random.wrap_key_data` makes them a key."""
 
 
-class Losses(eqx.Module):
+class Losses(Printed):
     """Losses per coordinate (divided by d): arrays of the problem's shape, with a leading trial axis in simulations.
 
     A network that outputs zero has `train` = `empirical_test` = `test` = 1. Definitions: docs/theory, section 1.

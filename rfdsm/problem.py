@@ -11,13 +11,14 @@ from jaxtyping import Float
 
 from rfdsm import activations, arguments, spectra
 from rfdsm.activations import Activation
+from rfdsm.printing import Printed
 from rfdsm.spectra import Spectrum
 
 Numeric = Float[jax.Array | np.ndarray, "..."]
 FIELDS = ("psi_n", "psi_p", "m", "t", "ridge")
 
 
-class Problem(eqx.Module):
+class Problem(Printed):
     """Random-feature denoising score matching at n = psi_n d samples, p = psi_p d features, m noise draws per sample.
 
     Numeric fields are scalars or arrays that broadcast against each other: a grid *is* a problem with array fields.

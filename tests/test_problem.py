@@ -10,6 +10,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
+import rfdsm
 from rfdsm import Problem, activations, spectra
 from rfdsm.problem import FIELDS
 
@@ -347,3 +348,11 @@ def test_copies_are_as_immutable_as_the_original():
     for again in (copy.deepcopy(built), pickle.loads(pickle.dumps(built))):
         with pytest.raises(ValueError, match="read-only"):
             again.psi_n[0] = -1.0
+
+
+def test_problems_and_results_print_their_values():
+    problem = Problem(8, [1, 4], 4, 0.1, 1e-3)
+    assert "psi_p=array([1., 4.])" in repr(problem) and "'tanh'" in repr(problem)
+    assert "test=array([0.89951199, 0.99326113])" in repr(rfdsm.predict(problem))
+    assert len(repr(rfdsm.predict(Problem(8, np.geomspace(1, 4, 10**4), 4, 0.1, 1e-3)))) < 3000
+    jax.jit(lambda ridge: print(Problem(8, 1, 4, 0.1, ridge)) or ridge)(1e-3)  # traced values have none

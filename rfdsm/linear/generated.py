@@ -4,7 +4,6 @@ import dataclasses
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +15,7 @@ from rfdsm.linear import ridge_equations as ridge
 from rfdsm.linear.populations import CELLWISE, Populations, flat_populations, singular
 from rfdsm.linear.predict import in_batches, second_moment
 from rfdsm.linear.problem import Problem
+from rfdsm.printing import Printed
 
 Values = Float[jax.Array | np.ndarray, "..."]
 
@@ -26,7 +26,7 @@ BATCH = 16  # cells solved together: compiling takes as long as solving 3000 cel
 NUDGE = 1e-11  # relative step off n m = d at ridge = 0, where only finite quantities are read
 
 
-class GeneratedLaw(eqx.Module):
+class GeneratedLaw(Printed):
     """How far the generated normal law is from the target, per dimension; arrays of the problem's shape.
 
     With smoothing rho > 0, both laws are first convolved with N(0, rho). Simulations have a leading trial axis.

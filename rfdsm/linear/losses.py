@@ -2,15 +2,16 @@
 
 from typing import ClassVar
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
+from rfdsm.printing import Printed
+
 Values = Float[jax.Array | np.ndarray, "..."]
 
 
-class DenoisingLosses(eqx.Module):
+class DenoisingLosses(Printed):
     """Mean squared errors of the denoised points per coordinate, |x - b0 - b1 y|^2 / d, in the units of sigma^2.
 
     Arrays have the problem's shape, with a leading trial axis in simulations. A denoiser that answers with the mean has

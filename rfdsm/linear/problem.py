@@ -9,6 +9,7 @@ from jax.core import Tracer
 from jaxtyping import Float
 
 from rfdsm import arguments, spectra
+from rfdsm.printing import Printed
 from rfdsm.spectra import Spectrum
 
 FIELDS = ("psi", "T", "m", "ridge", "noise_scale", "sigma")
@@ -17,7 +18,7 @@ LATEST = 300.0  # beyond it e^{-2T} leaves the range in which float64 keeps its 
 Numeric = Float[jax.Array | np.ndarray, "..."]
 
 
-class Problem(eqx.Module):
+class Problem(Printed):
     """A linear denoiser fitted to n = psi d points of N(mu, Sigma), each noised m times, and sampled in one step.
 
     y = a x + sqrt(eta) z with a = e^{-T}, eta = noise_scale (1 - a^2); the denoiser is the ridge regression of x on y

@@ -3,13 +3,13 @@
 import functools
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
 from rfdsm.arguments import number_array
+from rfdsm.printing import Printed
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.theory.flow import Curves, Path, Slopes, curves, slopes
 from rfdsm.theory.paths import mapped, paths
@@ -34,7 +34,7 @@ RIDGES = np.concatenate([[0.0], np.geomspace(1e-12, 1e4, 129)])
 GOLDEN = (np.sqrt(5) - 1) / 2
 
 
-class Stopping(eqx.Module):
+class Stopping(Printed):
     """Early stopping of gradient flow: arrays of the problem's shape. Times are flow times theta."""
 
     time: Float[np.ndarray, "..."]

@@ -1,0 +1,54 @@
+"""Memorisation of the linear denoiser by relative distance: P(Delta > 0) against n/d, in several dimensions.
+
+    python benchmarks/memorisation.py [--d 30 100] [--transposed]
+
+T = 2, noise scale e^{-4}, a fresh set of 10^4 points, the key 1, as in `rfdsm linear memorisation --key 1`; d = 500
+takes longer. --transposed adds the same at d = 100 and n = 25, 50, 75, 100 with b1^T b1 in the place of b1 b1^T, as the
+program published with arXiv 2411.17807 has it.
+"""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does; before NumPy and JAX are loaded
+
+import argparse
+import time
+
+import numpy as np
+
+from rfdsm import linear
+
+PSI = np.array([0.25, 0.5, 0.75, 1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0])
+REPEATS = {30: 400, 100: 300, 500: 30, 2000: 4}
+
+
+def described(values: np.ndarray, digits: int) -> str:
+    """Numbers in a row."""
+    return " ".join(f"{value:.{digits}f}" for value in values)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--d", type=int, nargs="+", default=[30, 100])
+    parser.add_argument("--transposed", action="store_true")
+    arguments = parser.parse_args()
+    print(f"n/d = {described(PSI, 2)}")
+    for d in arguments.d:
+        start = time.perf_counter()
+        result = linear.memorisation(linear.Problem(PSI, 2.0), d, REPEATS[d], 1)
+        seconds = time.perf_counter() - start
+        print(f"d = {d}, {REPEATS[d]} repeats, {seconds:.0f} s: P(Delta > 0) = {described(result.probability, 3)}")
+        print(f"  standard errors at most {np.max(result.probability_error):.3f}")
+        print(f"  copied = {described(result.copied.mean(axis=0), 5)}")
+        size = result.log_distance.mean(axis=0)
+        print(f"  least log |Delta| at n/d = {PSI[np.argmin(size)]:.2f}: {described(size, 1)}")
+    if not arguments.transposed:
+        return
+    cells = linear.Problem(np.array([0.25, 0.5, 0.75, 1.0]), 2.0)
+    result = linear.memorisation(cells, 100, 60, 1, transposed=True)
+    print(f"transposed, d = 100, 60 repeats, n = 25, 50, 75, 100: P(Delta > 0) = {described(result.probability, 3)}")
+    print(f"  standard errors at most {np.max(result.probability_error):.3f}")
+
+
+if __name__ == "__main__":
+    main()

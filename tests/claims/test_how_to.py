@@ -1,0 +1,92 @@
+"""docs/how_to: the code runs and prints what the pages show, the commands are accepted, the numbers hold."""
+
+import re
+import warnings
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rfdsm import Problem, activations, predict
+from rfdsm.cli.app import app
+from tests.claims.blocks import assert_alike, commands, run_python
+from tests.claims.ledger import ROOT, Claim, page, power, unclaimed
+
+PAGES = sorted(f"docs/how_to/{path.name}" for path in (ROOT / "docs" / "how_to").glob("*.md"))
+RUN = [name for name in PAGES if not name.endswith("cluster.md")]  # that one wants Slurm
+
+
+def test_pages_are_there():
+    assert len(PAGES) == 6
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_python_prints_what_is_shown(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        for shown, printed in run_python(name, lambda: capsys.readouterr().out):
+            assert_alike(shown, printed)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_commands_parse(name):
+    for command in commands(name):
+        app.parse_args(command, exit_on_error=False, print_error=False)
+
+
+def test_warning_of_an_undeclared_kink_is_quoted():
+    with pytest.warns(activations.QuadratureWarning) as caught:
+        predict(Problem(8, 16, 4, 0.1, 1e-3, activations.custom(lambda u: jnp.clip(u, -1, 1), name="hard_tanh")))
+    (warning,) = caught
+    assert f"QuadratureWarning: {warning.message}" in page("docs/how_to/activation.md")
+
+
+def undeclared_kink() -> str:
+    """Relative change of the test loss of hard tanh if nobody says where it bends."""
+
+    def bent(u):
+        return jnp.clip(u, -1, 1)
+
+    known, unknown = activations.custom(bent, breakpoints=[-1, 1]), activations.custom(bent)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first, second = (float(predict(Problem(8, 16, 4, 0.1, 1e-3, f)).test) for f in (known, unknown))
+    return power(abs(second / first - 1))
+
+
+CLAIMS = [Claim("docs/how_to/activation.md", "off by a factor of 1 + {}", undeclared_kink)]
+SETTINGS = (
+    "differ by more than 10⁻⁸",
+    "below ridge = 10⁻⁴",
+    "within 10⁻⁴ of those in float64",
+    "`sweeps.status`",
+)
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=str)
+def test_number_holds(claim):
+    claim.check()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_number_is_left_out(name):
+    assert unclaimed(name, [claim for claim in CLAIMS if claim.page == name], SETTINGS) == []
+
+
+def test_two_activations_of_equal_moments_have_equal_losses():
+    """The sentence on what theory sees of an activation: the mean and everything but three numbers drop out."""
+    first, second = activations.hermite([0, 1, 0.3]), activations.hermite([2, 1, -0.3])
+    losses = [predict(Problem(2, 4, 4, 0.1, 1e-3, f)) for f in (first, second)]
+    for name in losses[0].NAMES:
+        np.testing.assert_allclose(getattr(losses[0], name), getattr(losses[1], name), rtol=1e-11)
+
+
+def test_refusals_of_activations_are_quoted():
+    text = page("docs/how_to/activation.md")
+    for function in (np.tanh, lambda u: u[0], jnp.cumsum, jnp.log):
+        with pytest.raises(ValueError) as caught:
+            activations.custom(function, name="tanh")
+        message = str(caught.value)
+        quoted = re.findall(r"`(?:… |activation 'tanh' )(must [^`…]+?)(?:: …)?`", text)
+        assert any(part in message for part in quoted), message

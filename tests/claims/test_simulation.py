@@ -1,0 +1,61 @@
+"""docs/simulation.md: its numbers."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rfdsm.activations.rules import RULE_ACCURACY
+from rfdsm.simulation import memory_estimate
+from rfdsm.simulation.memory import chunk_numbers
+from rfdsm.simulation.plan import LEAST_SINGLE_RIDGE
+from rfdsm.simulation.series import TOLERANCE
+from tests.claims.ledger import Claim, power, unclaimed
+from tests.claims.powers import ten
+
+PAGE = "docs/simulation.md"
+
+
+def tails() -> tuple[float, str]:
+    """Largest variate that jax.random.normal can draw in single precision, and the variance beyond it."""
+    end = float(np.sqrt(2) * jax.scipy.special.erfinv(jnp.nextafter(jnp.float32(1), jnp.float32(0))))
+    density = math.exp(-(end**2) / 2) / math.sqrt(2 * math.pi)
+    return end, power(2 * end * density + math.erfc(end / math.sqrt(2)), 0)
+
+
+def factor() -> float:
+    """Of the memory formula: bytes = 8 * factor * (2 p^2 + 3 p d + chunk), and 3 p^2 numbers more with eigenvectors."""
+    p, d = 600, 400
+    eigenvectors = memory_estimate(p, d, eigenvectors=True) - memory_estimate(p, d)
+    assert eigenvectors == 8 * 3 * p**2
+    found = memory_estimate(p, d) / 8 / (2 * p**2 + 3 * p * d + chunk_numbers(p, d, 16))
+    assert abs(found - 1.5) < 1e-6
+    return found
+
+
+CLAIMS = [
+    Claim(PAGE, "they end at {:.1f} standard deviations, which lowers their variance by {}", tails),
+    Claim(PAGE, "this is below {} of the energy of all non-linear terms", lambda: ten(TOLERANCE["float64"])),
+    Claim(PAGE, "where those are not exact to {}", lambda: ten(RULE_ACCURACY)),
+    Claim(PAGE, "(their number)·{} of the largest", lambda: power(np.finfo(float).eps)),
+    Claim(PAGE, "{:.1f} (2p² + 3pd + chunk) numbers", factor),
+    Claim(PAGE, "at d = 2000, p = 6000 the formula says {:.1f} GB", lambda: memory_estimate(6000, 2000) / 1e9),
+    Claim(PAGE, "for ridge ≥ {} and losses", lambda: ten(LEAST_SINGLE_RIDGE)),
+]
+SETTINGS = (
+    "losses then change by less than 10⁻¹⁰, relative, when terms are added (tests/simulation/test_exact.py)",
+    "to 10⁻¹⁰ (tests/simulation/test_devices.py,",
+    "within 10⁻⁴ of float64, relative, ",
+)
+"""Tolerances of the tests that they name."""
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=str)
+def test_claim(claim):
+    claim.check()
+
+
+def test_every_number_is_claimed():
+    assert unclaimed(PAGE, CLAIMS, SETTINGS) == []
