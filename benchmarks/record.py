@@ -30,6 +30,8 @@ COMMANDS = {
     "phases": "python benchmarks/phases.py",
     "sweeps": "python -m benchmarks.sweeps",
     "accuracy": "python benchmarks/accuracy.py",
+    "tutorial_compare": "python -m rfdsm.cli compare --psi-n 2 --psi-p 2 8 --m 4 --d 20 40 --output rfdsm-first",
+    "tutorial_advise": "python -m rfdsm.cli advise --n 500 --d 50 --t 0.1",
 }
 
 
