@@ -1,4 +1,4 @@
-"""The commands whose figures the documentation quotes, run one after another, their output kept in benchmarks/recorded/.
+"""The commands whose figures the documentation quotes, one after another; benchmarks/recorded/ keeps their output.
 
     python -m benchmarks.record              # all of them: some 25 minutes of a machine that does nothing else
     python -m benchmarks.record predict phases
@@ -47,7 +47,8 @@ def main(names: list[str]) -> None:
         words = [sys.executable, *command.split()[1:]]
         result = subprocess.run(words, cwd=HERE.parent, stdout=subprocess.PIPE, text=True, check=True)
         today = datetime.date.today().isoformat()
-        head = f"$ {command}\n# {today}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}\n\n"
+        machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}"
+        head = f"$ {command}\n# {today}, {machine}\n\n"
         (HERE / "recorded" / f"{name}.txt").write_text(head + result.stdout)
 
 

@@ -32,9 +32,8 @@ nb_execution_timeout = 600
 nb_merge_streams = True
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+autodoc_typehints = "none"  # arguments are Any at the door, where they are checked; the text says what they may be
 autodoc_preserve_defaults = True
-autodoc_default_options = {"show-inheritance": False}
 
 html_theme = "furo"
 html_title = f"rfdsm {version}"
@@ -44,6 +43,8 @@ suppress_warnings = ["ref.python"]  # names of axes in array annotations ("shape
 
 def escape(app, what, name, obj, options, lines):
     """Docstrings are plain text with formulas: |x| and a * b are no markup. Before napoleon, which writes markup."""
+    if what in ("attribute", "property", "data"):
+        lines[:0] = ["..", ""]  # else napoleon takes "Theory: whether ..." for a type
     in_example = False
     for number, line in enumerate(lines):
         in_example = bool(line.strip()) and (in_example or line.lstrip().startswith(">>>"))

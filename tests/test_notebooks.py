@@ -106,6 +106,7 @@ def test_prints_what_is_stored(name, cache):
         assert NUMBER.sub("#", new) == NUMBER.sub("#", old)
         assert numbers(new) == pytest.approx(numbers(old), rel=TOLERANCE, abs=1e-9)
     assert cpu < CPU_SECONDS
+    assert all(not cell.metadata for cell in notebook.cells)  # the site finds it by what the file says
     from jupyter_cache.cache.main import CacheBundleIn
 
     cache.cache_notebook_bundle(
