@@ -105,3 +105,17 @@ def base_key(key: Any) -> jax.Array:
     if isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32 and key.shape == (2,):
         return jax.random.wrap_key_data(jnp.asarray(key))
     raise ValueError(f"key = {key!r} must be an integer or one JAX key")
+
+
+def not_a_spectrum(value: Any) -> str:
+    """What to say of a value that is given as a spectrum and is none."""
+    if hasattr(value, "shape"):
+        maker = "from_covariance" if len(value.shape) == 2 else "from_eigenvalues"
+        return f"spectrum must be None or come from rfdsm.spectra, got an array of shape {value.shape}: spectra.{maker}"
+    return f"spectrum = {value!r} must be None or come from rfdsm.spectra (isotropic, atoms, …)"
+
+
+def kind(value: Any) -> str:
+    """The type of a value, with its module unless it is built in."""
+    own = type(value)
+    return own.__qualname__ if own.__module__ == "builtins" else f"{own.__module__}.{own.__qualname__}"

@@ -70,7 +70,7 @@ class Problem(Printed):
         for name, value in zip(FIELDS, (psi_n, psi_p, m, t, ridge), strict=True):
             setattr(self, name, arguments.field(name, value, _RANGES[name]))
         if spectrum is not None and not isinstance(spectrum, Spectrum):
-            raise ValueError(f"spectrum = {spectrum!r} must be None or come from rfdsm.spectra (isotropic, atoms, …)")
+            raise ValueError(arguments.not_a_spectrum(spectrum))
         self.activation = activations.get(activation)
         self.spectrum = spectra.isotropic() if spectrum is None else spectrum
         arguments.check_broadcast({name: getattr(self, name) for name in FIELDS})
@@ -115,6 +115,12 @@ class Problem(Printed):
         """Everything a loss can be differentiated by: fields, spectrum, parameters of the activation."""
         own = [getattr(self, name) for name in FIELDS]
         return [*own, self.spectrum.nodes, self.spectrum.weights, *vars(self.activation).values()]
+
+
+def check_problem(problem: Any) -> None:
+    """Raises ValueError for anything but a `Problem`: a mapping of fields, or the linear denoiser's own."""
+    if not isinstance(problem, Problem):
+        raise ValueError(f"problem must be a rfdsm.Problem, got {arguments.kind(problem)}")
 
 
 _RANGES: dict[str, arguments.Range] = {

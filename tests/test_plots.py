@@ -347,3 +347,22 @@ def test_a_peak_without_ridge_is_drawn_on_a_logarithmic_axis():
     assert [axis.get_yscale() for axis in axes.ravel()] == ["linear", "log", "log", "log"]
     axes = compare(Problem.grid(2, [1, 8, 20], 4, 0.1, 1e-1, cubic), 8, trials=2).plot()
     assert [axis.get_yscale() for axis in axes.ravel()] == ["linear", "linear", "linear", "log"]
+
+
+def test_ticks_of_a_short_logarithmic_axis_are_few_and_plain():
+    """Where an axis spans little more than a decade, matplotlib's own labels overlap."""
+    from rfdsm.plots.style import log_x
+
+    for high, expected in ((20, ["2", "5", "10", "20"]), (1e4, None)):
+        axis = Figure().subplots()
+        axis.plot([1.25, high], [0, 1])
+        log_x(axis)
+        axis.figure.canvas.draw()
+        low, top = axis.get_xlim()
+        places = [place for place in axis.get_xticks() if low <= place <= top]
+        labels = [axis.xaxis.get_major_formatter()(place) for place in places]
+        if expected is None:
+            assert all(np.log10(place).is_integer() for place in places)
+        else:
+            assert labels == expected
+            assert not any(label.get_text() for label in axis.get_xticklabels(minor=True))

@@ -1,6 +1,7 @@
 """What the command line shows and writes: progress, tables of losses, files."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -104,6 +105,23 @@ def save(dataset: "xarray.Dataset", path: Path) -> None:
             dataset.to_netcdf(partial, engine="scipy")
 
 
+def note(text: str) -> None:
+    """A line on standard error, for who wonders what is going on."""
+    Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def note_if_slow(text: str, seconds: float = 2.0) -> Iterator[None]:
+    """The line, should the work take longer than that."""
+    timer = threading.Timer(seconds, note, [text])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """A callable taking (done, total): a bar on a terminal, plain lines elsewhere. Shown on standard error."""
@@ -129,6 +147,7 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
 def _plain_progress(errors: Console, label: str) -> Callable[[int, int], None]:
     start = time.perf_counter()
     tenths = 0
+    errors.print(f"{label}: the first cell waits for compilation")
 
     def update(done: int, total: int) -> None:
         nonlocal tenths

@@ -86,6 +86,7 @@ def boundary(
     import rfdsm
     from rfdsm import plots
 
+    _note_ignored(settings, (settings["along"],), "along")
     found = rfdsm.boundary(problem, settings["field"], settings["along"], bounds=settings.get("bounds"))
     dataset = found.to_dataset()
     out = output.console()
@@ -118,6 +119,7 @@ def optimal(
     from rfdsm import plots
 
     over = tuple(settings["over"])
+    _note_ignored(settings, over, "over")
     bounds = {name.removesuffix("_bounds"): settings[name] for name in settings if name.endswith("_bounds")}
     found = rfdsm.optimal(problem, over, settings["minimise"], bounds=bounds or None)
     dataset = found.to_dataset()
@@ -160,14 +162,17 @@ def advise(*, options: Annotated[AdviseOptions, _Flat] = AdviseOptions(), config
     from rfdsm import plots
 
     names = ("t", "m", "p", "ridge", "learning_rate", "max_p", "budget", "key")
-    advice = rfdsm.advise(
-        settings.get("n"),
-        settings.get("d"),
-        data=rows,
-        activation=build.activation(settings["activation"]),
-        spectrum=None if rows is not None else build.spectrum(settings["spectrum"]),
-        **{name: settings[name] for name in names if name in settings},
-    )
+    with output.note_if_slow(
+        "best ridges and widths, stopping times, simulations (--budget limits them): this may take minutes"
+    ):
+        advice = rfdsm.advise(
+            settings.get("n"),
+            settings.get("d"),
+            data=rows,
+            activation=build.activation(settings["activation"]),
+            spectrum=None if rows is not None else build.spectrum(settings["spectrum"]),
+            **{name: settings[name] for name in names if name in settings},
+        )
     out = output.console()
     out.print(advice.text(), markup=False, soft_wrap=True)
     dataset = advice.to_dataset()
@@ -176,6 +181,15 @@ def advise(*, options: Annotated[AdviseOptions, _Flat] = AdviseOptions(), config
         _draw(lambda: plots.widths(dataset), picture)
         written.append(picture)
     _say(out, start, written)
+
+
+def _note_ignored(settings: Settings, solved_for: tuple[str, ...], option: str) -> None:
+    """A file of settings may well hold what is solved for; nobody should think it counts."""
+    from rfdsm.cli import output
+
+    for name in solved_for:
+        if name in settings.given:
+            output.note(f"{name} is ignored: with --{option.replace('_', '-')} {name} it is solved for")
 
 
 def _prepared(command: str, options: Any, config: str | None) -> tuple[Settings, float, Path | None, Path | None]:

@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from rfdsm.linear.generated import GeneratedLaw, checked_smoothing
 from rfdsm.linear.marchenko_pastur import rule
-from rfdsm.linear.problem import Problem
+from rfdsm.linear.problem import Problem, check_problem
 from rfdsm.linear.schedules import checked_steps, times
 
 
@@ -142,6 +142,7 @@ def optimal_steps(
 
 def check_exact(problem: Problem) -> None:
     """Raises ValueError unless m = inf throughout: only then are all denoisers functions of one matrix."""
+    check_problem(problem)
     finite = np.isfinite(problem.m)
     if np.any(finite):
         raise ValueError(

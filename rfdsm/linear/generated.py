@@ -14,7 +14,7 @@ from rfdsm.linear import covariance_equations as equations
 from rfdsm.linear import ridge_equations as ridge
 from rfdsm.linear.populations import CELLWISE, Populations, flat_populations, singular
 from rfdsm.linear.predict import in_batches, second_moment
-from rfdsm.linear.problem import Problem
+from rfdsm.linear.problem import Problem, check_problem
 from rfdsm.printing import Printed
 
 Values = Float[jax.Array | np.ndarray, "..."]
@@ -210,6 +210,7 @@ def _finish(converged: Any, values: Any, rule: Any = False, limit: float = np.in
 
 def checked_smoothing(smoothing: Any, problem: Problem) -> np.ndarray:
     """The smoothing as an array that broadcasts against the problem. Raises ValueError otherwise."""
+    check_problem(problem)
     rho = arguments.field("smoothing", smoothing, ("finite and >= 0", lambda x: np.isfinite(x) & (x >= 0)))
     arguments.check_broadcast({"smoothing": rho, "problem": np.empty(problem.shape)})
     return rho

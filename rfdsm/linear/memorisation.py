@@ -17,7 +17,7 @@ from rfdsm.linear.divergences import statistics
 from rfdsm.linear.fitting import Fitted, Sample, draw, fit, normal_rows
 from rfdsm.linear.overlaps import log_mean_density, log_pair_sum
 from rfdsm.linear.plan import Cell, check_memory, memory_estimate, padded_size, plan
-from rfdsm.linear.problem import Problem
+from rfdsm.linear.problem import Problem, check_problem
 from rfdsm.linear.simulate import Progress
 
 Array = jax.Array | np.ndarray
@@ -203,6 +203,7 @@ def memorisation(
 
     Source: definition of the relative distance arXiv 2411.17807; docs/linear, section 7.
     """
+    check_problem(problem)
     if problem.spectrum.size != 1:
         raise ValueError(f"spectrum {problem.spectrum.label} must be isotropic in memorisation: kernels are round")
     for name, value, least in (("fresh", fresh, 2), ("generated", generated, 1)):

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rfdsm.plots import COLOURS, MARKERS
+from rfdsm.plots.style import log_x
 
 FIELDS = ("psi", "T", "noise_scale", "ridge", "m", "sigma")
 """Fields that may serve as abscissa, the preferred ones first."""
@@ -73,7 +74,8 @@ def comparison(dataset: xr.Dataset, curves: xr.Dataset, axes: Any = None) -> np.
                 _points(axis, some.sel(d=d), along, colour, marker, bool(d == max(dataset["d"].values)))
         _legible(axis, [curves[name], dataset.sel(quantity=name)["mean"]])
     for d, marker in zip(dataset["d"].values, itertools.cycle(MARKERS), strict=False):
-        mark: dict[str, Any] = dict(marker=marker, ms=4.5, color="0.3", ls="none")
+        fill = "0.3" if d == max(dataset["d"].values) else "white"
+        mark: dict[str, Any] = dict(marker=marker, ms=4.5, color="0.3", mfc=fill, ls="none")
         axes[0].plot([], [], label=f"simulation, $d = {d}$", **mark)
     axes[0].legend(fontsize="x-small", title=fixed(curves, along), title_fontsize="x-small")
     return axes
@@ -108,7 +110,7 @@ def lines(axis: Axes, curves: xr.Dataset, name: str, along: str = "psi") -> Axes
             axis.axvline(1.0, color="0.45", ls=":", lw=1, zorder=1)
             axis.annotate("$n = d$", (1.0, 0.98), xycoords=("data", "axes fraction"), rotation=90, va="top", ha="right",
                           fontsize="x-small", color="0.35")  # fmt: skip
-    axis.set_xscale("log")
+    log_x(axis)
     axis.set_xlabel(AXIS_LABELS[along])
     axis.set_ylabel(LABELS[name])
     axis.grid(alpha=0.25, lw=0.5)
@@ -131,7 +133,7 @@ def chain(axis: Axes, dataset: xr.Dataset, name: str = "kl", mark_best: bool = T
         best = int(np.argmin(part[name].to_numpy()))
         if mark_best and best < part.sizes["steps"] - 1:
             axis.plot(part["steps"][best], part[name][best], "o", ms=9, mfc="none", color=colour)
-    axis.set_xscale("log")
+    log_x(axis)
     axis.set_yscale("log")
     axis.set_xlabel("denoising steps")
     axis.set_ylabel(LABELS[name])

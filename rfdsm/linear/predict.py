@@ -18,7 +18,7 @@ import numpy as np
 from rfdsm.linear import ridge_equations as ridge
 from rfdsm.linear.losses import DenoisingLosses
 from rfdsm.linear.populations import CELLWISE, Populations, flat_populations, singular
-from rfdsm.linear.problem import Problem
+from rfdsm.linear.problem import Problem, check_problem
 
 SIZES = (16, 256)
 """Numbers of cells solved together: few, as compiling takes longer than computing; the last bounds memory."""
@@ -144,6 +144,7 @@ def predict(problem: Problem, *, throw: bool = False) -> DenoisingLosses:
         >>> linear.predict(linear.Problem(psi=[2, 10], T=1.0)).test.round(4)
         array([0.9274, 0.5152])
     """
+    check_problem(problem)
     infinite = singular(problem)
     P = flat_populations(problem)
     # any regular problem stands in for the singular ones, whose values are known

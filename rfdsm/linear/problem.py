@@ -65,7 +65,7 @@ class Problem(Printed):
         self.noise_scale = _concrete("noise_scale", np.exp(-2 * self.T) if noise_scale is None else noise_scale)
         self.sigma = _concrete("sigma", sigma)
         if spectrum is not None and not isinstance(spectrum, Spectrum):
-            raise ValueError(f"spectrum = {spectrum!r} must be None or come from rfdsm.spectra (isotropic, atoms, …)")
+            raise ValueError(arguments.not_a_spectrum(spectrum))
         self.spectrum = spectra.isotropic() if spectrum is None else spectrum
         arguments.check_broadcast({name: getattr(self, name) for name in FIELDS})
 
@@ -123,6 +123,12 @@ _RANGES: dict[str, arguments.Range] = {
     "noise_scale": ("finite and > 0", lambda x: np.isfinite(x) & (x > 0)),
     "sigma": ("finite and > 0", lambda x: np.isfinite(x) & (x > 0)),
 }
+
+
+def check_problem(problem: Any) -> None:
+    """Raises ValueError for anything but the linear denoiser's `Problem`."""
+    if not isinstance(problem, Problem):
+        raise ValueError(f"problem must be a rfdsm.linear.Problem, got {arguments.kind(problem)}")
 
 
 def _concrete(name: str, value: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rfdsm import datasets
-from rfdsm.problem import FIELDS, Problem
+from rfdsm.problem import FIELDS, Problem, check_problem
 
 CONTINUOUS = ("psi_n", "psi_p", "t", "ridge")
 """Fields that may run along a line; m is an integer."""
@@ -17,6 +17,7 @@ def along_lines(problem: Problem, free: tuple[str, ...]) -> Problem:
 
     Raises ValueError for a traced problem.
     """
+    check_problem(problem)
     if problem.traced:
         raise ValueError("problem is traced: call this outside jax.jit, grad and vmap")
     names = datasets.dims(problem)

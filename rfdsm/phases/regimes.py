@@ -12,7 +12,7 @@ from rfdsm.losses import Losses
 from rfdsm.phases import fields
 from rfdsm.phases.boundaries import Boundary, boundary, peak
 from rfdsm.phases.lines import CONTINUOUS, checked_name
-from rfdsm.problem import Problem
+from rfdsm.problem import Problem, check_problem
 from rfdsm.simulation.simulate import simulate
 from rfdsm.theory.predict import predict
 
@@ -59,6 +59,7 @@ def phase_diagram(problem: Problem, along: Any = None) -> xr.Dataset:
         >>> diagram.regime.attrs["flag_meanings"]  # of -1, 0, 1 and 2
         'unknown generalisation noise_fitting memorisation'
     """
+    check_problem(problem)
     if problem.traced:
         raise ValueError("problem is traced: call phase_diagram outside jax.jit, grad and vmap")
     directions = (along,) if isinstance(along, str) else tuple(along or ())

@@ -9,7 +9,19 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rfdsm.plots.style import AXIS_LABELS, COLOURS, FIELDS, MARKERS, SYMBOLS, TITLES, abscissa, fixed, number, pieces
+from rfdsm.plots.style import (
+    AXIS_LABELS,
+    COLOURS,
+    FIELDS,
+    MARKERS,
+    SYMBOLS,
+    TITLES,
+    abscissa,
+    fixed,
+    log_x,
+    number,
+    pieces,
+)
 
 PEAK = 30.0
 """Range of values from which a loss is drawn on a logarithmic axis: the peak at p = nm without ridge."""
@@ -187,7 +199,7 @@ def loss(
         text: dict[str, Any] = dict(va="bottom", fontsize="x-small", color="0.35")
         axis.annotate(floor_label, (0.01, floors[:, 0].min()), xycoords=("axes fraction", "data"), **text)
     _thresholds(axis, lines, along)
-    axis.set_xscale("log")
+    log_x(axis)
     drawn = [line[name] for line in lines] + ([] if dataset is None else [dataset["mean"]])
     if name == "score" or (name != "train" and _ratio(drawn) > PEAK):
         axis.set_yscale("log")

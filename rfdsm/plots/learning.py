@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rfdsm.plots.style import COLOURS, FIELDS, SYMBOLS, TITLES, fixed, number, pieces
+from rfdsm.plots.style import COLOURS, FIELDS, SYMBOLS, TITLES, fixed, log_x, number, pieces
 
 SCALES = {
     "generalisation_time": (r"$\tau_{gen}$", ":"),
@@ -79,7 +79,7 @@ def _panel(axis: Axes, dataset: xr.Dataset, name: str) -> None:
         axis.annotate("floor (true score)", place, xycoords=("axes fraction", "data"), **text)
     values = np.asarray(dataset[name], float)
     values = values[np.isfinite(values)]
-    axis.set_xscale("log")
+    log_x(axis)
     if name == "score" or (values.size and values.min() > 0 and name == "test" and values.max() / values.min() > 30):
         axis.set_yscale("log")
     axis.set_title(TITLES[name], fontsize="medium")

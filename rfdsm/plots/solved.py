@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rfdsm.plots.style import AXIS_LABELS, COLOURS, FIELDS, MARKERS, SYMBOLS, abscissa, number
+from rfdsm.plots.style import AXIS_LABELS, COLOURS, FIELDS, MARKERS, SYMBOLS, abscissa, log_x, number
 
 
 def widths(dataset: xr.Dataset, axes: Any = None) -> Axes:
@@ -37,7 +37,7 @@ def widths(dataset: xr.Dataset, axes: Any = None) -> Axes:
         if p[0] <= place <= p[-1]:
             axis.axvline(place, color=colour, lw=0.9, ls="-.")
             axis.annotate(label, (place, height), xycoords=("data", "axes fraction"), color=colour, va=side, **text)
-    axis.set_xscale("log")
+    log_x(axis)
     top = float(dataset["test"].where(dataset["test"] < 1e3).max())
     if top > 5:
         axis.set_yscale("log")
@@ -78,7 +78,7 @@ def roots(dataset: xr.Dataset, name: str, axes: Any = None, along: str | None = 
         for k, row in enumerate(rows):
             look: dict[str, Any] = dict(color=colour, marker=marker, ms=3, lw=1.3, label=label if k == 0 else None)
             axis.plot(dataset[along], row, **look)
-    axis.set_xscale("log")
+    log_x(axis)
     if np.any(values > 0):
         axis.set_yscale("log")
     field = name.removesuffix("_at_boundary").removeprefix("best_")

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 FIELDS = ("psi_p", "psi_n", "t", "ridge", "m")
 """Fields that may serve as abscissa, the preferred ones first."""
@@ -31,6 +33,20 @@ REGIMES = {
 }
 """Tint of the area and colour of the name of each regime, in the order of their codes: apart in lightness, too."""
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+
+
+FEW_DECADES = 40
+"""Ratio of the ends of a logarithmic axis up to which matplotlib's own ticks are too few, or overlap."""
+
+
+def log_x(axis: Axes) -> None:
+    """A logarithmic abscissa, with ticks at 1, 2 and 5 if it spans little more than a decade. Call it after drawing."""
+    axis.set_xscale("log")
+    low, high = axis.get_xlim()
+    if high < FEW_DECADES * low:
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def abscissa(dataset: xr.Dataset) -> str:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from rfdsm.activations import Activation
 from rfdsm.activations.expansion import Rule
 from rfdsm.arguments import base_key, check_whole
-from rfdsm.problem import Problem
+from rfdsm.problem import Problem, check_problem
 from rfdsm.samples import check_rows
 from rfdsm.simulation.devices import checked as checked_devices
 from rfdsm.simulation.memory import coefficient_chunk, feature_chunk, memory_available, memory_estimate
@@ -119,6 +119,7 @@ def plan(
         ValueError: see `simulate`.
     """
     dtype, base, devices = _checked_dtype(dtype), base_key(key), checked_devices(devices)
+    check_problem(problem)
     if problem.traced:
         raise ValueError("simulate needs concrete numbers: call it outside jax.jit, grad and vmap")
     if solves:

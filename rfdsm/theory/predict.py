@@ -27,7 +27,7 @@ import numpy as np
 
 from rfdsm.activations import Moments
 from rfdsm.losses import Losses
-from rfdsm.problem import FIELDS, Problem
+from rfdsm.problem import FIELDS, Problem, check_problem
 from rfdsm.theory.fixed_point import MAX_STEPS, TOLERANCE, Solution, evaluate, jacobian, solve
 from rfdsm.theory.populations import TABLE_FROM, Populations, check_moments, moments_at, moments_at_times, populations
 
@@ -166,6 +166,7 @@ def predict(problem: Problem, *, throw: bool = False) -> Losses:
         >>> float(predict(Problem(psi_n=8, psi_p=32, m=4, t=0.1, ridge=0)).test)  # p = nm
         inf
     """
+    check_problem(problem)
     dtype = jnp.result_type(float)
     with jax.enable_x64(True):
         if problem.traced:

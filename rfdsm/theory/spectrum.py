@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from rfdsm.arguments import number_array
-from rfdsm.problem import Problem
+from rfdsm.problem import Problem, check_problem
 from rfdsm.theory.edges import Support, support
 from rfdsm.theory.populations import cells_of
 from rfdsm.theory.resolvent import Cells, cells, evaluate_pairs
@@ -122,6 +122,7 @@ def spectral_density(problem: Problem, u: Any) -> SpectralDensity:
         >>> print(spectrum.edges.round(3).tolist())  # of its three bulks
         [[0.004, 0.01], [0.091, 0.359], [9.836, 44.693]]
     """
+    check_problem(problem)
     if problem.traced:
         raise ValueError("problem must hold concrete numbers: spectral_density cannot be traced by JAX")
     for name in ("psi_n", "psi_p"):

@@ -11,7 +11,7 @@ import numpy as np
 from rfdsm.activations import Moments
 from rfdsm.arguments import flow_times, number_array
 from rfdsm.losses import Losses
-from rfdsm.problem import Problem
+from rfdsm.problem import Problem, check_problem
 from rfdsm.quadrature import padded
 from rfdsm.theory.fixed_point import evaluate, jacobian, solve
 from rfdsm.theory.flow import Path, curves
@@ -150,6 +150,7 @@ def check_initial(initial: Any) -> float:
 
 def check_flow(problem: Problem) -> None:
     """Raises ValueError for problems without gradient flow."""
+    check_problem(problem)
     if problem.traced:
         raise ValueError("problem is traced by jax.jit, grad or vmap: training curves take concrete numbers")
     if np.any(np.isinf(problem.psi_p)):
