@@ -147,7 +147,6 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
 def _plain_progress(errors: Console, label: str) -> Callable[[int, int], None]:
     start = time.perf_counter()
     tenths = 0
-    errors.print(f"{label}: the first cell waits for compilation")
 
     def update(done: int, total: int) -> None:
         nonlocal tenths
