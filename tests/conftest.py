@@ -1,10 +1,15 @@
 """Test session: float64 by default, and every jaxtyping shape annotation of the package checked at run time."""
 
+import signal
+
 import jax
 import pytest
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_enable_x64", True)
+# Jobs in the background inherit an interrupt that is ignored, and so would the processes that the tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 _hook = install_import_hook("rfdsm", "beartype.beartype")
 
 
