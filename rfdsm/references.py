@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from rfdsm import linear
+from rfdsm import arguments, linear
 from rfdsm.problem import Problem
 
 
@@ -82,7 +82,7 @@ def citation(problem: Any, *, training: Any = False) -> str:
         entries += [FINITE_M] if np.any((m > 1) & np.isfinite(m)) else []
         entries += [DYNAMICS] if training or problem.spectrum.nodes.size > 1 else []
     else:
-        raise ValueError(f"problem = {problem!r} must be a rfdsm.Problem or a rfdsm.linear.Problem")
+        raise ValueError(f"problem must be a rfdsm.Problem or a rfdsm.linear.Problem, got {arguments.kind(problem)}")
     text = "\n\n".join([*entries, SOFTWARE])
     print(text)
     return text

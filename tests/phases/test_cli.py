@@ -1,6 +1,7 @@
 """rfdsm phases, boundary, optimal and advise: what is asked of the library, what is written, what is refused."""
 
 import re
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ import xarray as xr
 
 import rfdsm
 from rfdsm import Problem
-from rfdsm.cli import main
+from rfdsm.cli import main, output
 from rfdsm.cli.phase_options import PHASE_COMMANDS
 
 MAGIC = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
@@ -199,3 +200,23 @@ def test_refusals_are_one_line(arguments, expected, capsys, tmp_path, monkeypatc
     assert err.startswith("rfdsm: error: ") and err.count("\n") == 1 and "Traceback" not in err
     assert all(text in err for text in expected), err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("boundary --psi-n 8 --m inf --psi-p 1 2", "psi_p is ignored: with --along psi_p it is solved for"),
+        ("optimal --over ridge --psi-p 8 --ridge 0.1", "ridge is ignored: with --over ridge it is solved for"),
+        ("optimal --over ridge --psi-p 8", ""),
+    ],
+)
+def test_what_is_solved_for_and_given_all_the_same_is_said(arguments, said, capsys):
+    assert main(arguments.split()) == 0
+    assert capsys.readouterr().err.strip() == said
+
+
+def test_slow_work_is_announced_and_quick_work_is_not(capsys):
+    for seconds, said in ((0.01, "patience\n"), (60.0, "")):
+        with output.note_if_slow("patience", seconds):
+            time.sleep(0.3)
+        assert capsys.readouterr().err == said

@@ -15,7 +15,7 @@ from rfdsm import sweeps
 from rfdsm.sweeps.store import Store
 from tests.sweeps import tiny
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as POSIX does")
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has neither SIGKILL nor forkserver")
 KILLS = 20
 UNITS = 40
 
