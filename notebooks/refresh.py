@@ -36,7 +36,7 @@ def execute(notebook: nbformat.NotebookNode) -> tuple[float, float]:
     """Runs it in place; returns seconds by the clock and of processor time. A cell that fails raises."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does; kernels inherit it
     client = NotebookClient(
-        notebook, timeout=900, kernel_name="python3", record_timing=False, resources={"metadata": {"path": str(HERE)}}
+        notebook, timeout=3600, kernel_name="python3", record_timing=False, resources={"metadata": {"path": str(HERE)}}
     )
     client.extra_arguments = ["--log-level=ERROR"]
     start = time.perf_counter()

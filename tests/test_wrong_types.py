@@ -40,7 +40,7 @@ for matrix in (np.eye(3), np.ones(3), [1, 2]):
 
 @pytest.fixture(scope="module")
 def answers():
-    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True, timeout=600)
     return [line.split("|") for line in done.stdout.splitlines()]
 
 

@@ -97,7 +97,7 @@ def test_interrupted(folder):
     while process.poll() is None and not (units.exists() and len(os.listdir(units)) > 3):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 130, err
     last = err.splitlines()[-1]
     assert last.startswith("rfdsm: interrupted: ") and "resume with: rfdsm sweep --resume kept" in last

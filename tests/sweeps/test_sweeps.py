@@ -398,7 +398,7 @@ def test_full_file_system(whole, tmp_path):
     script = f'mount -t tmpfs -o size=100k none "{tmp_path}" && exec "{sys.executable}" -c "$1" "{tmp_path}/store"'
     command = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", inner]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     except FileNotFoundError:
         pytest.skip("no unshare here")
     if done.returncode and "Traceback" not in done.stderr:
