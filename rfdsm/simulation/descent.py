@@ -70,7 +70,7 @@ def _batch_slope(trial: Trial, B: Array, size: int, key: Key[Array, ""]) -> Floa
         part = points.noised(rows, key_draws, jnp.arange(size), law.h)
     else:
         draws = jax.random.randint(key_draws, (size,), 0, trial.cell.m)
-        part = points.noised(rows, points.key, draws * points.size + rows, law.h)
+        part = points.noised(rows, points.key, draws * points.size.astype(draws.dtype) + rows, law.h)
     phi = features(law.W, law.activation, part.y)
     return (B @ phi + part.z.T) @ phi.T / size
 
