@@ -38,7 +38,8 @@ def number_array(name: str, value: Any, allowed: str) -> np.ndarray:
         if array.dtype.kind not in "iuf" and not _is_short(array) and not _all_rational(array):
             raise TypeError
         with np.errstate(over="ignore"):  # of extended precision
-            numbers = np.array(array, np.float64) + 0.0
+            numbers = np.array(array, np.float64)
+            numbers += 0.0
         if array.dtype.kind in "fO" and np.any(np.isinf(numbers) & (array != numbers)):
             raise OverflowError
         return numbers

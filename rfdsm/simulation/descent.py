@@ -45,7 +45,8 @@ def descend(
                 slope = product(B, train_on.U) + train_on.V.T
             else:
                 slope = _batch_slope(trial, B, batch_size, jax.random.fold_in(batches, index))
-            updates, memory = optimiser.update(2 * scale / d * (slope + ridge * B), memory, A)
+            with jax.numpy_dtype_promotion("standard"):  # optax's own counts of steps are promoted
+                updates, memory = optimiser.update(2 * scale / d * (slope + ridge * B), memory, A)
             return A + updates, memory
 
         def record(state: Any, ends: Array) -> tuple[Any, Losses]:

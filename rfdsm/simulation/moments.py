@@ -73,7 +73,7 @@ def training_samples(law: Law, points: Points, draws: Int[Array, ""], size: int)
 
     def block(first: Array) -> Samples:
         part = noised(points, first + jnp.arange(chunk, dtype=first.dtype), total, h)
-        scale = part.valid[:, None] / jnp.sqrt(total.astype(W.dtype))
+        scale = jnp.where(part.valid[:, None], 1 / jnp.sqrt(total.astype(W.dtype)), 0)
         return Samples(scale * features(W, activation, part.y).T, scale * part.z)
 
     blocks = jax.lax.map(block, jnp.arange(0, size, chunk, dtype=total.dtype))
