@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,12 @@ def check_rows(rows: Any, name: str = "data") -> Float[np.ndarray, "rows d"]:
 
 
 def real_array(name: str, values: Any) -> np.ndarray:
-    """`values` as an array of its own real dtype. Raises ValueError for ragged nesting, text, complex or objects."""
+    """`values` as an array of its own real dtype. ValueError for ragged nesting, text, complex, objects or tracers."""
+    if is_traced(values):
+        raise ValueError(
+            f"{name} is traced by jax.jit, grad or vmap: it must be concrete numbers (to differentiate by a spectrum, "
+            "spectra.atoms takes traced eigenvalues, such as those of jax.numpy.linalg.eigvalsh)"
+        )
     try:
         array = np.asarray(values)
     except (ValueError, TypeError):
@@ -65,6 +71,16 @@ def real_array(name: str, values: Any) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold real numbers, got dtype {array.dtype}")
     return array
+
+
+def is_traced(values: Any) -> bool:
+    """Whether a JAX transformation is tracing the values, or any in a list. JAX need not be loaded to know."""
+    jax = sys.modules.get("jax")
+    if jax is None:
+        return False
+    if isinstance(values, (list, tuple)):
+        return any(is_traced(entry) for entry in values)
+    return isinstance(values, jax.core.Tracer)
 
 
 def check_finite(name: str, array: np.ndarray) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import operator
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rfdsm.compression import EPS, compress, relative_error
-from rfdsm.samples import centre, check_finite, real_array
+from rfdsm.samples import centre, check_finite, is_traced, real_array
 
 __all__ = ["Spectrum", "atoms", "from_covariance", "from_data", "from_eigenvalues", "isotropic", "power_law"]
 
@@ -50,7 +49,7 @@ class Spectrum:
     error: float = 0.0
 
     def __post_init__(self) -> None:
-        if _is_traced(self.nodes) or _is_traced(self.weights):
+        if is_traced(self.nodes) or is_traced(self.weights):
             return
         nodes, weights = _non_negative_vector("nodes", self.nodes), _non_negative_vector("weights", self.weights)
         if nodes.shape != weights.shape:
@@ -127,7 +126,7 @@ def isotropic(variance: Any = 1.0) -> Spectrum:
 
     Raises ValueError unless variance is finite and > 0 (a traced one is not checked).
     """
-    if _is_traced(variance):
+    if is_traced(variance):
         return atoms([variance])
     variance = _number("variance", variance, "finite and > 0", lambda v: v > 0)
     return Spectrum(np.array([variance]), np.ones(1), "isotropic" if variance == 1 else f"isotropic({variance:g})")
@@ -148,11 +147,11 @@ def atoms(values: Any, weights: Any = None) -> Spectrum:
         >>> spectra.atoms([0.5, 1.5], weights=[0.75, 0.25]).mean
         0.75
     """
-    if _is_traced(values) or _is_traced(weights):
+    if is_traced(values) or is_traced(weights):
         import jax.numpy as jnp
 
-        nodes = jnp.asarray(values)
-        fractions = jnp.ones_like(nodes) if weights is None else jnp.asarray(weights)
+        nodes = jnp.asarray(values, dtype=float)
+        fractions = jnp.ones_like(nodes) if weights is None else jnp.asarray(weights, dtype=float)
         return Spectrum(nodes, fractions / fractions.sum(), f"atoms({nodes.shape[0]})")
     nodes = _non_negative_vector("values", values)
     fractions = np.ones(nodes.size) if weights is None else _non_negative_vector("weights", weights)
@@ -175,6 +174,9 @@ def power_law(exponent: Any, cutoff: Any, nodes: Any = 32, variance: Any = 1.0) 
     Gauss-Legendre in log x, in which resolvents are analytic in a strip, so its error falls geometrically with `nodes`;
     `error` is measured against a composite rule exact to rounding.
 
+    Exponent, cutoff and variance may be traced by JAX (to differentiate a loss in them); they are then taken as they
+    are, and `error` is NaN. With an exponent of 0 there are `nodes` equal eigenvalues then, and one otherwise.
+
     Raises ValueError unless exponent is finite and >= 0, cutoff is in (0, 1], nodes >= 2, variance is finite and > 0,
     and exponent * log(1/cutoff) <= 600.
 
@@ -184,10 +186,17 @@ def power_law(exponent: Any, cutoff: Any, nodes: Any = 32, variance: Any = 1.0) 
         >>> round(float(spectrum.nodes.max() / spectrum.nodes.min()))
         99
     """
-    exponent = _number("exponent", exponent, "finite and >= 0", lambda v: v >= 0)
-    cutoff = _number("cutoff", cutoff, "in (0, 1]", lambda v: 0 < v <= 1)
     nodes = _whole_number("nodes", nodes, 2)
-    variance = _number("variance", variance, "finite and > 0", lambda v: v > 0)
+    ranges: dict[str, tuple[Any, str, Callable[[float], bool]]] = {
+        "exponent": (exponent, "finite and >= 0", lambda v: v >= 0),
+        "cutoff": (cutoff, "in (0, 1]", lambda v: 0 < v <= 1),
+        "variance": (variance, "finite and > 0", lambda v: v > 0),
+    }
+    exponent, cutoff, variance = (
+        value if is_traced(value) else _number(name, value, *rest) for name, (value, *rest) in ranges.items()
+    )
+    if is_traced([exponent, cutoff, variance]):
+        return _traced_power_law(exponent, cutoff, nodes, variance)
     length = -math.log(cutoff)
     if exponent * length > _LOG_RANGE_LIMIT:
         raise ValueError(f"exponent * log(1/cutoff) must be <= {_LOG_RANGE_LIMIT:g}, got {exponent * length:.6g}")
@@ -208,6 +217,25 @@ def power_law(exponent: Any, cutoff: Any, nodes: Any = 32, variance: Any = 1.0) 
     panels = math.ceil(length * max(exponent, 1.0) / 4)
     reference = rule(np.linspace(0.0, length, panels + 1), _PANEL_NODES)
     return Spectrum(*short, label, relative_error(*short, *reference))
+
+
+def _traced_power_law(exponent: Any, cutoff: Any, nodes: int, variance: Any) -> Spectrum:
+    """The rule of `power_law` inside a JAX transformation, in float64, given in JAX's default float."""
+    import jax.numpy as jnp
+
+    from rfdsm.scope import jax_scope
+
+    default = jnp.result_type(float)
+    points, lengths = np.polynomial.legendre.leggauss(nodes)
+    with jax_scope():
+        exponent, cutoff, variance = (jnp.asarray(value, dtype=float) for value in (exponent, cutoff, variance))
+        length = -jnp.log(cutoff)
+        s = length / 2 * (1 + points)
+        weights = lengths * jnp.exp(-s)
+        weights = weights / weights.sum()
+        eigenvalues = jnp.exp(exponent * (s - length))
+        eigenvalues = eigenvalues * (variance / (weights @ eigenvalues))
+        return Spectrum(eigenvalues.astype(default), weights.astype(default), "power_law", math.nan)
 
 
 def from_eigenvalues(values: Any, nodes: Any = 40) -> Spectrum:
@@ -288,15 +316,6 @@ def _compressed(values: np.ndarray, nodes: int, label: str, name: str, noise: fl
     return Spectrum(points, weights, label, error)
 
 
-def _is_traced(value: Any) -> bool:
-    jax = sys.modules.get("jax")  # without JAX loaded nothing can be traced
-    if jax is None:
-        return False
-    if isinstance(value, (list, tuple)):
-        return any(isinstance(entry, jax.core.Tracer) for entry in value)
-    return isinstance(value, jax.core.Tracer)
-
-
 def _unit(array: np.ndarray) -> float:
     return max(float(np.finfo(array.dtype).eps), EPS) if array.dtype.kind == "f" else EPS
 
@@ -313,7 +332,7 @@ def _non_negative_vector(name: str, values: Any) -> np.ndarray:
 
 def _number(name: str, value: Any, allowed: str, is_allowed: Callable[[float], bool]) -> float:
     try:
-        number = math.nan if isinstance(value, (str, bytes)) or _is_traced(value) else float(value)
+        number = math.nan if isinstance(value, (str, bytes)) or is_traced(value) else float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not (math.isfinite(number) and is_allowed(number)):

@@ -19,6 +19,7 @@ from rfdsm.linear.overlaps import log_mean_density, log_pair_sum
 from rfdsm.linear.plan import Cell, check_memory, memory_estimate, padded_size, plan
 from rfdsm.linear.problem import Problem, check_problem
 from rfdsm.linear.simulate import Progress
+from rfdsm.scope import jax_scope
 
 Array = jax.Array | np.ndarray
 
@@ -227,7 +228,7 @@ def memorisation(
     numbers = np.array([[cell.a, cell.eta, cell.ridge, cell.n, cell.m] for cell in cells])
 
     def run(key: Any) -> Memorisation:
-        with jax.enable_x64(True), jax.default_matmul_precision("highest"):  # settings of the thread
+        with jax_scope():  # settings of the thread
             return jax.tree.map(np.asarray, _trial(key, numbers, cells[0].sigma, settings, groups))
 
     parts = []

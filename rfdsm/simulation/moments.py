@@ -72,11 +72,11 @@ def training_samples(law: Law, points: Points, draws: Int[Array, ""], size: int)
     chunk = min(chunk, size)
 
     def block(first: Array) -> Samples:
-        part = noised(points, first + jnp.arange(chunk), total, h)
-        scale = part.valid[:, None] / jnp.sqrt(total.astype(W.dtype))
+        part = noised(points, first + jnp.arange(chunk, dtype=first.dtype), total, h)
+        scale = jnp.where(part.valid[:, None], 1 / jnp.sqrt(total.astype(W.dtype)), 0)
         return Samples(scale * features(W, activation, part.y).T, scale * part.z)
 
-    blocks = jax.lax.map(block, jnp.arange(0, size, chunk))
+    blocks = jax.lax.map(block, jnp.arange(0, size, chunk, dtype=total.dtype))
     return Samples(*(part.reshape(-1, part.shape[-1])[:size] for part in blocks))
 
 

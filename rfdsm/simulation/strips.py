@@ -76,7 +76,7 @@ def quadratic(strips: Strips, rows: Float[Array, "size k"]) -> Array:
 
 def mirrored(low: int, high: int) -> Array:
     """How often an entry of a strip occurs in the matrix, by column: left of the diagonal block there are two."""
-    return jnp.where(jnp.arange(high) < low, 2, 1)
+    return jnp.where(jnp.arange(high) < low, 2.0, 1.0)
 
 
 def after(value: Float[Array, ""], array: Array) -> Array:

@@ -13,13 +13,14 @@ from jaxtyping import Array, Float, Key
 from rfdsm.arguments import check_whole, flow_times, number_array
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem
+from rfdsm.scope import jax_scope
 from rfdsm.simulation import eigenpath
 from rfdsm.simulation.descent import descend
 from rfdsm.simulation.devices import mesh, spread
 from rfdsm.simulation.moments import training_samples
 from rfdsm.simulation.plan import Plan, Settings, plan
 from rfdsm.simulation.simulate import Progress
-from rfdsm.simulation.trial import Cell, Trial, gathered, precision, reported, run_groups, seeds
+from rfdsm.simulation.trial import Cell, Trial, gathered, reported, run_groups, seeds
 
 INITIAL = 17
 """Folded into a trial's key for its initial weights."""
@@ -99,7 +100,7 @@ def simulate_training(
     weights = None if np.ndim(start) == 0 else np.asarray(start, request.dtype)
     variance = float(start) if np.ndim(start) == 0 else None
     parts: dict[int, Losses] = {}
-    with precision(request.dtype):
+    with jax_scope(request.dtype):
         words, layout = seeds(request.key, trials), mesh(request.devices, trials)
         compiled = partial(
             _compiled,

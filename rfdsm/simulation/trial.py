@@ -1,9 +1,8 @@
 """One trial: what is drawn, which moments are taken of it, and how its losses are reported."""
 
-import contextlib
 import os
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from rfdsm.losses import Losses, Run
+from rfdsm.scope import jax_scope
 from rfdsm.simulation.design import Design, Points, draw
 from rfdsm.simulation.exact import Series, conditional_moments, population_moments
 from rfdsm.simulation.moments import Law, Moments, training_moments
@@ -94,13 +94,6 @@ class Trial(NamedTuple):
         return Losses(train, empirical_test, test, (test - floor) / h, objective, jnp.broadcast_to(floor, test.shape))
 
 
-@contextlib.contextmanager
-def precision(dtype: np.dtype) -> Iterator[None]:
-    """Context in which a simulation of this dtype runs: scoped, never flipping the caller's settings."""
-    with jax.enable_x64(dtype == np.float64), jax.default_matmul_precision("highest"):
-        yield
-
-
 def seeds(key: Key[Array, ""], trials: int) -> np.ndarray:
     """Key words of every trial, shape (trials, words): fold_in(key, k)."""
     return np.asarray(jax.random.key_data(jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(trials))))
@@ -121,7 +114,7 @@ def run_groups(
         return
 
     def compile_one(settings: Settings, cell: Cell) -> Callable[..., Losses]:
-        with precision(request.dtype):  # settings of JAX belong to a thread
+        with jax_scope(request.dtype):  # settings of JAX belong to a thread
             return _executable(compiled(settings), *_signature((words, cell, *rest)))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
