@@ -1,7 +1,6 @@
 """Moments at many diffusion times, by interpolation."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rfdsm.activations.base import Activation, Moments
+from rfdsm.activations.kept import kept
 from rfdsm.quadrature import PiecewiseChebyshev, padded
 
 # The table covers noise levels h = 1 - exp(-2t) with |logit h| <= 20.25, that is 8e-10 <= t <= 10.1.
@@ -63,7 +63,7 @@ def _eager_moments(activation: Activation, shared: np.ndarray, private: np.ndarr
         return np.stack([np.asarray(part) for part in activation.moments(shared, private)])
 
 
-@lru_cache(maxsize=32)
+@kept(maxsize=32)
 def tabulate(activation: Activation, variance: float | int) -> MomentTable:
     """A table for many diffusion times at one data variance sigma^2 = tr Sigma / d > 0 (shared = e^{-2t} sigma^2).
 

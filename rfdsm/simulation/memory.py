@@ -3,7 +3,8 @@
 from typing import Any
 
 import jax
-import psutil
+
+from rfdsm.machine import available_memory
 
 CHUNK = 2**22
 """Numbers a chunk of features may hold."""
@@ -50,4 +51,4 @@ def memory_available(devices: list[Any]) -> int:
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
     # Devices that are cores of one machine share its memory.
-    return psutil.virtual_memory().available // len(here)
+    return available_memory() // len(here)
