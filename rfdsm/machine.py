@@ -83,8 +83,8 @@ _before: list[int] = []
 
 
 @contextlib.contextmanager
-def lapack_threads() -> Iterator[None]:
-    """Context in which LAPACK uses at most half of the cores, one at least, and no more threads than it did before.
+def lapack_threads(most: int | None = None) -> Iterator[None]:
+    """Context in which LAPACK uses `most` threads, by default half of the cores, or as many as before if that is fewer.
 
     Its threads share a matrix out in equal parts and wait for the last of them in a loop: one core that is busy with
     something else holds up and keeps busy all others. More threads than half of the cores gain little on a machine at
@@ -96,7 +96,7 @@ def lapack_threads() -> Iterator[None]:
         _users += 1
         if _users == 1:
             _before = [library.num_threads for library in _libraries()]
-            _set([min(number, max(1, cores() // 2)) for number in _before])
+            _set([min(number, most or max(1, cores() // 2)) for number in _before])
     try:
         yield
     finally:

@@ -227,7 +227,7 @@ def memorisation(
 
     def run(key: Any) -> Memorisation:
         # The first two are settings of the thread.
-        with jax.enable_x64(True), jax.default_matmul_precision("highest"), lapack_threads():
+        with jax.enable_x64(True), jax.default_matmul_precision("highest"), lapack_threads(1):
             return jax.tree.map(np.asarray, _trial(key, numbers, cells[0].sigma, settings, groups))
 
     parts = []

@@ -1,5 +1,6 @@
 """Losses of a family of problems with their exact derivatives by the fields that run freely in it."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 

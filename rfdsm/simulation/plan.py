@@ -241,7 +241,7 @@ def _check_memory(largest: tuple[int, int, int], d: int, dtype: np.dtype, availa
     if need > available:
         raise ValueError(
             f"d = {d} with n = {n} and p = {p} needs {need / 1e9:.3g} GB of memory in {dtype}, "
-            f"must be at most the {available / 1e9:.3g} GB available: take a smaller d or psi_p, or float32"
+            f"must be at most the {available / 1e9:.3g} GB available: take a smaller d or psi_p"
         )
 
 

@@ -130,10 +130,8 @@ def run_groups(
     cells = [Cell.of(request, group) for group in request.groups]
     if not ahead:
         for group, cell in zip(request.groups, cells, strict=True):
-            yield (
-                group,
-                jax.tree.map(np.asarray, compiled(group.settings.activation, group.settings)(words, cell, *rest)),
-            )
+            function = compiled(group.settings.activation, group.settings)
+            yield group, jax.tree.map(np.asarray, function(words, cell, *rest))
         return
 
     def compile_one(settings: Settings, cell: Cell) -> Callable[..., Losses]:
