@@ -130,7 +130,7 @@ def streamed_gram(a: argparse.Namespace, problem: rfdsm.Problem, n: int, p: int)
         problem, a.d, trials=1, key=0, data=None, dtype=a.dtype, devices=None, memory_limit=None, primal=True
     )
     group = request.groups[0]
-    with jax_scope(request.dtype):
+    with jax_scope():
         cell = jax.tree.map(jnp.asarray, Cell.of(request, group))
 
         @jax.jit

@@ -110,7 +110,6 @@ def _pair(
     return slope, weights @ conditional**2, weights @ variance, square
 
 
-@partial(jax.jit, static_argnames=("function", "breakpoints", "symmetric", "order", "half_width"))
 def split_moments(
     function: Callable[[Array], Array],
     breakpoints: tuple[float, ...],

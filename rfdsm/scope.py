@@ -7,22 +7,20 @@ default device and what only reports (compilations, leaked tracers).
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 import jax
-import numpy as np
 
 
 @contextlib.contextmanager
-def jax_scope(dtype: Any = np.float64) -> Iterator[None]:
+def jax_scope() -> Iterator[None]:
     """Context to trace, compile and run in. Settings of JAX belong to a thread: every thread enters its own.
 
-    Products are never rounded below `dtype`. NaN and inf are data here (a singular cell, a padded place). Loops are
-    compiled: step by step in Python they would take hours. NumPy arrays come and go freely. One key means one network,
-    whichever way the caller wants Threefry to be cut.
+    Double precision is there, and single precision is what it says. NaN and inf are data here (a singular cell, a
+    padded place). Loops are compiled: step by step in Python they would take hours. NumPy arrays come and go freely.
+    One key means one network, whichever way the caller wants Threefry to be cut.
     """
     with (
-        jax.enable_x64(np.dtype(dtype) == np.float64),
+        jax.enable_x64(True),
         jax.default_matmul_precision("highest"),
         jax.debug_nans(False),
         jax.debug_infs(False),

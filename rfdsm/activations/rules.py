@@ -1,6 +1,5 @@
 """How many Hermite coefficients an expansion needs, and which quadrature gives them to rounding; on the host."""
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -8,6 +7,7 @@ import numpy as np
 
 from rfdsm.activations.base import Activation
 from rfdsm.activations.expansion import Rule, hermite_functions, hermite_rule, panel_rule
+from rfdsm.activations.kept import kept
 from rfdsm.scope import jax_scope
 
 TERMS = (2, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -25,7 +25,7 @@ class Choice(NamedTuple):
     error: float
 
 
-@lru_cache(maxsize=256)
+@kept(maxsize=256)
 def choose(
     activation: Activation,
     spread: float,

@@ -1,7 +1,6 @@
 """Moments at many diffusion times, by interpolation."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rfdsm.activations.base import Activation, Moments
+from rfdsm.activations.kept import kept
 from rfdsm.quadrature import PiecewiseChebyshev, padded
 from rfdsm.scope import jax_scope
 
@@ -64,7 +64,7 @@ def _eager_moments(activation: Activation, shared: np.ndarray, private: np.ndarr
         return np.stack([np.asarray(part) for part in activation.moments(shared, private)])
 
 
-@lru_cache(maxsize=32)
+@kept(maxsize=32)
 def tabulate(activation: Activation, variance: float | int) -> MomentTable:
     """A table for many diffusion times at one data variance sigma^2 = tr Sigma / d > 0 (shared = e^{-2t} sigma^2).
 

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import psutil
 
 from rfdsm.arguments import base_key, check_whole
 from rfdsm.linear.problem import Problem
+from rfdsm.machine import available_memory
 
 FEWEST_ROWS = 128
 """Smaller arrays would be computed no faster than others are compiled."""
@@ -106,7 +106,7 @@ def memory_estimate(n: int, d: int) -> int:
 
 def check_memory(need: int, request: str) -> int:
     """Bytes available. Raises ValueError if what is requested needs more."""
-    available = int(psutil.virtual_memory().available)
+    available = available_memory()
     if need > available:
         raise ValueError(
             f"{request} needs {need / 1e9:.3g} GB of memory, must be at most the {available / 1e9:.3g} GB available"

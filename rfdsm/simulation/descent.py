@@ -32,8 +32,8 @@ def descend(
     given = train_on if trial.settings.infinite else trial.given(trial.design.training)
     fresh = trial.fresh()
     p, d = trial.law.W.shape
-    scale = jnp.sqrt(trial.law.h / p)  # B = scale A
-    weights = jnp.zeros((d, p), trial.law.W.dtype) if first is None else first / scale
+    scale = trial.scale
+    weights = jnp.zeros((d, p)) if first is None else first / scale
     order = jnp.argsort(steps)
     batches = jax.random.fold_in(key, BATCHES)
 
@@ -73,7 +73,8 @@ def _batch_slope(trial: Trial, B: Array, size: int, key: Key[Array, ""]) -> Floa
         draws = jax.random.randint(key_draws, (size,), 0, trial.cell.m)
         part = points.noised(rows, points.key, draws * points.size.astype(draws.dtype) + rows, law.h)
     phi = features(law.W, law.activation, part.y)
-    return (B @ phi + part.z.T) @ phi.T / size
+    phi, z = (x.astype(B.dtype) for x in (phi, part.z))
+    return (B @ phi + z.T) @ phi.T / size
 
 
 def _losses(trial: Trial, B: Array, ridge: Array, train_on: Moments, given: Moments, fresh: Moments) -> Losses:

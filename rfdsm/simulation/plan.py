@@ -66,6 +66,8 @@ class Settings(NamedTuple):
     coefficient_chunk: int
     together: bool
     """Trials are batched, not one after the other."""
+    dtype: str
+    """Precision of features, Hermite coefficients and their products; sums of these and all that follows is float64."""
 
 
 class Group(NamedTuple):
@@ -158,7 +160,7 @@ def plan(
         size = int(group_p)
         time = float(group_t)
         conditional = conditional_choice(problem.activation, d, size, time, norms, eigenvalues, dtype.name)
-        population = population_choice(problem.activation, size, time, eigenvalues, dtype.name)
+        population = population_choice(problem.activation, size, time, eigenvalues)
         choices += [conditional, population]
         eigenvectors = flow or (solves and (len(ridges) > 1 or ridges[-1] == 0))
         need = memory_estimate(
@@ -179,6 +181,7 @@ def plan(
             chunk=feature_chunk(size),
             coefficient_chunk=coefficient_chunk(size, conditional.terms),
             together=_together(trials * need, available, devices[0]),
+            dtype=dtype.name,
         )
         order.append(
             Group(
@@ -258,7 +261,7 @@ def _check_memory(largest: tuple[int, int, int], d: int, dtype: np.dtype, availa
     if need > available:
         raise ValueError(
             f"d = {d} with n = {n} and p = {p} needs {need / 1e9:.3g} GB of memory in {dtype}, "
-            f"must be at most the {available / 1e9:.3g} GB available: take a smaller d or psi_p, or float32"
+            f"must be at most the {available / 1e9:.3g} GB available: take a smaller d or psi_p"
         )
 
 

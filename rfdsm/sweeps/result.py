@@ -72,7 +72,7 @@ def _compared(layout: Layout, results: Mapping[str, Result]) -> xr.Dataset:
     limit = _theory(results.get("theory"), c.problem.shape)
     names = tuple(name for name in Losses.NAMES if c.data is None or name != "score")
     at = [_theory(results.get(f"theory-d{d}"), c.problem.shape) for d in c.dimensions]
-    with jax_scope(np.dtype(c.dtype)):
+    with jax_scope():
         words = seeds(c.key, c.trials)
     simulations = [_simulated(layout, d, results) for d in c.dimensions]
     losses: dict[str, Any] = {name: limit[name] for name in (*Losses.NAMES, "objective", "floor")}

@@ -1,7 +1,6 @@
 """Many problems on their contours: what `flow` computes for one, compiled once and mapped over chunks of cells."""
 
 import functools
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rfdsm.machine import cores
 from rfdsm.problem import Problem
 from rfdsm.scope import jax_scope
 from rfdsm.theory.contour import DIGITS, MORE_DIGITS, Contour, contour, size
@@ -81,7 +81,7 @@ def mapped(function: Callable[..., Any], problems: Paths, shared: Any, own: Any 
             result = _chunk(function, *cut, problems.contour, problems.nodes, problems.weights, shared)
         return jax.tree.map(lambda x: np.asarray(x)[:count], result)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         parts = list(pool.map(run, range(0, problems.size, chunk)))
     return jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)
 

@@ -4,6 +4,7 @@ Rotating the m noisy copies of each sample gives one symmetric mode, which carri
 modes, which carry only noise. Every population covariance is W D W^T / d + beta I, D diagonal in the basis of Sigma.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Activation, Moments, tabulate
+from rfdsm.activations.kept import kept
 from rfdsm.problem import Problem
 from rfdsm.quadrature import padded
 from rfdsm.scope import jax_scope
@@ -97,7 +99,7 @@ def moments_at_times(activation: Activation, t: np.ndarray, variance: float) -> 
         if table.error <= TABLE_TOLERANCE:
             return table(t)
     with jax_scope():
-        moments = _compiled_moments(activation, padded(t), variance)
+        moments = _compiled_moments(activation)(padded(t), variance)
         return Moments(*(np.asarray(value)[: t.size] for value in moments))
 
 
@@ -124,7 +126,9 @@ def cells_of(problem: Problem) -> Cells:
     return Cells(flat(1 / problem.psi_n), flat(1 / problem.psi_p), flat(1 / problem.m), flat(t), moments)
 
 
-_compiled_moments = jax.jit(moments_at, static_argnums=0)
+@kept(maxsize=1)
+def _compiled_moments(activation: Activation) -> Callable[[Any, Any], Moments]:
+    return jax.jit(lambda t, variance: moments_at(activation, t, variance))
 
 
 def rank(inverse_psi_p: Any, L: Any, linear: Any) -> jax.Array:

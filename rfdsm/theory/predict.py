@@ -17,7 +17,6 @@ are positive, so no loss suffers cancellation, however small it is.
 import functools
 import itertools
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -27,6 +26,7 @@ import numpy as np
 
 from rfdsm.activations import Moments
 from rfdsm.losses import Losses
+from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem, check_problem
 from rfdsm.scope import jax_scope
 from rfdsm.theory.fixed_point import MAX_STEPS, TOLERANCE, Solution, evaluate, jacobian, solve
@@ -213,7 +213,7 @@ def _predict_concrete(problem: Problem) -> Losses:
             values[cells] = np.asarray(getattr(part, name))[:count]
 
     def solve_all(cells: list[Any], limit: int) -> None:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # one chunk keeps one core busy
+        with ThreadPoolExecutor(cores()) as pool:  # one chunk keeps one core busy
             list(pool.map(solve_chunk, cells, itertools.repeat(limit)))
 
     one_pass = size <= chunk

@@ -14,7 +14,6 @@ real one is the physical one outside if G, E_s and F increase with z.
 """
 
 import functools
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Moments
+from rfdsm.machine import cores
 from rfdsm.scope import jax_scope
 from rfdsm.theory.fixed_point import solve
 from rfdsm.theory.populations import NEGLIGIBLE, Populations, populations, rank
@@ -312,7 +312,7 @@ def evaluate_pairs(problems: Cells, index: np.ndarray, u: np.ndarray) -> Points:
         pieces = [pairs[start : start + size] for start in range(0, pairs.size, size)]
         if len(pieces) == 1:
             return chunk(pieces[0], size, limit)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             list(pool.map(lambda piece: chunk(piece, size, limit), pieces))
 
     many = u.size > SMALL_CHUNK
