@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from rfdsm.files import located
 from rfdsm.samples import check_rows
 from rfdsm.samples import standardise as standardise
 
@@ -31,7 +32,7 @@ def load(source: str | os.PathLike[str]) -> Float[np.ndarray, "rows d"]:
     """
     if isinstance(source, str) and source.lower() == "digits":
         return _digits()
-    path = Path(source).expanduser()
+    path = located(source, "data")
     readers = {".npy": _read_npy, ".csv": _read_csv}
     reader = readers.get(path.suffix.lower())
     if reader is None:

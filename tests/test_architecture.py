@@ -37,11 +37,11 @@ FLOORS = (
         "plots",
     ),  # plots takes datasets and computes nothing, so that comparison can stand on both
     ("comparison", "linear", "phases"),
-    ("data", "references"),
+    ("data", "files", "references"),
     ("sweeps",),
     ("cli",),
 )
-FILE_FLOOR = FLOORS.index(("data", "references"))
+FILE_FLOOR = FLOORS.index(("data", "files", "references"))
 OUTSIDE_WORLD = {"pathlib", "subprocess", "multiprocessing", "tempfile", "shutil", "socket", "cyclopts"}
 
 MODULES = {

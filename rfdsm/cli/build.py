@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rfdsm.cli.settings import Settings, number
+from rfdsm.files import located
 
 if TYPE_CHECKING:
     from rfdsm.activations import Activation
@@ -58,8 +59,8 @@ def spectrum(text: str) -> "Spectrum":
     """
     from rfdsm import spectra
 
-    if text.endswith(".npy"):
-        return _spectrum_from_file(Path(text))
+    if text.lower().endswith(".npy"):
+        return _spectrum_from_file(located(text, "spectrum"))
     name, colon, arguments = text.partition(":")
     if name == "isotropic" and not colon:
         return spectra.isotropic()

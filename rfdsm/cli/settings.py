@@ -7,7 +7,6 @@ is a ValueError whose text says where the words came from.
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from rfdsm.cli.options import DEFAULTS, CompareOptions, PredictOptions, SimulateOptions, TrainCurveOptions
@@ -48,7 +47,7 @@ def resolve(command: str, options: Any, config: str | None, program: Program = R
 
     Raises ValueError for a word that cannot be read, for an unreadable file and for a name it must not hold.
     """
-    given = {} if config is None else _from_file(Path(config), command, program)
+    given = {} if config is None else _from_file(config, command, program)
     given |= _from_options(options)
     names = [field.name for field in fields(program.commands[command])]
     defaults = {name: Given(name, program.defaults[name].split()) for name in names if name in program.defaults}
@@ -67,7 +66,10 @@ def _from_options(options: Any) -> dict[str, Given]:
     return given
 
 
-def _from_file(path: Path, command: str, program: Program) -> dict[str, Given]:
+def _from_file(source: str, command: str, program: Program) -> dict[str, Given]:
+    from rfdsm.files import located
+
+    path = located(source, "--config")
     try:
         with path.open("rb") as file:
             content = tomllib.load(file)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import shlex
 import signal
 import threading
 import time
@@ -88,7 +89,7 @@ class Sweep:
         if self.store is None:
             return f"{text}, none kept: give a store to be able to resume"
         path = self.store.path
-        return f"{text} and kept; resume with: rfdsm sweep --resume {path}, or the same sweep(…, store={str(path)!r})"
+        return f"{text} and kept; resume with: rfdsm sweep --resume {shlex.quote(str(path))}, or the same sweep(…, store={str(path)!r})"
 
     def collect(self) -> None:
         """Read what the store has."""
