@@ -11,19 +11,25 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from rfdsm.arrays import numbers, without_missing
+
 Range = tuple[str, Callable[[Any], Any]]
 """What is allowed, in words, and the test of it, elementwise."""
 
 
 def number_array(name: str, value: Any, allowed: str) -> np.ndarray:
-    """A new float64 array of a concrete value. Raises ValueError for text, booleans, complex and ragged lists."""
+    """A new float64 array of a concrete value.
+
+    Raises ValueError for text, booleans, complex, ragged lists, and for masked or missing entries.
+    """
     try:
-        array = np.asarray(value)
+        array = numbers(value)
         if array.dtype.kind not in "iuf":
             raise TypeError
-        return array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} = {value!r} must be a number or an array of numbers, {allowed}") from None
+    except TypeError:
+        shown = " ".join(repr(value).split())
+        raise ValueError(f"{name} = {shown} must be a number or an array of numbers, {allowed}") from None
+    return without_missing(name, array).astype(np.float64)
 
 
 def field(name: str, value: Any, allowed_range: Range) -> Any:
