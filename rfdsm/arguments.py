@@ -4,15 +4,13 @@ Every refusal is one line that names the argument, its value and what is allowed
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
-from numbers import Rational
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
+from rfdsm.arrays import is_traced, numbers, without_missing
 from rfdsm.scope import jax_scope
 
 Range = tuple[str, Callable[[Any], Any]]
@@ -29,42 +27,28 @@ def number_array(name: str, value: Any, allowed: str) -> np.ndarray:
     """A new float64 array of a concrete value, without negative zeros.
 
     Takes integers of any size, fractions, decimals and the short floats of machine learning. Raises ValueError for
-    text, booleans, complex and ragged lists, traced values, and numbers beyond the range of float64.
+    text, booleans, complex and ragged lists, traced values, masked or missing entries, and numbers beyond the range of
+    float64.
     """
     if is_traced(value):
         raise ValueError(f"{name} is traced by jax.jit, grad or vmap: it must be a concrete number, {allowed}")
     try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "iuf" and not _is_short(array) and not _all_rational(array):
+        array = numbers(value)
+        if array.dtype.kind not in "iuf":
             raise TypeError
+        array = without_missing(name, array)
         with np.errstate(over="ignore"):  # of extended precision
-            numbers = np.array(array, np.float64)
-            numbers += 0.0
-        if array.dtype.kind in "fO" and np.any(np.isinf(numbers) & (array != numbers)):
-            raise OverflowError
-        return numbers
-    except OverflowError:
-        raise ValueError(f"{name} = {_cut(value)} must be within the range of float64, {allowed}") from None
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} = {_cut(value)} must be a number or an array of numbers, {allowed}") from None
+            converted = np.array(array, np.float64)
+            converted += 0.0
+        if array.dtype.kind == "f" and np.any(np.isinf(converted) & (array != converted)):
+            raise TypeError from OverflowError()
+        return converted
+    except TypeError as error:
+        what = "within the range of float64" if isinstance(error.__cause__, OverflowError) else NUMBERS
+        raise ValueError(f"{name} = {_cut(value)} must be {what}, {allowed}") from None
 
 
-def is_traced(value: Any) -> bool:
-    """Whether a JAX transformation is tracing the value, or any in a list."""
-    if isinstance(value, list | tuple):
-        return any(is_traced(entry) for entry in value)
-    return isinstance(value, Tracer)
-
-
-def _is_short(array: np.ndarray) -> bool:
-    """bfloat16 and the like, which NumPy does not know to be numbers."""
-    return array.dtype.kind == "V" and array.dtype.names is None and bool(jnp.issubdtype(array.dtype, np.number))
-
-
-def _all_rational(array: np.ndarray) -> bool:
-    """Whether objects, which NumPy does not know to be numbers, all are."""
-    numbers = (int, float, np.integer, np.floating, Rational, Decimal)
-    return array.dtype.kind == "O" and all(isinstance(x, numbers) and not isinstance(x, bool) for x in array.flat)
+NUMBERS = "a number or an array of numbers"
 
 
 def _cut(value: Any) -> str:

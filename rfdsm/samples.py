@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["centre", "check_finite", "check_rows", "real_array", "standardise"]
+from rfdsm.arrays import check_finite, real_array
+
+__all__ = ["centre", "check_rows", "standardise"]
 
 _SIZE_LIMIT = 1e145  # squares beyond this leave float64
 
@@ -46,7 +47,9 @@ def centre(rows: Any) -> Float[np.ndarray, "rows d"]:
 def check_rows(rows: Any, name: str = "data") -> Float[np.ndarray, "rows d"]:
     """Samples as a float64 array, shape (rows, d); no copy if they are one already.
 
-    Raises ValueError unless `rows` is a real two-dimensional array with at least two rows and one column, all finite.
+    `rows`: an array, or what holds one: nested lists, a data frame or tensor of numbers.
+    Raises ValueError unless it is real and two-dimensional with at least two rows and one column, all finite and none
+    masked or missing.
     """
     samples = real_array(name, rows)
     if samples.ndim != 2:
@@ -55,41 +58,3 @@ def check_rows(rows: Any, name: str = "data") -> Float[np.ndarray, "rows d"]:
         raise ValueError(f"{name} must have at least 2 rows and 1 column, got shape {samples.shape}")
     check_finite(name, samples)
     return np.asarray(samples, dtype=np.float64)
-
-
-def real_array(name: str, values: Any) -> np.ndarray:
-    """`values` as an array of its own real dtype. ValueError for ragged nesting, text, complex, objects or tracers."""
-    if is_traced(values):
-        raise ValueError(
-            f"{name} is traced by jax.jit, grad or vmap: it must be concrete numbers (to differentiate by a spectrum, "
-            "spectra.atoms takes traced eigenvalues, such as those of jax.numpy.linalg.eigvalsh)"
-        )
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError):
-        raise ValueError(f"{name} must be a regular array of real numbers, got rows NumPy cannot stack") from None
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must hold real numbers, got dtype {array.dtype}")
-    return array
-
-
-def is_traced(values: Any) -> bool:
-    """Whether a JAX transformation is tracing the values, or any in a list. JAX need not be loaded to know."""
-    jax = sys.modules.get("jax")
-    if jax is None:
-        return False
-    if isinstance(values, (list, tuple)):
-        return any(is_traced(entry) for entry in values)
-    return isinstance(values, jax.core.Tracer)
-
-
-def check_finite(name: str, array: np.ndarray) -> None:
-    """Raises ValueError if entries of a vector or matrix are NaN or infinite, with their number and the first place."""
-    finite = np.isfinite(array)
-    count = array.size - int(finite.sum())
-    if count == 0:
-        return
-    first = np.unravel_index(int(np.argmin(finite)), array.shape)
-    axes = ("row", "column") if array.ndim == 2 else ("entry",)
-    place = ", ".join(f"{axis} {int(k) + 1}" for axis, k in zip(axes, first, strict=True))
-    raise ValueError(f"{name} must be finite, got {count} NaN or infinite, the first in {place} (counted from 1)")

@@ -20,6 +20,7 @@ FLOORS = (
     (
         "activations",
         "arguments",
+        "arrays",
         "compression",
         "losses",
         "printing",

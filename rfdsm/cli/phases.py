@@ -153,11 +153,9 @@ def advise(*, options: Annotated[AdviseOptions, _Flat] = AdviseOptions(), config
 
     rows = None
     if "data" in settings:
-        from rfdsm.data import load
-
         if "spectrum" in settings.given:
             raise ValueError("spectrum cannot be combined with data: it is a property of the rows")
-        rows = load(settings["data"])
+        rows = build.loaded(settings)
     elif "n" not in settings or "d" not in settings:
         raise ValueError("n and d must be given, or data")
     import rfdsm

@@ -54,6 +54,9 @@ def resolve(command: str, options: Any, config: str | None, program: Program = R
     readers = _READERS | _READERS_OF.get(command, {})
     settings = Settings({name: readers[name](*words) for name, words in (defaults | given).items()})
     settings.given = frozenset(given)
+    for name in ("header", "index"):
+        if name in given and "data" not in given:
+            raise ValueError(f"{given[name].where}: needs data, FILE.csv")
     return settings
 
 
@@ -229,6 +232,8 @@ _READERS: dict[str, Callable[[str, list[str]], Any]] = {
     "dtype": _dtype,
     "fresh": _integer,
     "data": _text,
+    "header": _boolean,
+    "index": _boolean,
     "output": _text,
     "quantities": _separated,
     "store": _text,
