@@ -140,7 +140,7 @@ def spectrum_rate(size: Size) -> Figures:
 
     problem = Problem(np.geomspace(1, 30, size.curves // 10 + 1), 16.0, np.inf, 0.1, 0.0)
     u = np.geomspace(1e-3, 20, size.places)
-    return timed(lambda: spectral_density(problem, u).density, problem.psi_n.size * u.size, "densities")
+    return timed(lambda: spectral_density(problem, u).density, (size.curves // 10 + 1) * size.places, "densities")
 
 
 def training_rate(size: Size) -> Figures:
