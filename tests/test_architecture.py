@@ -17,7 +17,19 @@ LONGEST_FILE = 350
 
 # From the ground up. A name stands for a module, or for a package with all its modules.
 FLOORS = (
-    ("activations", "arguments", "compression", "losses", "printing", "quadrature", "samples", "spectra", "units"),
+    (
+        "activations",
+        "arguments",
+        "arrays",
+        "compression",
+        "losses",
+        "printing",
+        "quadrature",
+        "samples",
+        "scope",
+        "spectra",
+        "units",
+    ),
     ("problem",),
     ("simulation", "theory"),
     (
@@ -26,11 +38,11 @@ FLOORS = (
         "plots",
     ),  # plots takes datasets and computes nothing, so that comparison can stand on both
     ("comparison", "linear", "phases"),
-    ("data", "references"),
+    ("data", "files", "references"),
     ("sweeps",),
     ("cli",),
 )
-FILE_FLOOR = FLOORS.index(("data", "references"))
+FILE_FLOOR = FLOORS.index(("data", "files", "references"))
 OUTSIDE_WORLD = {"pathlib", "subprocess", "multiprocessing", "tempfile", "shutil", "socket", "cyclopts"}
 
 MODULES = {

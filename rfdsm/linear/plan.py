@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import psutil
 
 from rfdsm.arguments import base_key, check_whole
 from rfdsm.linear.problem import Problem
+from rfdsm.machine import available_memory
 
 FEWEST_ROWS = 128
 """Smaller arrays would be computed no faster than others are compiled."""
@@ -71,6 +71,7 @@ def plan(problem: Problem, d: Any, trials: Any, key: Any, smoothing: np.ndarray,
     available = check_memory(need, f"d = {d} with n = {max(cell.n for cell in cells)}")
     # On a CPU one trial already keeps all cores busy, and batched loops can exhaust XLA's pool of threads.
     batch = 1 if jax.default_backend() == "cpu" else int(np.clip(available // 4 // need, 1, trials))
+    check_memory(64 * trials * psi.size, f"trials = {trials}")
     base = base_key(key)
     keys = jax.vmap(lambda k: jax.random.fold_in(base, k))(jnp.arange(trials))
     return Plan(d, keys, np.sqrt(problem.spectrum.realise(d)[0]), cells, batch)
@@ -105,7 +106,7 @@ def memory_estimate(n: int, d: int) -> int:
 
 def check_memory(need: int, request: str) -> int:
     """Bytes available. Raises ValueError if what is requested needs more."""
-    available = int(psutil.virtual_memory().available)
+    available = available_memory()
     if need > available:
         raise ValueError(
             f"{request} needs {need / 1e9:.3g} GB of memory, must be at most the {available / 1e9:.3g} GB available"

@@ -1,7 +1,7 @@
 """Networks on their way to the minimiser: gradient flow, exactly, or any optax optimiser, step by step."""
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,16 +10,20 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 
+from rfdsm.activations import Activation
+from rfdsm.activations.kept import kept
 from rfdsm.arguments import check_whole, flow_times, number_array
 from rfdsm.losses import Losses
+from rfdsm.machine import lapack_threads
 from rfdsm.problem import Problem
+from rfdsm.scope import jax_scope
 from rfdsm.simulation import eigenpath
 from rfdsm.simulation.descent import descend
 from rfdsm.simulation.devices import mesh, spread
 from rfdsm.simulation.moments import training_samples
 from rfdsm.simulation.plan import Plan, Settings, plan
 from rfdsm.simulation.simulate import Progress
-from rfdsm.simulation.trial import Cell, Trial, gathered, precision, reported, run_groups, seeds
+from rfdsm.simulation.trial import Cell, Trial, gathered, reported, run_groups, seeds
 
 INITIAL = 17
 """Folded into a trial's key for its initial weights."""
@@ -95,11 +99,11 @@ def simulate_training(
         flow=optimiser is None,
     )
     _check_shape(start, request)
-    recorded = np.asarray(times, int if optimiser is not None else request.dtype)
-    weights = None if np.ndim(start) == 0 else np.asarray(start, request.dtype)
+    recorded = np.asarray(times, int if optimiser is not None else float)
+    weights = None if np.ndim(start) == 0 else np.asarray(start, float)
     variance = float(start) if np.ndim(start) == 0 else None
     parts: dict[int, Losses] = {}
-    with precision(request.dtype):
+    with jax_scope(), lapack_threads():
         words, layout = seeds(request.key, trials), mesh(request.devices, trials)
         compiled = partial(
             _compiled,
@@ -117,10 +121,17 @@ def simulate_training(
     return reported(gathered(parts, problem.shape, 1), request, words)
 
 
-@lru_cache(maxsize=32)
+@kept(maxsize=32)
 def _compiled(
-    settings: Settings, mesh: Mesh, generator: str, optimiser: Any, batch_size: int | None, variance: float | None
+    activation: Activation,
+    settings: Settings,
+    mesh: Mesh,
+    generator: str,
+    optimiser: Any,
+    batch_size: int | None,
+    variance: float | None,
 ) -> Callable[..., Losses]:
+    del activation  # that of the settings
     shards = mesh.devices.shape[1]
 
     def trials(words: Array, cell: Cell, times: Array, weights: Array | None) -> Losses:
@@ -146,8 +157,8 @@ def _initial_weights(
         return None
     if variance is not None:
         normal = jax.random.normal(jax.random.fold_in(key, INITIAL), W.T.shape, jnp.float32)
-        weights = jnp.asarray(variance, W.dtype) ** 0.5 * normal.astype(W.dtype)
-    return jnp.sqrt(trial.law.h / len(W)) * jnp.asarray(weights)
+        weights = jnp.asarray(variance) ** 0.5 * normal
+    return trial.scale * jnp.asarray(weights)
 
 
 def _flow(trial: Trial, first: Array | None, times: Array) -> Losses:
