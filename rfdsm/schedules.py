@@ -1,0 +1,276 @@
+"""Noise schedules: how much signal and how much noise the network sees at a time t.
+
+At a *level* (a, h, c) the network sees y = a x + sqrt(h) z, and the score is that of y/c: c = 1 unless the schedule
+rescales the input of the network. A schedule maps its time to levels, says which times it has, and names them.
+
+    ou                   a = e^{-t}, h = 1 - e^{-2t}                      0 < t < inf
+    flow                 a = 1 - t, sqrt(h) = t                           0 < t < 1
+    variance_exploding   a = 1, sqrt(h) = t                               0 < t < inf
+    edm                  the same times c = (t^2 + data_std^2)^{-1/2}     0 < t < inf
+    cosine               a = cos(pi t/2), sqrt(h) = sin(pi t/2)           0 < t < 1
+    beta_linear          a^2 = prod (1 - beta_i), i up to t               1 <= t <= steps
+    from_functions       any
+
+A new one is one class with `level`, `allowed` and `holds` (docs/how_to/schedule).
+
+Source: docs/theory, section 10; arXiv 2011.13456 (ou, variance exploding), 2209.03003 (flow), 2206.00364 (edm),
+2102.09672 (cosine), 2006.11239 (beta_linear).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from rfdsm.arguments import check_whole, number_array
+from rfdsm.arrays import is_traced
+from rfdsm.scope import jax_scope
+
+__all__ = [
+    "Level",
+    "Schedule",
+    "beta_linear",
+    "cosine",
+    "edm",
+    "flow",
+    "from_functions",
+    "get",
+    "ou",
+    "variance_exploding",
+]
+
+
+class Level(NamedTuple):
+    """Amplitude of the signal, variance of the noise, and scale of the input; arrays of one shape."""
+
+    a: Any
+    h: Any
+    scale: Any
+
+    @property
+    def root_h(self) -> Any:
+        """Amplitude of the noise."""
+        return self.h**0.5
+
+
+@dataclass(frozen=True)
+class Schedule(ABC):
+    """A map from times to levels. Hashable when its parameters are concrete numbers."""
+
+    name: ClassVar[str]
+    symbol: ClassVar[str] = "t"
+    long_name: ClassVar[str] = "diffusion time"
+    preserves_variance: ClassVar[bool] = False
+    """Whether a^2 + h = 1 and c = 1."""
+    allowed: ClassVar[str] = "finite and > 0"
+    """The range of t in words."""
+
+    @abstractmethod
+    def level(self, t: Any, variance: Any) -> Level:
+        """The level at times t, of their shape; NumPy arrays unless something is traced.
+
+        `variance` is tr(Sigma)/d of the data, which some schedules scale by.
+        """
+
+    def holds(self, t: Any) -> Any:
+        """Whether times, concrete, are in the range; elementwise."""
+        return np.isfinite(t) & (t > 0)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """By name; losses can be differentiated by them."""
+        return {name: value for name, value in vars(self).items() if not callable(value)}
+
+    def __str__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if value is not None)
+        return f"{self.name}({given})" if given else self.name
+
+
+def _numpy(*values: Any) -> Any:
+    """The module to compute with: JAX's if anything is traced."""
+    return jnp if any(is_traced(value) for value in values) else np
+
+
+@dataclass(frozen=True)
+class _OrnsteinUhlenbeck(Schedule):
+    name = "ou"
+    preserves_variance = True
+
+    def level(self, t: Any, variance: Any) -> Level:
+        xp = _numpy(t)
+        return Level(xp.exp(-t), -xp.expm1(-2 * t), xp.ones_like(t))
+
+
+@dataclass(frozen=True)
+class _Flow(Schedule):
+    name = "flow"
+    long_name = "time of the linear interpolation"
+    allowed = "> 0 and < 1"
+
+    def level(self, t: Any, variance: Any) -> Level:
+        return Level(1 - t, t**2, _numpy(t).ones_like(t))
+
+    def holds(self, t: Any) -> Any:
+        return (t > 0) & (t < 1)
+
+
+@dataclass(frozen=True)
+class _VarianceExploding(Schedule):
+    name = "variance_exploding"
+    long_name = "noise level"
+
+    def level(self, t: Any, variance: Any) -> Level:
+        one = _numpy(t).ones_like(t)
+        return Level(one, t**2, one)
+
+
+@dataclass(frozen=True)
+class _Edm(Schedule):
+    data_std: Any = None
+    name = "edm"
+    long_name = "noise level"
+
+    def level(self, t: Any, variance: Any) -> Level:
+        scale = (t**2 + (variance if self.data_std is None else self.data_std**2)) ** -0.5
+        return Level(scale, (scale * t) ** 2, scale)
+
+
+@dataclass(frozen=True)
+class _Cosine(Schedule):
+    name = "cosine"
+    preserves_variance = True
+    long_name = "fraction of the diffusion"
+    allowed = "> 0 and < 1"
+
+    def level(self, t: Any, variance: Any) -> Level:
+        xp = _numpy(t)
+        return Level(xp.cos(np.pi / 2 * t), xp.sin(np.pi / 2 * t) ** 2, xp.ones_like(t))
+
+    def holds(self, t: Any) -> Any:
+        return (t > 0) & (t < 1)
+
+
+@dataclass(frozen=True)
+class _BetaLinear(Schedule):
+    first: float = 1e-4
+    last: float = 0.02
+    steps: int = 1000
+    name = "beta_linear"
+    preserves_variance = True
+    long_name = "step of the table"
+
+    @property
+    def allowed(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The range of t in words."""
+        return f">= 1 and <= {self.steps} (its steps)"
+
+    def level(self, t: Any, variance: Any) -> Level:
+        xp = _numpy(t)
+        betas = np.linspace(self.first, self.last, self.steps)
+        logarithm = np.cumsum(np.log1p(-betas))  # of a^2; between the steps it is interpolated
+        value = xp.interp(t, np.arange(1.0, self.steps + 1), logarithm)
+        return Level(xp.exp(value / 2), -xp.expm1(value), xp.ones_like(t))
+
+    def holds(self, t: Any) -> Any:
+        return (t >= 1) & (t <= self.steps)
+
+
+@dataclass(frozen=True)
+class _FromFunctions(Schedule):
+    signal: Callable[[Any], Any]
+    noise: Callable[[Any], Any]
+    name = "from_functions"
+    allowed = "where both functions are finite and positive"
+
+    def level(self, t: Any, variance: Any) -> Level:
+        with jax_scope():
+            a, root = (jnp.asarray(function(jnp.asarray(t, float))) for function in (self.signal, self.noise))
+        one = jnp.ones_like(a * root)
+        found = Level(a * one, root**2 * one, one)
+        return found if any(is_traced(value) for value in found) else Level(*(np.asarray(value) for value in found))
+
+    def holds(self, t: Any) -> Any:
+        """Also refuses functions that do not act on each element by itself."""
+        a, h, _ = self.level(t, None)
+        for name, value in (("signal", a), ("noise", h)):
+            if np.shape(value) != np.shape(t):
+                raise ValueError(
+                    f"{name} = {getattr(self, name)!r} must act elementwise: shape {np.shape(t)} became {np.shape(value)}"
+                )
+        return np.isfinite(a) & (a > 0) & np.isfinite(h) & (h > 0)
+
+
+def ou() -> Schedule:
+    """Ornstein-Uhlenbeck, a = e^{-t}, h = 1 - e^{-2t}: variance preserving diffusion in its own time."""
+    return _OrnsteinUhlenbeck()
+
+
+def flow() -> Schedule:
+    """Linear interpolation from data (t = 0) to noise (t = 1): flow matching, rectified flows."""
+    return _Flow()
+
+
+def variance_exploding() -> Schedule:
+    """y = x + t z: t is the noise level."""
+    return _VarianceExploding()
+
+
+def edm(data_std: Any = None) -> Schedule:
+    """y = c (x + t z), c = (t^2 + data_std^2)^{-1/2}; data_std None means that of the problem, sqrt(tr Sigma/d)."""
+    return _Edm(_positive("data_std", data_std))
+
+
+def cosine() -> Schedule:
+    """a = cos(pi t/2), h = sin^2(pi t/2): the cosine schedule without its offset."""
+    return _Cosine()
+
+
+def beta_linear(first: float = 1e-4, last: float = 0.02, steps: int = 1000) -> Schedule:
+    """A table of `steps` variances beta from `first` to `last`; t counts its steps, log a^2 is linear in between."""
+    check_whole("steps", steps, 2)
+    values = [float(number_array(name, value, "> 0 and < 1")) for name, value in (("first", first), ("last", last))]
+    for name, value in zip(("first", "last"), values, strict=True):
+        if not 0 < value < 1:
+            raise ValueError(f"{name} = {value!r} must be > 0 and < 1")
+    return _BetaLinear(values[0], values[1], int(steps))
+
+
+def from_functions(signal: Callable[[Any], Any], noise: Callable[[Any], Any]) -> Schedule:
+    """Amplitudes a(t) and sqrt(h)(t) by JAX callables that act elementwise. Compiled code is kept per function."""
+    for name, function in (("signal", signal), ("noise", noise)):
+        if not callable(function):
+            raise ValueError(f"{name} = {function!r} must be a function of t")
+    return _FromFunctions(signal, noise)
+
+
+_NAMED: dict[str, Callable[[], Schedule]] = {
+    "ou": ou,
+    "flow": flow,
+    "variance_exploding": variance_exploding,
+    "edm": edm,
+    "cosine": cosine,
+    "beta_linear": beta_linear,
+}
+NAMES = tuple(_NAMED)
+
+
+def get(schedule: Any) -> Schedule:
+    """The schedule of this name, or the object itself. Raises ValueError for others, with the names there are."""
+    if isinstance(schedule, Schedule):
+        return schedule
+    if isinstance(schedule, str) and schedule in _NAMED:
+        return _NAMED[schedule]()
+    raise ValueError(f"schedule = {schedule!r} must be one of {', '.join(NAMES)}, or come from rfdsm.schedules")
+
+
+def _positive(name: str, value: Any) -> Any:
+    """None, a traced number or a float > 0."""
+    if value is None or is_traced(value):
+        return value
+    number = number_array(name, value, "finite and > 0")
+    if number.ndim or not (np.isfinite(number) and number > 0):
+        raise ValueError(f"{name} = {value!r} must be one finite number > 0")
+    return float(number)
