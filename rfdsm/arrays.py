@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_finite", "is_traced", "numbers", "place", "real_array", "without_missing"]
+__all__ = ["check_finite", "is_traced", "module_of", "numbers", "place", "real_array", "without_missing"]
 
 _REAL = "biuf"
 _NUMBERLIKE = (np.bool_, np.integer, np.floating)
@@ -23,6 +23,11 @@ def is_traced(values: Any) -> bool:
     if isinstance(values, list | tuple):
         return any(is_traced(entry) for entry in values)
     return isinstance(values, jax.core.Tracer)
+
+
+def module_of(*values: Any) -> Any:
+    """The module to compute these with: that of JAX if anything is traced, else NumPy."""
+    return sys.modules["jax"].numpy if any(is_traced(value) for value in values) else np
 
 
 def real_array(name: str, values: Any) -> np.ndarray:

@@ -9,29 +9,34 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float
 
-from rfdsm import activations, arguments, spectra
+from rfdsm import activations, arguments, schedules, spectra, targets
 from rfdsm.activations import Activation
 from rfdsm.printing import Printed
+from rfdsm.schedules import Level, Schedule
 from rfdsm.spectra import Spectrum
+from rfdsm.targets import Target
 
 Numeric = Float[jax.Array | np.ndarray, "..."]
 FIELDS = ("psi_n", "psi_p", "m", "t", "ridge")
+STRUCTURE = ("activation", "spectrum", "schedule", "target")
 
 
 class Problem(Printed):
     """Random-feature denoising score matching at n = psi_n d samples, p = psi_p d features, m noise draws per sample.
 
     Numeric fields are scalars or arrays that broadcast against each other: a grid *is* a problem with array fields.
-    As a pytree its leaves are the five numeric fields; activation and spectrum are structure.
+    As a pytree its leaves are the five numeric fields; what else it holds is structure.
 
     Args:
         psi_n: samples per dimension n/d, > 0; inf is the population limit of `predict`.
         psi_p: features per dimension p/d, > 0; inf is the kernel limit of `predict` at fixed ridge.
         m: noise draws per sample, an integer >= 1 or inf (the expectation over the noise).
-        t: diffusion time, > 0 (signal e^{-t}, noise variance h = 1 - e^{-2t}).
-        ridge: penalty lambda >= 0 of the objective J(B) = (1/(d n m)) sum |B phi + z|^2 + (lambda/d) |B|^2.
+        t: time of the schedule; of the default "ou" diffusion time, > 0 (signal e^{-t}, noise variance 1 - e^{-2t}).
+        ridge: penalty lambda >= 0 of the objective J(B) = (1/(d n m)) sum |B phi - target|^2 + (lambda/d) |B|^2.
         activation: name, `rfdsm.activations` object, or any JAX callable acting elementwise.
         spectrum: eigenvalue law of the data covariance (`rfdsm.spectra`); None means identity covariance.
+        schedule: name or `rfdsm.schedules` object: signal and noise at time t.
+        target: name or `rfdsm.targets` object: what the network learns, alpha x + beta z.
 
     Raises:
         ValueError: a field out of range (named, with its value and the allowed range), or shapes that do not broadcast.
@@ -56,6 +61,8 @@ class Problem(Printed):
     ridge: Numeric
     activation: Activation = eqx.field(static=True)
     spectrum: Spectrum = eqx.field(static=True)
+    schedule: Schedule = eqx.field(static=True)
+    target: Target = eqx.field(static=True)
 
     def __init__(
         self,
@@ -66,14 +73,19 @@ class Problem(Printed):
         ridge: Any,
         activation: Any = "tanh",
         spectrum: Any = None,
+        schedule: Any = "ou",
+        target: Any = "noise",
     ) -> None:
+        self.schedule, self.target = schedules.get(schedule), targets.get(target)
+        ranges = _ranges(self.schedule)
         for name, value in zip(FIELDS, (psi_n, psi_p, m, t, ridge), strict=True):
-            setattr(self, name, arguments.field(name, value, _RANGES[name]))
+            setattr(self, name, arguments.field(name, value, ranges[name]))
         if spectrum is not None and not isinstance(spectrum, Spectrum):
             raise ValueError(arguments.not_a_spectrum(spectrum))
         self.activation = activations.get(activation)
         self.spectrum = spectra.isotropic() if spectrum is None else spectrum
         arguments.check_broadcast({name: getattr(self, name) for name in FIELDS})
+        targets.check(self.target, self.level, self.spectrum.mean)
         if not self.traced and np.any(np.isinf(self.psi_n) & np.isinf(self.psi_p)):
             raise ValueError("psi_n = inf and psi_p = inf must not meet: the limit depends on their ratio")
 
@@ -87,6 +99,8 @@ class Problem(Printed):
         ridge: Any,
         activation: Any = "tanh",
         spectrum: Any = None,
+        schedule: Any = "ou",
+        target: Any = "noise",
     ) -> "Problem":
         """The outer product of its fields: each list or 1-D array becomes an axis of its own, scalars add none.
 
@@ -94,11 +108,12 @@ class Problem(Printed):
         one dimension.
         """
         fields: dict[str, Any] = dict(zip(FIELDS, (psi_n, psi_p, m, t, ridge), strict=True))
-        return cls(**arguments.outer(fields, _RANGES), activation=activation, spectrum=spectrum)
+        laid_out = arguments.outer(fields, _ranges(schedules.get(schedule)))
+        return cls(**laid_out, activation=activation, spectrum=spectrum, schedule=schedule, target=target)
 
     def __hash__(self) -> int:
         """By value, as problems are compared: one may be a key of a dict, or static structure of a jitted function."""
-        return arguments.hash_of([getattr(self, name) for name in FIELDS], self.activation, self.spectrum)
+        return arguments.hash_of([getattr(self, name) for name in FIELDS], *(getattr(self, name) for name in STRUCTURE))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Copies and unpickled problems are read-only too."""
@@ -116,9 +131,35 @@ class Problem(Printed):
 
     @property
     def parameters(self) -> Sequence[Any]:
-        """Everything a loss can be differentiated by: fields, spectrum, parameters of the activation."""
+        """Everything a loss can be differentiated by: fields, spectrum, parameters of activation, schedule, target."""
         own = [getattr(self, name) for name in FIELDS]
-        return [*own, self.spectrum.nodes, self.spectrum.weights, *vars(self.activation).values()]
+        others = (self.activation, self.schedule, self.target)
+        return [
+            *own,
+            self.spectrum.nodes,
+            self.spectrum.weights,
+            *(x for other in others for x in vars(other).values()),
+        ]
+
+    @property
+    def level(self) -> Level:
+        """Amplitude of the signal, variance of the noise and scale of the input, of the shape of t."""
+        return self.schedule.level(self.t, self.spectrum.mean)
+
+    @property
+    def coefficients(self) -> tuple[Any, Any]:
+        """(alpha, beta) of the target alpha x + beta z, of the shape of t."""
+        return self.target.coefficients(self.level, self.spectrum.mean)
+
+    @property
+    def score_unit(self) -> Any:
+        """Score error per excess of `test` over its floor, c^2 a^2/(h delta^2), of the shape of t."""
+        (alpha, beta), level = self.coefficients, self.level
+        return (level.scale * level.a) ** 2 / (level.h * (alpha * level.root_h - beta * level.a) ** 2)
+
+
+def _ranges(schedule: Schedule) -> dict[str, arguments.Range]:
+    return _RANGES | {"t": (schedule.allowed, schedule.holds)}
 
 
 def check_problem(problem: Any) -> None:
@@ -131,6 +172,5 @@ _RANGES: dict[str, arguments.Range] = {
     "psi_n": ("> 0 (inf: the population limit)", lambda x: x > 0),
     "psi_p": ("> 0 (inf: the kernel limit)", lambda x: x > 0),
     "m": ("an integer >= 1 or inf", lambda x: (x >= 1) & (np.isinf(x) | (x == np.round(x)))),
-    "t": ("finite and > 0", lambda x: np.isfinite(x) & (x > 0)),
     "ridge": ("finite and >= 0", lambda x: np.isfinite(x) & (x >= 0)),
 }

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.arguments import check_whole, number_array
-from rfdsm.arrays import is_traced
+from rfdsm.arrays import is_traced, module_of
 from rfdsm.scope import jax_scope
 
 __all__ = [
@@ -89,18 +89,13 @@ class Schedule(ABC):
         return f"{self.name}({given})" if given else self.name
 
 
-def _numpy(*values: Any) -> Any:
-    """The module to compute with: JAX's if anything is traced."""
-    return jnp if any(is_traced(value) for value in values) else np
-
-
 @dataclass(frozen=True)
 class _OrnsteinUhlenbeck(Schedule):
     name = "ou"
     preserves_variance = True
 
     def level(self, t: Any, variance: Any) -> Level:
-        xp = _numpy(t)
+        xp = module_of(t)
         return Level(xp.exp(-t), -xp.expm1(-2 * t), xp.ones_like(t))
 
 
@@ -111,7 +106,7 @@ class _Flow(Schedule):
     allowed = "> 0 and < 1"
 
     def level(self, t: Any, variance: Any) -> Level:
-        return Level(1 - t, t**2, _numpy(t).ones_like(t))
+        return Level(1 - t, t**2, module_of(t).ones_like(t))
 
     def holds(self, t: Any) -> Any:
         return (t > 0) & (t < 1)
@@ -123,7 +118,7 @@ class _VarianceExploding(Schedule):
     long_name = "noise level"
 
     def level(self, t: Any, variance: Any) -> Level:
-        one = _numpy(t).ones_like(t)
+        one = module_of(t).ones_like(t)
         return Level(one, t**2, one)
 
 
@@ -146,7 +141,7 @@ class _Cosine(Schedule):
     allowed = "> 0 and < 1"
 
     def level(self, t: Any, variance: Any) -> Level:
-        xp = _numpy(t)
+        xp = module_of(t)
         return Level(xp.cos(np.pi / 2 * t), xp.sin(np.pi / 2 * t) ** 2, xp.ones_like(t))
 
     def holds(self, t: Any) -> Any:
@@ -168,7 +163,7 @@ class _BetaLinear(Schedule):
         return f">= 1 and <= {self.steps} (its steps)"
 
     def level(self, t: Any, variance: Any) -> Level:
-        xp = _numpy(t)
+        xp = module_of(t)
         betas = np.linspace(self.first, self.last, self.steps)
         logarithm = np.cumsum(np.log1p(-betas))  # of a^2; between the steps it is interpolated
         value = xp.interp(t, np.arange(1.0, self.steps + 1), logarithm)
@@ -198,7 +193,8 @@ class _FromFunctions(Schedule):
         for name, value in (("signal", a), ("noise", h)):
             if np.shape(value) != np.shape(t):
                 raise ValueError(
-                    f"{name} = {getattr(self, name)!r} must act elementwise: shape {np.shape(t)} became {np.shape(value)}"
+                    f"{name} = {getattr(self, name)!r} must act elementwise, "
+                    f"got shape {np.shape(value)} from {np.shape(t)}"
                 )
         return np.isfinite(a) & (a > 0) & np.isfinite(h) & (h > 0)
 
@@ -220,7 +216,7 @@ def variance_exploding() -> Schedule:
 
 def edm(data_std: Any = None) -> Schedule:
     """y = c (x + t z), c = (t^2 + data_std^2)^{-1/2}; data_std None means that of the problem, sqrt(tr Sigma/d)."""
-    return _Edm(_positive("data_std", data_std))
+    return _Edm(positive("data_std", data_std))
 
 
 def cosine() -> Schedule:
@@ -266,7 +262,7 @@ def get(schedule: Any) -> Schedule:
     raise ValueError(f"schedule = {schedule!r} must be one of {', '.join(NAMES)}, or come from rfdsm.schedules")
 
 
-def _positive(name: str, value: Any) -> Any:
+def positive(name: str, value: Any) -> Any:
     """None, a traced number or a float > 0."""
     if value is None or is_traced(value):
         return value

@@ -22,8 +22,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rfdsm.arguments import number_array
-from rfdsm.arrays import is_traced
-from rfdsm.schedules import Level, _numpy, _positive
+from rfdsm.arrays import is_traced, module_of
+from rfdsm.schedules import Level, positive
 
 __all__ = ["Target", "data", "edm", "flow", "get", "linear", "noise", "velocity"]
 
@@ -44,7 +44,7 @@ class Target(ABC):
 
     def amplitude(self, level: Level) -> Any:
         """Factor between A phi/sqrt(p), the output layer in its own units, and what is compared with the target."""
-        return _numpy(*level).ones_like(level.a)
+        return module_of(*level).ones_like(level.a)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class _Noise(Target):
     long_name = "noise"
 
     def coefficients(self, level: Level, variance: Any) -> tuple[Any, Any]:
-        xp = _numpy(*level)
+        xp = module_of(*level)
         return xp.zeros_like(level.a), -xp.ones_like(level.a)
 
     def amplitude(self, level: Level) -> Any:
@@ -75,7 +75,7 @@ class _Data(Target):
     long_name = "data"
 
     def coefficients(self, level: Level, variance: Any) -> tuple[Any, Any]:
-        xp = _numpy(*level)
+        xp = module_of(*level)
         return xp.ones_like(level.a), xp.zeros_like(level.a)
 
 
@@ -94,7 +94,7 @@ class _Flow(Target):
     long_name = "flow velocity"
 
     def coefficients(self, level: Level, variance: Any) -> tuple[Any, Any]:
-        xp = _numpy(*level)
+        xp = module_of(*level)
         return -xp.ones_like(level.a), xp.ones_like(level.a)
 
 
@@ -119,7 +119,7 @@ class _Linear(Target):
     long_name = "alpha x + beta z"
 
     def coefficients(self, level: Level, variance: Any) -> tuple[Any, Any]:
-        xp = _numpy(*level, self.alpha, self.beta)
+        xp = module_of(*level, self.alpha, self.beta)
         values = (value(level) if callable(value) else value for value in (self.alpha, self.beta))
         alpha, beta = (value * xp.ones_like(level.a) for value in values)
         return alpha, beta
@@ -147,7 +147,7 @@ def flow() -> Target:
 
 def edm(data_std: Any = None) -> Target:
     """The residual of EDM's preconditioned denoiser; data_std None means that of the problem, sqrt(tr Sigma/d)."""
-    return _Edm(_positive("data_std", data_std))
+    return _Edm(positive("data_std", data_std))
 
 
 def linear(alpha: Any, beta: Any) -> Target:

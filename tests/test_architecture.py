@@ -26,6 +26,7 @@ FLOORS = (
         "printing",
         "quadrature",
         "samples",
+        "schedules",
         "scope",
         "spectra",
         "units",

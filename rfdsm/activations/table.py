@@ -1,4 +1,4 @@
-"""Moments at many diffusion times, by interpolation."""
+"""Moments at many levels that preserve the variance, by interpolation."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ from rfdsm.activations.kept import kept
 from rfdsm.quadrature import PiecewiseChebyshev, padded
 from rfdsm.scope import jax_scope
 
-# The table covers noise levels h = 1 - exp(-2t) with |logit h| <= 20.25, that is 8e-10 <= t <= 10.1.
+# The table covers noise levels h = 1 - a^2 with |logit h| <= 20.25: from 8e-10 to 10.1 in Ornstein-Uhlenbeck time.
 _LOGIT, _PANELS, _DEGREE = 20.25, 135, 9
-_RANGE = np.log1p(np.exp([-20.249, 20.249])) / 2.0
+_RANGE = np.exp([-20.249, 20.249])
 
 
 @dataclass(frozen=True, eq=False)
 class MomentTable:
-    """Moments as a function of diffusion time at one data variance, by interpolation in logit(1 - exp(-2t)).
+    """Moments as a function of the noise-to-signal ratio h/a^2 at one data variance, by interpolation in its logarithm.
 
     mu1, v0^2/(1 - h)^2 and beta_a/h are analytic functions of that variable in a strip of half-width pi.
     `error` estimates the interpolation error from the last coefficients: of mu1 G relative to the deviation of f, of
@@ -31,32 +31,41 @@ class MomentTable:
     interpolant: PiecewiseChebyshev
     error: float
 
-    def __call__(self, t: ArrayLike) -> Moments:
-        """Moments at diffusion times t > 0 (concrete, any shape), as NumPy arrays of that shape.
+    def covers(self, ratio: np.ndarray) -> bool:
+        """Whether all ratios are within the table."""
+        return bool(_RANGE[0] <= np.min(ratio) and np.max(ratio) <= _RANGE[1])
 
-        Times outside the table (8e-10 to 10.1) go through `activation.moments`.
+    def __call__(self, ratio: ArrayLike) -> Moments:
+        """Moments at ratios h/a^2 > 0 (concrete, any shape), as NumPy arrays of that shape.
+
+        Ratios outside the table go through `activation.moments`.
         """
-        t = np.asarray(t, float)
-        times = t.ravel()
-        if not times.size:
-            return Moments(t, t, t)
-        inside = padded(np.clip(times, *_RANGE))
+        ratio = np.asarray(ratio, float)
+        ratios = ratio.ravel()
+        if not ratios.size:
+            return Moments(ratio, ratio, ratio)
+        inside = padded(np.clip(ratios, *_RANGE))
         with jax_scope():
-            values = np.asarray(_interpolated(self.interpolant, inside))[:, : times.size]
-        outside = inside[: times.size] != times
+            values = np.asarray(_tabulated(self.interpolant, inside))[:, : ratios.size]
+        outside = inside[: ratios.size] != ratios
         if outside.any():
             values = values.copy()
-            beyond = padded(times[outside])
-            direct = _eager_moments(self.activation, self.variance * np.exp(-2.0 * beyond), -np.expm1(-2.0 * beyond))
+            beyond = padded(ratios[outside])
+            direct = _eager_moments(self.activation, self.variance / (1 + beyond), beyond / (1 + beyond))
             values[:, outside] = direct[:, : outside.sum()]
-        return Moments(*values.reshape(3, *t.shape))
+        return Moments(*values.reshape(3, *ratio.shape))
+
+
+def interpolated(interpolant: PiecewiseChebyshev, ratio: jax.Array) -> Moments:
+    """Moments from the interpolant of a table, within its range; differentiable."""
+    mu1, v0_squared, beta_a = interpolant(jnp.log(ratio))
+    signal, noise = 1 / (1 + ratio), ratio / (1 + ratio)
+    return Moments(mu1, jnp.maximum(v0_squared * signal**2, 0.0), jnp.maximum(beta_a * noise, 0.0))
 
 
 @jax.jit
-def _interpolated(interpolant: PiecewiseChebyshev, t: jax.Array) -> jax.Array:
-    mu1, v0_squared, beta_a = interpolant(jnp.log(jnp.expm1(2.0 * t)))
-    v0_squared = jnp.maximum(v0_squared * jnp.exp(-4.0 * t), 0.0)
-    return jnp.stack([mu1, v0_squared, jnp.maximum(beta_a * -jnp.expm1(-2.0 * t), 0.0)])
+def _tabulated(interpolant: PiecewiseChebyshev, ratio: jax.Array) -> jax.Array:
+    return jnp.stack(interpolated(interpolant, ratio))
 
 
 def _eager_moments(activation: Activation, shared: np.ndarray, private: np.ndarray) -> np.ndarray:
@@ -66,9 +75,9 @@ def _eager_moments(activation: Activation, shared: np.ndarray, private: np.ndarr
 
 @kept(maxsize=32)
 def tabulate(activation: Activation, variance: float | int) -> MomentTable:
-    """A table for many diffusion times at one data variance sigma^2 = tr Sigma / d > 0 (shared = e^{-2t} sigma^2).
+    """A table for many levels with a^2 + h = 1 at one data variance sigma^2 = tr Sigma / d > 0.
 
-    Costs 1350 evaluations of the moments, then some 50 ns per time. The activation must be hashable.
+    Costs 1350 evaluations of the moments, then some 50 ns per level. The activation must be hashable.
     """
     logit = PiecewiseChebyshev.nodes(-_LOGIT, _LOGIT, _PANELS, _DEGREE)
     signal, noise = 1.0 / (1.0 + np.exp(logit)), 1.0 / (1.0 + np.exp(-logit))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -10,12 +11,15 @@ import numpy as np
 
 from rfdsm.activations import Activation, Moments, tabulate
 from rfdsm.activations.kept import kept
+from rfdsm.activations.table import interpolated
 from rfdsm.losses import Losses
 from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.quadrature import padded
+from rfdsm.schedules import Level, Schedule
 from rfdsm.scope import jax_scope
-from rfdsm.theory.populations import TABLE_TOLERANCE, check_moments, moments_at, moments_at_times
+from rfdsm.targets import Target
+from rfdsm.theory.populations import TABLE_TOLERANCE, Asked, asked, check_moments, moments_at, moments_at_levels
 from rfdsm.theory.predict import solve_cells
 
 NAMES = (*Losses.NAMES, "floor")
@@ -25,8 +29,6 @@ CHUNK, VALUES = (2**6, 2**10), 2**12
 as many as keep one value for each eigenvalue of the covariance within `VALUES`."""
 DIRECTIONS = len(FIELDS)
 """Every call is widened to that many derivatives: they cost little, and one executable then serves all families."""
-TABLE_RANGE = (1e-9, 10.1)
-"""Diffusion times at which moments may be interpolated."""
 BLOCK = 256
 """Times whose moments are computed in one go where interpolation is not good enough."""
 
@@ -44,7 +46,8 @@ class Family:
 
     def check_times(self, times: Any) -> None:
         """Warn if a user's activation needs breakpoints at any of these times."""
-        check_moments(self.lines.activation, np.asarray(times, float), self.lines.spectrum.mean)
+        level = asked(self.lines, np.asarray(times, float))
+        check_moments(self.lines.activation, level.a, level.h, self.lines.spectrum.mean)
 
     def fields(self, line: np.ndarray, places: np.ndarray) -> dict[str, np.ndarray]:
         """All fields, with 1/m under the name q; line (N,), places (N, free fields)."""
@@ -63,21 +66,20 @@ class Family:
         self.solves += count
         values, slopes = np.empty((len(NAMES), count)), np.empty((len(NAMES), len(self.free), count))
         f, spectrum = self.fields(line, places), self.lines.spectrum
-        moments, changes = self._moments(f["t"], exact) if count else ((), ())
-        cells = (1 / f["psi_n"], 1 / f["psi_p"], f["q"], f["t"], f["ridge"] / f["psi_p"], *moments)
+        at_time, changes = self._at_time(f["t"], exact) if count else ((), ())
+        cells = (1 / f["psi_n"], 1 / f["psi_p"], f["q"], f["ridge"] / f["psi_p"], *at_time)
         tangents = [np.zeros((DIRECTIONS, count)) for _ in cells]
         for k, name in enumerate(self.free):
             if name == "psi_n":
                 tangents[0][k] = -cells[0]
             elif name == "psi_p":
-                tangents[1][k], tangents[4][k] = -cells[1], -cells[4]
+                tangents[1][k], tangents[3][k] = -cells[1], -cells[3]
             elif name == "m":
                 tangents[2][k] = 1
             elif name == "ridge":
-                tangents[4][k] = cells[4]
+                tangents[3][k] = cells[3]
             else:
-                tangents[3][k] = f["t"]
-                for tangent, change in zip(tangents[5:], changes, strict=True):
+                for tangent, change in zip(tangents[4:], changes, strict=True):
                     tangent[k] = f["t"] * change
 
         chunk = int(np.clip(2 ** int(np.log2(VALUES / spectrum.nodes.size)), *CHUNK))
@@ -96,27 +98,32 @@ class Family:
             list(pool.map(solve_chunk, range(0, count, chunk)))
         return values, slopes
 
-    def _moments(self, t: np.ndarray, exact: bool) -> tuple[Any, Any]:
-        """Moments at each time, and their derivatives by time where t runs freely."""
+    def _at_time(self, t: np.ndarray, exact: bool) -> tuple[Any, Any]:
+        """Level, target and moments at each time, and their derivatives by time where t runs freely."""
         times, place = np.unique(t, return_inverse=True)
-        activation, variance = self.lines.activation, self.lines.spectrum.mean
+        lines, variance = self.lines, self.lines.spectrum.mean
+        known = asked(lines, times)
         if "t" not in self.free:
-            return tuple(values[place] for values in moments_at_times(activation, times, variance)), ()
-        moments: Any = ()
+            moments = moments_at_levels(lines.activation, known.a, known.h, variance)
+            return tuple(values[place] for values in (*known, *moments)), ()
+        found: Any = ()
         changes: Any = ()
-        table = tabulate(activation, variance)
-        interpolated = table.error <= TABLE_TOLERANCE and TABLE_RANGE[0] <= times[0] and times[-1] <= TABLE_RANGE[1]
+        interpolated = False
+        if lines.schedule.preserves_variance:
+            table = tabulate(lines.activation, variance)
+            interpolated = table.error <= TABLE_TOLERANCE and table.covers(known.h / known.a**2)
         with jax_scope():
             if interpolated:
-                moments, changes = _interpolated(table.interpolant, padded(times))
+                found, changes = _interpolated(lines.schedule, lines.target)(table.interpolant, padded(times), variance)
             if not interpolated or exact:
                 blocks = [_padded_block(times[start : start + BLOCK]) for start in range(0, len(times), BLOCK)]
-                direct = [_direct(activation)(block, variance) for block in blocks]
-                moments, direct_changes = jax.tree.map(lambda *parts: np.concatenate(parts), *direct)
+                compiled = _direct(lines.activation, lines.schedule, lines.target)
+                direct = [compiled(block, variance) for block in blocks]
+                found, direct_changes = jax.tree.map(lambda *parts: np.concatenate(parts), *direct)
                 # The derivatives that come with interpolation are good enough to improve a root by.
                 changes = changes if interpolated else direct_changes
-        moments, changes = ([np.asarray(values)[place] for values in part] for part in (moments, changes))
-        return moments, changes
+        found, changes = ([np.asarray(values)[place] for values in part] for part in (found, changes))
+        return found, changes
 
 
 def _padded_block(times: np.ndarray) -> np.ndarray:
@@ -128,7 +135,8 @@ def _respond(cells: Any, tangents: Any, nodes: Any, weights: Any) -> tuple[jax.A
     """Losses (NAMES, N) and derivatives (directions, NAMES, N) along tangents of shape (directions, N)."""
 
     def losses(cells: Any) -> jax.Array:
-        found = solve_cells(*cells[:5], Moments(*cells[5:]), nodes, weights)
+        per_n, per_p, q, ridge, *at_time = cells
+        found = solve_cells(per_n, per_p, q, Asked(*at_time[:5]), ridge, Moments(*at_time[5:]), nodes, weights)
         return jnp.stack([jnp.asarray(getattr(found, name)) for name in NAMES])
 
     def along(tangent: Any) -> Any:
@@ -137,21 +145,32 @@ def _respond(cells: Any, tangents: Any, nodes: Any, weights: Any) -> tuple[jax.A
     return jax.vmap(along, out_axes=(None, 0))(tangents)
 
 
-def _with_slope(moments: Any, t: Any) -> Any:
-    return jax.jvp(moments, (t,), (jnp.ones_like(t),))
+def _with_slope(schedule: Schedule, target: Target, moments: Callable[[Level], Moments], t: Any, variance: Any) -> Any:
+    """Level, target and moments, eight arrays, and their derivatives by time."""
+
+    def at(times: Any) -> list[Any]:
+        level = schedule.level(times, variance)
+        found = [*level, *target.coefficients(level, variance), *moments(level)]
+        return [jnp.broadcast_to(jnp.asarray(values, float), times.shape) for values in found]
+
+    return jax.jvp(at, (t,), (jnp.ones_like(t),))
 
 
-@kept(maxsize=1)
-def _direct(activation: Activation) -> Callable[[Any, Any], tuple[Moments, Moments]]:
-    return jax.jit(lambda t, variance: _with_slope(lambda times: moments_at(activation, times, variance), t))
+@kept(maxsize=4)
+def _direct(activation: Activation, schedule: Schedule, target: Target) -> Callable[[Any, Any], Any]:
+    def found(t: Any, variance: Any) -> Any:
+        return _with_slope(
+            schedule, target, lambda level: moments_at(activation, level.a, level.h, variance), t, variance
+        )
+
+    return jax.jit(found)
 
 
-@jax.jit
-def _interpolated(interpolant: Any, t: Any) -> Any:
-    """Moments and their derivatives by time from the table of the activation (`rfdsm.activations.table`)."""
+@lru_cache(maxsize=16)
+def _interpolated(schedule: Schedule, target: Target) -> Callable[[Any, Any, Any], Any]:
+    """The same with moments from the table of an activation (`rfdsm.activations.table`)."""
 
-    def moments(times: Any) -> Any:
-        mu1, v0_squared, beta_a = interpolant(jnp.log(jnp.expm1(2 * times)))
-        return mu1, v0_squared * jnp.exp(-4 * times), beta_a * -jnp.expm1(-2 * times)
+    def found(interpolant: Any, t: Any, variance: Any) -> Any:
+        return _with_slope(schedule, target, lambda level: interpolated(interpolant, level.h / level.a**2), t, variance)
 
-    return _with_slope(moments, t)
+    return jax.jit(found)

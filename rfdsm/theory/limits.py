@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from rfdsm import targets
 from rfdsm.losses import Losses
 from rfdsm.problem import FIELDS
 from rfdsm.theory.populations import COINCIDENCE, NEGLIGIBLE, VANISHING
@@ -46,16 +47,16 @@ def population(problem: Any) -> Losses:
     D = L * f.total
     one = one_population(np.inf, f.psi_p, f.ridge, D, v0_squared + beta_a, f.average)
     kept = np.where(D > 0, one.x / np.where(D > 0, one.x + D, 1), 1)  # 1/(1 + w)
-    slope = np.where(D > 0, kept / np.where(D > 0, one.x + D, 1), 0)
-    score = f.average(kept**2 / f.total) + L * one.feature * f.average(slope)
-    test = f.floor + f.h * score
-    unexplained = (f.signal * f.s + f.h * kept) / f.total
+    share = np.where(D > 0, 1 / np.where(D > 0, one.x + D, 1), 0)
+    excess = f.average((f.best * kept) ** 2 / f.total) + L * one.feature * f.average(f.best**2 * kept * share)
+    test = f.floor + excess
+    unexplained = (f.alpha**2 * f.s + f.beta**2) * kept + L * f.delta**2 * f.s * share
     return _losses(
         f.shape,
         train=test,
         empirical_test=test,
         test=test,
-        score=score,
+        score=f.score_unit * excess,
         objective=f.average(unexplained),
         floor=f.floor,
     )
@@ -65,8 +66,8 @@ def kernel(problem: Any) -> Losses:
     """psi_p -> infinity at fixed ridge: interpolation with the population kernel; psi_p and ridge are not used.
 
     Finite m: the draws are interpolated, train = 0. m = infinity: the empirical score is learned, b = 1/h along every
-    direction, so that train = empirical_test = 0 and test = a^2 <s>/h. A linear activation interpolates nm < d draws;
-    nm > d leave ordinary least squares, and nm = d is singular (test = inf). Deviations are O(1/psi_p).
+    direction, so that train = empirical_test = 0 and test = delta^2 <s>/h. A linear activation interpolates nm < d
+    draws; nm > d leave ordinary least squares, and nm = d is singular (test = inf). Deviations are O(1/psi_p).
 
     Returns `Losses` of the problem's shape, NumPy float64. Raises ValueError for a traced problem or psi_n = inf.
     Source: docs/limits, section 2 (extension).
@@ -110,30 +111,42 @@ def kernel_ridge(problem: Any, ridge_per_feature: Any) -> Losses:
     x = k.solve()
     c_a = (1 - q) * x.r_a
     c_t = q * x.c_s + c_a
-    kept = (k.ridge + x.c_s * k.D_psi) * x.resolvent  # 1 - h b
-    unexplained = f.average(kept**2)
-    own = h * f.signal * f.average(f.s * (L * c_t * x.resolvent) ** 2)
+    gap = (1 - q) * x.shared * x.c_s * x.r_a  # c_t - c_s
+    unexplained = f.average(((f.beta * k.ridge - L * f.a * f.delta * x.c_s * f.s) * x.resolvent) ** 2)
+    own = f.average(f.s * ((f.alpha * k.ridge + L * f.root_h * f.delta * c_t) * x.resolvent) ** 2)
+    penalised = k.ridge * (x.c_s * f.alpha**2 * f.s + c_t * f.beta**2) + L * x.c_s * c_t * f.delta**2 * f.s
 
     def loss(weight_s: Any, weight_a: Any, own_t: Any, own_psi: Any) -> Any:
         kappa_s, kappa_t = x.response(k, weight_s, weight_a)
         return (own_t + kappa_t) * unexplained + (own_psi + kappa_s) * own
 
     memory, forgotten = x.shared * x.c_s, x.c_s / x.r_a
-    missed = (k.ridge - k.D_psi * (1 - q) * x.shared * x.c_s * x.r_a) * x.resolvent
-    score = f.average(missed**2 / f.total) + loss(1.0, 1 - q, 0.0, 0.0) / h
+    missed = (f.best * k.ridge + L * f.a * f.root_h * f.delta * gap * f.s) * x.resolvent
+    excess = f.average(missed**2 / f.total) + loss(1.0, 1 - q, 0.0, 0.0)
     own_s, own_a = x.c_s**2, (1 - q) * x.r_a**2
-    learned = L > 0  # the linear map 1/h of the memorised score
+    learned = L > 0  # the linear map beta/sqrt(h) of the memorised score
+    kept = np.where(learned, 0, f.beta**2)
     values = {
-        "train": (k.unit**2 * loss(own_s, own_a, q * own_s + own_a, own_s), np.where(learned, 0, 1)),
-        "empirical_test": (
-            loss(forgotten**2, 1 - q + 2 * q * memory, 1 + q * memory**2, forgotten**2),
-            np.where(learned, 0, 1),
-        ),
-        "score": (score, f.average(np.where(learned, (f.signal * f.s / h) ** 2, 1) / f.total)),
-        "objective": (k.unit * c_t * f.average(kept), np.where(learned, 0, 1)),
+        "train": (k.unit**2 * loss(own_s, own_a, q * own_s + own_a, own_s), kept),
+        "empirical_test": (loss(forgotten**2, 1 - q + 2 * q * memory, 1 + q * memory**2, forgotten**2), kept),
+        "excess": (excess, f.average(np.where(learned, f.a * f.delta * f.s / f.root_h, f.best) ** 2 / f.total)),
+        "objective": (k.unit * f.average(penalised * x.resolvent), kept),
     }
     chosen = {name: np.where(memorised, limit, value) for name, (value, limit) in values.items()}
-    return _losses(f.shape, singular, **chosen, test=f.floor + h * chosen["score"], floor=f.floor)
+    excess = chosen.pop("excess")
+    return _losses(f.shape, singular, **chosen, test=f.floor + excess, score=f.score_unit * excess, floor=f.floor)
+
+
+def _of_noise(problem: Any) -> Fields:
+    """The problem's numbers; ValueError but for the target and the kind of schedule these limits are derived for."""
+    f = fields_of(problem, "psi_p")
+    if problem.target != targets.noise():
+        raise ValueError(f"target = {problem.target} must be noise in a limit of the time")
+    if not problem.schedule.preserves_variance:
+        raise ValueError(
+            f"schedule = {problem.schedule} must preserve the variance (ou, cosine, beta_linear) in a limit of the time"
+        )
+    return f
 
 
 def _is_penalty(x: Any) -> Any:
@@ -151,7 +164,7 @@ def late_time(problem: Any) -> Losses:
     a linear activation) train = 0 and test = inf. Raises ValueError for a traced problem or psi_p = inf.
     Source: docs/limits, section 5 (derived there).
     """
-    f = fields_of(problem, "psi_p")
+    f = _of_noise(problem)
     L, v0_squared, beta_a = moments_of(problem, 0.0, 1.0)
     D = L * np.ones_like(f.s)
     one = one_population(f.psi_n * f.m, f.psi_p, f.ridge, D, v0_squared + beta_a, f.average)
@@ -184,7 +197,7 @@ def small_time(problem: Any) -> Losses:
     there the noise itself is the penalty and the limit depends on the activation's beta_a/h.
     Source: docs/limits, section 4 (derived there).
     """
-    f = fields_of(problem, "psi_p")
+    f = _of_noise(problem)
     L, v0_squared, _ = moments_of(problem, problem.spectrum.mean, 0.0)
     D = L * f.s
     one = one_population(f.psi_n, f.psi_p, f.ridge, D, v0_squared, f.average)
@@ -257,23 +270,22 @@ def infinite_draws(problem: Any) -> Losses:
     f, L, v0_squared, B, rho, fitted = _unfitted(problem)
     beta_a = B - f.ridge
     variance = rho * f.signal * f.s + f.h
-    b = np.where(L > 0, 1 / variance, 0)
-    unexplained = np.where(L > 0, rho * f.signal * f.s / variance, 1)
-    own = f.signal * f.average(f.s * b**2)
+    unexplained = np.where(L > 0, rho * f.a * f.delta * f.s / variance, f.beta)
+    own = f.average(f.s * np.where(L > 0, f.root_h * f.delta / variance, f.alpha) ** 2)
     scale = B + v0_squared * rho**2
     with np.errstate(invalid="ignore"):
         noisy = np.where(scale > 0, rho * fitted * (v0_squared + beta_a) / scale, 0)
         kept = np.where(scale > 0, rho * (beta_a + rho * f.ridge + rho**2 * v0_squared) / scale, 1)
-    missed = np.where(L > 0, fitted * f.signal * f.s / variance, 1)
-    score = f.average(missed**2 / f.total) + noisy * own
-    train = f.average(unexplained**2) + f.h * kept * own
+    missed = np.where(L > 0, fitted * f.a * f.root_h * f.delta * f.s / variance, f.best)
+    excess = f.average(missed**2 / f.total) + noisy * own
+    train = f.average(unexplained**2) + kept * own
     return _losses(
         f.shape,
         train=train,
         empirical_test=train,
-        test=f.floor + f.h * score,
-        score=score,
-        objective=f.average(unexplained),
+        test=f.floor + excess,
+        score=f.score_unit * excess,
+        objective=f.average(np.where(L > 0, rho * f.delta**2 * f.s / variance, kept * f.alpha**2 * f.s + f.beta**2)),
         floor=f.floor,
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from rfdsm.machine import cores
 from rfdsm.problem import Problem
+from rfdsm.schedules import Level
 from rfdsm.scope import jax_scope
 from rfdsm.theory.contour import DIGITS, MORE_DIGITS, Contour, contour, size
 from rfdsm.theory.edges import largest_eigenvalue_bound
@@ -31,7 +32,7 @@ class Paths(NamedTuple):
     ridge: np.ndarray
     margin: np.ndarray  # by `flow.margin`
     extent: np.ndarray  # bound on the eigenvalues of U
-    initial: np.ndarray | None  # h times the variance of the start's entries
+    initial: np.ndarray | None  # variance of the entries of sqrt(p) B at the start
     contour: Contour  # shared: the widest that any cell needs
     nodes: np.ndarray
     weights: np.ndarray
@@ -46,9 +47,9 @@ def paths(problem: Problem, variance: float, latest: Callable[[np.ndarray, np.nd
     """Contours for times up to latest(extent, ridge) in each cell."""
     spectrum, cells = problem.spectrum, cells_of(problem)
     with jax_scope():
-        P, _ = populations(*cells[:4], np.ones_like(cells.t), cells.moments, spectrum.nodes, spectrum.weights)
+        P, _ = populations(*cells[:4], np.ones_like(cells.q), cells.moments, spectrum.nodes, spectrum.weights)
         arrays = {
-            name: np.array(np.broadcast_to(np.asarray(getattr(P, name)), cells.t.shape))
+            name: np.array(np.broadcast_to(np.asarray(getattr(P, name)), cells.q.shape))
             for name in (*PARAMETERS, *ASKED)
         }
     ridge = np.broadcast_to(problem.ridge, problem.shape).ravel()
@@ -62,7 +63,9 @@ def paths(problem: Problem, variance: float, latest: Callable[[np.ndarray, np.nd
         ridge,
         margins,
         extent,
-        arrays["h"] * variance if variance else None,
+        variance * problem.target.amplitude(Level(cells.asked.a, cells.asked.h, cells.asked.scale)) ** 2
+        if variance
+        else None,
         contour(ratio, size(ratio, MORE_DIGITS if variance else DIGITS)),
         np.asarray(spectrum.nodes, float),
         np.asarray(spectrum.weights, float),

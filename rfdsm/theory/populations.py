@@ -18,6 +18,8 @@ from rfdsm.quadrature import padded
 from rfdsm.scope import jax_scope
 
 TABLE_FROM, TABLE_TOLERANCE = 256, 1e-11
+PRESERVED = 1e-15
+"""How far a^2 + h may be from 1 by rounding."""
 
 VANISHING = 1e-60
 """Stands for ridge = 0 where the minimum-norm limit has no finite resolvent (redundant features)."""
@@ -29,10 +31,21 @@ COINCIDENCE = 1e-13
 """Relative distance of p from nm below which rounding cannot tell which side a problem is on."""
 
 
+class Asked(NamedTuple):
+    """What the network sees, y = a x + sqrt(h) z, and learns, alpha x + beta z: arrays of the cells' shape."""
+
+    a: Any
+    h: Any
+    scale: Any
+    """Of the input: the score is taken at y/scale."""
+    alpha: Any
+    beta: Any
+
+
 class Populations(NamedTuple):
     """Parameters of the fixed-point equations: scalars or arrays (...) of cells, with the spectrum on an axis in front.
 
-    Names: L = mu1^2, a = e^{-t}, h = 1 - e^{-2t}, q = 1/m. D_psi(s) = signal * s and beta_psi belong to what the noise
+    Names: L = mu1^2, q = 1/m, a and h of the schedule. D_psi(s) = signal * s and beta_psi belong to what the noise
     draws of one sample share, D_a = noise and beta_a to what they do not. unit * ridge = lambda/psi_p: only the product
     has a meaning; unit may vanish, ridge is positive (docs/theory, section 3).
     """
@@ -95,32 +108,37 @@ class Populations(NamedTuple):
         return jnp.sum(self.weights * values, axis=0)
 
 
-def schedule(t: Any) -> tuple[jax.Array, jax.Array]:
-    """Signal a^2 = e^{-2t} and noise variance h = 1 - e^{-2t} of the Ornstein-Uhlenbeck process at time t."""
-    return jnp.exp(-2 * t), -jnp.expm1(-2 * t)
+def asked(problem: Problem, t: Any) -> Asked:
+    """What the problem's schedule and target say at times t, of their shape."""
+    variance = problem.spectrum.mean
+    level = problem.schedule.level(t, variance)
+    return Asked(*level, *problem.target.coefficients(level, variance))
 
 
-def moments_at(activation: Activation, t: Any, variance: Any) -> Moments:
+def moments_at(activation: Activation, a: Any, h: Any, variance: Any) -> Moments:
     """Moments of the activation on pre-activations of signal variance a^2 tr(Sigma)/d and noise variance h."""
-    a_squared, h = schedule(t)
-    return activation.moments(a_squared * variance, h)
+    return activation.moments(a**2 * variance, h)
 
 
-def check_moments(activation: Activation, t: np.ndarray, variance: float) -> None:
-    """Warn if a user's activation needs breakpoints at any of these times."""
-    latest = np.array([np.min(t), np.max(t)])  # where either variance is extreme, and their ratio
-    activation.check(np.exp(-2 * latest) * variance, -np.expm1(-2 * latest))
+def check_moments(activation: Activation, a: np.ndarray, h: np.ndarray, variance: float) -> None:
+    """Warn if a user's activation needs breakpoints at any of these levels."""
+    a, h = np.ravel(a), np.ravel(h)
+    ends = [np.argmin(h), np.argmax(h), np.argmin(a), np.argmax(a)]  # where either variance is extreme, or their ratio
+    activation.check(a[ends] ** 2 * variance, h[ends])
 
 
-def moments_at_times(activation: Activation, t: np.ndarray, variance: float) -> Moments:
-    """The same for a vector of concrete times, as NumPy arrays. Many go through a table, if it is accurate enough."""
-    if t.size > TABLE_FROM:
+def moments_at_levels(activation: Activation, a: np.ndarray, h: np.ndarray, variance: float) -> Moments:
+    """The same for vectors of concrete levels, as NumPy arrays.
+
+    Many levels that preserve the variance go through a table, if it is accurate enough.
+    """
+    if h.size > TABLE_FROM and np.all(np.abs(a**2 + h - 1) <= PRESERVED):
         table = tabulate(activation, variance)
         if table.error <= TABLE_TOLERANCE:
-            return table(t)
+            return table(h / a**2)
     with jax_scope():
-        moments = _compiled_moments(activation)(padded(t), variance)
-        return Moments(*(np.asarray(value)[: t.size] for value in moments))
+        moments = _compiled_moments(activation)(padded(a), padded(h), variance)
+        return Moments(*(np.asarray(value)[: h.size] for value in moments))
 
 
 class Cells(NamedTuple):
@@ -129,7 +147,7 @@ class Cells(NamedTuple):
     inverse_psi_n: np.ndarray
     inverse_psi_p: np.ndarray
     q: np.ndarray
-    t: np.ndarray
+    asked: Asked
     moments: Moments
 
 
@@ -140,15 +158,17 @@ def cells_of(problem: Problem) -> Cells:
         return np.broadcast_to(values, problem.shape).ravel()
 
     t, variance = np.asarray(problem.t), problem.spectrum.mean
-    check_moments(problem.activation, t, variance)
-    moments = moments_at_times(problem.activation, t.ravel(), variance)
+    found = asked(problem, t)
+    check_moments(problem.activation, found.a, found.h, variance)
+    moments = moments_at_levels(problem.activation, np.ravel(found.a), np.ravel(found.h), variance)
     moments = Moments(*(flat(np.reshape(value, t.shape)) for value in moments))
-    return Cells(flat(1 / problem.psi_n), flat(1 / problem.psi_p), flat(1 / problem.m), flat(t), moments)
+    setting = Asked(*(flat(value) for value in found))
+    return Cells(flat(1 / problem.psi_n), flat(1 / problem.psi_p), flat(1 / problem.m), setting, moments)
 
 
 @kept(maxsize=1)
 def _compiled_moments(activation: Activation) -> Callable[[Any, Any], Moments]:
-    return jax.jit(lambda t, variance: moments_at(activation, t, variance))
+    return jax.jit(lambda a, h, variance: moments_at(activation, a, h, variance))
 
 
 def rank(inverse_psi_p: Any, L: Any, linear: Any) -> jax.Array:
@@ -161,7 +181,7 @@ def populations(
     inverse_psi_n: Any,
     inverse_psi_p: Any,
     q: Any,
-    t: Any,
+    asked: Asked,
     ridge: Any,
     moments: Moments,
     nodes: Any,
@@ -170,13 +190,14 @@ def populations(
     """Collect the equations' parameters of cells of one shape; nodes and weights (S,).
 
     Args:
+        asked: the level and the target.
         inverse_psi_n, inverse_psi_p, q: 1/psi_n, 1/psi_p and 1/m, all of which may vanish.
         ridge: lambda/psi_p.
 
     Returns:
         The parameters, and where the limit ridge -> 0 diverges: ridge = 0 with as many draws as features have rank.
     """
-    a_squared, h = schedule(t)
+    a_squared, h = asked.a**2, asked.h
     L = moments.mu1**2
     linear = moments.beta_a <= LINEAR * L * h
     inverse_draws = q * inverse_psi_n  # d/(n m)
@@ -205,5 +226,8 @@ def populations(
         nonlinear(moments.beta_a),
         jnp.reshape(nodes, column),
         jnp.reshape(weights, column),
+        asked.alpha,
+        asked.beta,
+        asked.scale,
     )
     return parameters, singular

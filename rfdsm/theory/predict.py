@@ -33,7 +33,16 @@ from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem, check_problem
 from rfdsm.scope import jax_scope
 from rfdsm.theory.fixed_point import MAX_STEPS, TOLERANCE, Solution, evaluate, jacobian, solve
-from rfdsm.theory.populations import TABLE_FROM, Populations, check_moments, moments_at, moments_at_times, populations
+from rfdsm.theory.populations import (
+    TABLE_FROM,
+    Asked,
+    Populations,
+    asked,
+    check_moments,
+    moments_at,
+    moments_at_levels,
+    populations,
+)
 
 CHUNK, ACCELERATOR_CHUNK = 2**13, 2**20
 """Cells solved per compiled call: one executable serves every grid. On a CPU they stay in a core's cache."""
@@ -109,7 +118,7 @@ def solve_cells(
     inverse_psi_n: Any,
     inverse_psi_p: Any,
     q: Any,
-    t: Any,
+    asked: Asked,
     ridge: Any,
     moments: Moments,
     nodes: Any,
@@ -121,7 +130,7 @@ def solve_cells(
     Parameters as in `populations`: 1/psi_n, 1/psi_p, 1/m and lambda/psi_p may vanish. At most `limit` Newton steps;
     a cell that has not converged by then gets NaN.
     """
-    P, singular = populations(inverse_psi_n, inverse_psi_p, q, t, ridge, moments, nodes, weights)
+    P, singular = populations(inverse_psi_n, inverse_psi_p, q, asked, ridge, moments, nodes, weights)
     solution = solve(P, limit)
     result = losses_at(solution, P)
     values = {name: getattr(result, name) for name in (*Losses.NAMES, "objective", "floor")}
@@ -193,12 +202,14 @@ def _predict_concrete(problem: Problem) -> Losses:
     """NumPy in, NumPy out, chunk by chunk: first all cells with few steps, then those that need more."""
     spectrum, size = problem.spectrum, math.prod(problem.shape)
     chunk = CHUNK if jax.default_backend() == "cpu" else ACCELERATOR_CHUNK
-    t = np.asarray(problem.t)
-    check_moments(problem.activation, t, spectrum.mean)
+    t, activation, variance = np.asarray(problem.t), problem.activation, spectrum.mean
+    extremes = asked(problem, t)
+    check_moments(activation, extremes.a, extremes.h, variance)
     # Few times: their moments once. Many: with the chunk they belong to.
     moments: Any = ()
     if t.size <= TABLE_FROM:
-        moments = (values.reshape(t.shape) for values in moments_at_times(problem.activation, t.ravel(), spectrum.mean))
+        found = moments_at_levels(activation, np.ravel(extremes.a), np.ravel(extremes.h), variance)
+        moments = (values.reshape(t.shape) for values in found)
     fields = [_Flat(values, problem.shape) for values in (*(getattr(problem, name) for name in FIELDS), *moments)]
     names = (*Losses.NAMES, "objective", "floor", "residual", "steps")
     whole: dict[str, Any] = {name: np.empty(size) for name in names} | {"converged": np.empty(size, bool)}
@@ -207,10 +218,11 @@ def _predict_concrete(problem: Problem) -> Losses:
         chosen = [field[cells] for field in fields]
         count = chosen[0].size
         psi_n, psi_p, m, times, ridge, *own = (np.pad(values, (0, chunk - count), mode="edge") for values in chosen)
-        own = Moments(*own) if own else moments_at_times(problem.activation, times, spectrum.mean)
+        setting = asked(problem, times)
+        own = Moments(*own) if own else moments_at_levels(activation, setting.a, setting.h, variance)
         with jax_scope():  # the setting is one of the thread
             part = solve_cells(
-                1 / psi_n, 1 / psi_p, 1 / m, times, ridge / psi_p, own, spectrum.nodes, spectrum.weights, limit
+                1 / psi_n, 1 / psi_p, 1 / m, setting, ridge / psi_p, own, spectrum.nodes, spectrum.weights, limit
             )
         for name, values in whole.items():
             values[cells] = np.asarray(getattr(part, name))[:count]
@@ -244,8 +256,9 @@ class _Flat:
 def _predict_traced(problem: Problem) -> Losses:
     """The same inside a transformation: one batch of all cells, differentiable."""
     psi_n, psi_p, m, t, ridge = (jnp.asarray(getattr(problem, name), dtype=float) for name in FIELDS)
-    moments = moments_at(problem.activation, t, problem.spectrum.mean)
-    fields = (1 / psi_n, 1 / psi_p, 1 / m, t, ridge / psi_p, *moments)
-    cells = [jnp.broadcast_to(field, problem.shape) for field in fields]
+    setting = asked(problem, t)
+    moments = moments_at(problem.activation, setting.a, setting.h, problem.spectrum.mean)
+    fields = (1 / psi_n, 1 / psi_p, 1 / m, setting, ridge / psi_p, moments)
+    cells = jax.tree.map(lambda field: jnp.broadcast_to(jnp.asarray(field, float), problem.shape), fields)
     nodes, weights = (jnp.asarray(values, dtype=float) for values in (problem.spectrum.nodes, problem.spectrum.weights))
-    return solve_cells(*cells[:5], Moments(*cells[5:]), nodes, weights)
+    return solve_cells(*cells, nodes, weights)

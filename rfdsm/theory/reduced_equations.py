@@ -13,7 +13,7 @@ from rfdsm.activations import Moments
 from rfdsm.arguments import field, number_array
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.scope import jax_scope
-from rfdsm.theory.populations import COINCIDENCE, LINEAR, check_moments, moments_at_times
+from rfdsm.theory.populations import COINCIDENCE, LINEAR, asked, cells_of
 
 MAX_STEPS = 300
 TINY = 1e-300
@@ -26,10 +26,14 @@ class Fields(NamedTuple):
     psi_n: Any
     psi_p: Any
     m: Any
-    t: Any
     ridge: Any
     s: Any
     weights: Any
+    a: Any
+    h: Any
+    scale: Any
+    alpha: Any
+    beta: Any
 
     @property
     def q(self) -> Any:
@@ -38,13 +42,28 @@ class Fields(NamedTuple):
 
     @property
     def signal(self) -> Any:
-        """a^2 = e^{-2t}."""
-        return np.exp(-2 * self.t)
+        """a^2."""
+        return self.a**2
 
     @property
-    def h(self) -> Any:
-        """Noise variance 1 - e^{-2t}."""
-        return -np.expm1(-2 * self.t)
+    def root_h(self) -> Any:
+        """Amplitude of the noise."""
+        return self.h**0.5
+
+    @property
+    def delta(self) -> Any:
+        """What the target says about the score, alpha sqrt(h) - beta a."""
+        return self.alpha * self.root_h - self.beta * self.a
+
+    @property
+    def best(self) -> Any:
+        """Covariance of target and noisy data along each eigendirection."""
+        return self.alpha * self.a * self.s + self.beta * self.root_h
+
+    @property
+    def score_unit(self) -> Any:
+        """Score error per excess of `test` over its floor."""
+        return (self.scale * self.a) ** 2 / (self.h * self.delta**2)
 
     @property
     def total(self) -> Any:
@@ -53,8 +72,8 @@ class Fields(NamedTuple):
 
     @property
     def floor(self) -> Any:
-        """Denoising loss of the true score."""
-        return self.average(self.signal * self.s / self.total)
+        """Loss of the true score."""
+        return self.delta**2 * self.average(self.s / self.total)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -81,18 +100,15 @@ def fields_of(problem: Any, *finite: str, shape: tuple[int, ...] = ()) -> Fields
     shape = np.broadcast_shapes(problem.shape, shape)
     column = (-1, *[1] * len(shape))
     psi_n, psi_p, m, t, ridge = (np.broadcast_to(np.asarray(getattr(problem, name)), shape) for name in FIELDS)
-    return Fields(
-        psi_n, psi_p, m, t, ridge, problem.spectrum.nodes.reshape(column), problem.spectrum.weights.reshape(column)
-    )
+    nodes, weights = problem.spectrum.nodes.reshape(column), problem.spectrum.weights.reshape(column)
+    return Fields(psi_n, psi_p, m, ridge, nodes, weights, *asked(problem, t))
 
 
 def moments(problem: Problem) -> tuple[Any, Any, Any]:
     """mu1^2, v0^2 and beta_a at the problem's times, of its shape."""
-    t = np.asarray(problem.t)
-    check_moments(problem.activation, t, problem.spectrum.mean)
-    found = moments_at_times(problem.activation, t.ravel(), problem.spectrum.mean)
+    cells = cells_of(problem)
     return _without_rounding(
-        *(np.broadcast_to(np.reshape(values, t.shape), problem.shape) for values in found), noise=-np.expm1(-2 * t)
+        *(np.reshape(values, problem.shape) for values in cells.moments), noise=cells.asked.h.reshape(problem.shape)
     )
 
 

@@ -25,7 +25,7 @@ from rfdsm.activations import Moments
 from rfdsm.machine import cores
 from rfdsm.scope import jax_scope
 from rfdsm.theory.fixed_point import solve
-from rfdsm.theory.populations import NEGLIGIBLE, Populations, populations, rank
+from rfdsm.theory.populations import NEGLIGIBLE, Asked, Populations, populations, rank
 
 CHUNK, SMALL_CHUNK = 8192, 256
 """Pairs (problem, u) per compiled call; the small one for the few pairs of a search."""
@@ -98,10 +98,12 @@ class Points(NamedTuple):
     mu: Any
 
 
-def cells(inverse_psi_n: Any, inverse_psi_p: Any, q: Any, t: Any, moments: Moments, nodes: Any, weights: Any) -> Cells:
+def cells(
+    inverse_psi_n: Any, inverse_psi_p: Any, q: Any, asked: Asked, moments: Moments, nodes: Any, weights: Any
+) -> Cells:
     """Parameters of problems (cells,) that share a spectrum."""
     with jax_scope():
-        P, _ = populations(inverse_psi_n, inverse_psi_p, q, t, jnp.ones_like(q), moments, nodes, weights)
+        P, _ = populations(inverse_psi_n, inverse_psi_p, q, asked, jnp.ones_like(q), moments, nodes, weights)
         linear = np.asarray(P.beta_a) <= NEGLIGIBLE
         draws = np.divide(1, q * inverse_psi_n, out=np.full(np.shape(q), np.inf), where=q > 0)
         # At m = inf noise alone gives beta_a in all directions, the origin; n samples and d dimensions rise above it.

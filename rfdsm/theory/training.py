@@ -17,7 +17,7 @@ from rfdsm.scope import jax_scope
 from rfdsm.theory.fixed_point import evaluate, jacobian, solve
 from rfdsm.theory.flow import Path, curves
 from rfdsm.theory.paths import mapped, paths
-from rfdsm.theory.populations import cells_of, populations
+from rfdsm.theory.populations import Asked, cells_of, populations
 from rfdsm.theory.predict import predict
 
 FEW = 32
@@ -106,12 +106,12 @@ def minimiser(problem: Problem, variance: float = 0.0) -> Losses:
     result = predict(problem)
     if variance == 0 or np.all(problem.ridge > 0):
         return result
-    population, fresh = (variance * -np.expm1(-2 * problem.t) * kept for kept in _unseen(problem))
-    test = result.test + population
+    variance = variance * problem.target.amplitude(problem.level) ** 2
+    population, fresh = (variance * kept for kept in _unseen(problem))
     return eqx.tree_at(
         lambda losses: (losses.test, losses.score, losses.empirical_test),
         result,
-        (test, result.score + population / -np.expm1(-2 * problem.t), result.empirical_test + fresh),
+        (result.test + population, result.score + problem.score_unit * population, result.empirical_test + fresh),
     )
 
 
@@ -127,9 +127,9 @@ def _unseen(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
 
 @jax.jit
 def _unseen_in_cells(
-    per_n: Any, per_p: Any, q: Any, t: Any, ridge: Any, moments: Moments, nodes: Any, weights: Any
+    per_n: Any, per_p: Any, q: Any, asked: Asked, ridge: Any, moments: Moments, nodes: Any, weights: Any
 ) -> tuple[Any, Any]:
-    P, _ = populations(per_n, per_p, q, t, ridge * per_p, moments, nodes, weights)
+    P, _ = populations(per_n, per_p, q, asked, ridge * per_p, moments, nodes, weights)
     x = solve(P)[:3]
     state = evaluate(x, P)
     matrix = jacobian(x, state, P)
