@@ -114,9 +114,13 @@ def compare(*, options: Annotated[CompareOptions, _Flat] = CompareOptions(), con
 
     with output.progress("simulating") as report:
         result = linear.compare(
-            problem, settings["d"], settings["trials"], settings["key"],
-            smoothing=settings["smoothing"], progress=report,
-        )  # fmt: skip
+            problem,
+            settings["d"],
+            trials=settings["trials"],
+            key=settings["key"],
+            smoothing=settings["smoothing"],
+            progress=report,
+        )
     out = output.console()
     out.print(result.table())
     _write(result.to_dataset(), result.plot if settings["plot"] else None, folder, "comparison", out, start)
@@ -129,10 +133,11 @@ def generated(*, options: Annotated[GeneratedOptions, _Flat] = GeneratedOptions(
     Example: rfdsm linear generated --psi 1.25 2 5 --T 1 2
     """
     settings, problem, folder, start = _prepared("generated", options, config, "generated")
-    from rfdsm import linear
+    from rfdsm import linear, plots
     from rfdsm.cli import output
-    from rfdsm.linear import datasets, plots
-    from rfdsm.linear.comparison import curves
+    from rfdsm.comparison import curves
+    from rfdsm.linear import datasets
+    from rfdsm.linear.model import LinearDenoiser
 
     law, losses = linear.generated(problem, settings["smoothing"]), linear.predict(problem)
     dataset = datasets.predictions(problem, settings["smoothing"], losses, law)
@@ -140,15 +145,9 @@ def generated(*, options: Annotated[GeneratedOptions, _Flat] = GeneratedOptions(
     out.print(_table(problem, {name: dataset[name].to_numpy() for name in ("test", *law.NAMES)}))
 
     def draw() -> Any:
-        from matplotlib.figure import Figure
-
         along = plots.abscissa(dataset)
-        theory = curves(problem, settings["smoothing"], along)
-        axes = Figure(figsize=(11, 6.4), layout="constrained").subplots(2, 3, sharex=True).ravel()
-        for axis, name in zip(axes, ("test", *law.NAMES), strict=False):
-            plots.lines(axis, theory, name, along)
-        axes[0].legend(fontsize="small", title=plots.fixed(theory, along), title_fontsize="small")
-        return axes
+        theory = curves(problem, along, LinearDenoiser(dataset["smoothing"].to_numpy()))
+        return plots.losses(theory, along)
 
     _write(dataset, draw if settings["plot"] else None, folder, "generated", out, start)
 
@@ -173,6 +172,8 @@ def memorisation(
     from rfdsm import linear
     from rfdsm.cli import output
     from rfdsm.linear import datasets, plots
+    from rfdsm.plots import COLOURS, MARKERS
+    from rfdsm.plots.style import legend, pieces, telling
 
     if isinstance(settings["d"], list):
         raise ValueError(f"d = {settings['d']} must be one dimension in rfdsm linear memorisation")
@@ -195,13 +196,12 @@ def memorisation(
         from matplotlib.figure import Figure
 
         axes = Figure(figsize=(9.5, 3.8), layout="constrained").subplots(1, 2)
-        looks = zip(itertools.cycle(plots.COLOURS), itertools.cycle(plots.MARKERS), strict=False)
-        for piece, (colour, marker) in zip(plots.pieces(dataset, "psi"), looks, strict=False):
-            varying = [str(name) for name in dataset.dims if name in plots.SYMBOLS and name != "psi"]
-            own = [f"{plots.SYMBOLS[name]} = {float(piece[name]):g}" for name in varying]
-            label = ", ".join([f"$d = {settings['d']}$", *own])
+        parts = pieces(dataset, "psi")
+        for piece, colour, marker in zip(parts, itertools.cycle(COLOURS), itertools.cycle(MARKERS), strict=False):
+            own = legend(piece, telling(dataset, parts), None)
+            label = ", ".join([f"$d = {settings['d']}$", *([own] if own else [])])
             plots.probability(axes[0], piece, label, colour, marker)
-        plots.measures(axes[1], plots.pieces(dataset, "psi")[0])
+        plots.measures(axes[1], parts[0])
         axes[1].set_title(axes[0].get_legend_handles_labels()[1][0], fontsize="medium")
         axes[0].legend(fontsize="small")
         return axes
@@ -244,18 +244,9 @@ def _write(dataset: Any, draw: Callable[[], Any] | None, folder: Path, stem: str
 def _table(problem: Any, columns: dict[str, Any]) -> Any:
     """One row per cell, the parameters that vary first."""
     import numpy as np
-    from rich.table import Table
 
-    from rfdsm.linear.problem import FIELDS
+    from rfdsm import tables
+    from rfdsm.linear.model import LinearDenoiser
 
-    cells = {name: np.broadcast_to(getattr(problem, name), problem.shape).ravel() for name in FIELDS}
-    varying = [name for name in FIELDS if np.size(getattr(problem, name)) > 1]
-    fixed = [f"{name} = {cells[name][0]:g}" for name in FIELDS if name not in varying]
-    table = Table(title=", ".join([*fixed, f"spectrum {problem.spectrum.label}"]), title_justify="left")
-    shown = {name: [f"{value:g}" for value in cells[name]] for name in varying}
-    shown |= {name: [f"{value:.5g}" for value in np.ravel(values)] for name, values in columns.items()}
-    for name in shown:
-        table.add_column(name, justify="right")
-    for row in zip(*shown.values(), strict=True):
-        table.add_row(*row)
-    return table
+    texts = {name: [f"{value:.5g}" for value in np.ravel(values)] for name, values in columns.items()}
+    return tables.cells(problem, texts, model=LinearDenoiser())
