@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from rfdsm import datasets, plots, spectra, tables
+from rfdsm import datasets, spectra
 from rfdsm.extrapolation import Extrapolation, fit, relative, z_score
 from rfdsm.losses import Run
 from rfdsm.model import RANDOM_FEATURES, Model, Progress
@@ -140,6 +140,8 @@ class Comparison:
         Returns:
             Array of the Axes that the losses are drawn on.
         """
+        from rfdsm import plots  # here, for pictures need matplotlib, and comparisons do not
+
         dataset = self.to_dataset()
         abscissa = plots.abscissa(dataset)
         if abscissa in dataset.dims and np.any(dataset[abscissa] > 0):
@@ -163,6 +165,8 @@ class Comparison:
         if extrapolation is not None:
             finite = np.where(np.isinf(self.limits), np.nan, self.limits)
             rows.append(("inf", self.limits, finite + extrapolation.intercept, extrapolation.error))
+        from rfdsm import tables
+
         return tables.compared(self.problem, self.model, self.names, rows, self.simulation.shape[2], self.summary())
 
     def summary(self) -> str:

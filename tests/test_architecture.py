@@ -20,11 +20,13 @@ FLOORS = (
     (
         "activations",
         "arguments",
+        "arrays",
         "compression",
         "losses",
         "printing",
         "quadrature",
         "samples",
+        "scope",
         "spectra",
         "units",
         "vocabulary",
@@ -35,11 +37,11 @@ FLOORS = (
     ("datasets", "extrapolation", "plots", "tables"),
     ("comparison", "phases"),
     ("linear",),  # a further model: its doors are those of the floors below, with its own record
-    ("data", "references"),
+    ("data", "files", "references"),
     ("sweeps",),
     ("cli",),
 )
-FILE_FLOOR = FLOORS.index(("data", "references"))
+FILE_FLOOR = FLOORS.index(("data", "files", "references"))
 OUTSIDE_WORLD = {"pathlib", "subprocess", "multiprocessing", "tempfile", "shutil", "socket", "cyclopts"}
 
 MODULES = {

@@ -1,6 +1,5 @@
 """Memorisation of training points by the generated law: relative distance and its rivals (docs/linear, section 7)."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,7 +8,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import psutil
 from jaxtyping import Float
 
 from rfdsm.arguments import check_whole, keywords
@@ -19,6 +17,8 @@ from rfdsm.linear.overlaps import log_mean_density, log_pair_sum
 from rfdsm.linear.plan import Cell, check_memory, memory_estimate, padded_size, plan
 from rfdsm.linear.problem import Problem, check_problem
 from rfdsm.linear.simulate import Progress
+from rfdsm.machine import available_memory, cores, lapack_threads
+from rfdsm.scope import jax_scope
 
 Array = jax.Array | np.ndarray
 
@@ -228,7 +228,8 @@ def memorisation(
     numbers = np.array([[cell.a, cell.eta, cell.ridge, cell.n, cell.m] for cell in cells])
 
     def run(key: Any) -> Memorisation:
-        with jax.enable_x64(True), jax.default_matmul_precision("highest"):  # settings of the thread
+        # The first two are settings of the thread.
+        with jax_scope(), lapack_threads(1):
             return jax.tree.map(np.asarray, _trial(key, numbers, cells[0].sigma, settings, groups))
 
     parts = []
@@ -240,8 +241,8 @@ def memorisation(
 
     finished(run(keys[0]))  # compiles
     # on a CPU a trial keeps one core busy
-    workers = (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
-    workers = int(np.clip(psutil.virtual_memory().available // need, 1, workers))
+    workers = cores() if jax.default_backend() == "cpu" else 1
+    workers = int(np.clip(available_memory() // need, 1, workers))
     with ThreadPoolExecutor(workers) as pool:
         try:
             for part in pool.map(run, keys[1:]):

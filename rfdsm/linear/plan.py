@@ -106,6 +106,7 @@ def plan(
     available = check_memory(need, f"d = {d} with n = {max(cell.n for cell in cells)}", devices, memory_limit)
     # On a CPU one trial already keeps all cores busy, and batched loops can exhaust XLA's pool of threads.
     batch = 1 if devices[0].platform == "cpu" else int(np.clip(available // 4 // need, 1, trials))
+    check_memory(64 * trials * psi.size, f"trials = {trials}", devices)
     deviations, frame = (np.sqrt(problem.spectrum.realise(d)[0]), None) if data is None else covariance_frame(data)
     whole = np.reshape(n.astype(np.int64), shape)
     return Plan(d, base, trials, deviations, frame, devices, cells, whole, batch)

@@ -20,6 +20,8 @@ from rfdsm.linear.plan import Cell, Plan, padded_size, plan
 from rfdsm.linear.problem import Problem
 from rfdsm.linear.schedules import checked_steps, times
 from rfdsm.losses import DenoisingLosses, GeneratedLaw, Run
+from rfdsm.machine import lapack_threads
+from rfdsm.scope import jax_scope
 from rfdsm.simulation.devices import mesh, spread
 from rfdsm.simulation.trial import seeds
 
@@ -138,7 +140,7 @@ def _cell_by_cell(
     """Each cell with what the trial makes of it; every function of `rest` yields an argument of the trial."""
     words, layout = seeds(request.key, request.trials), mesh(request.devices, request.trials)
     for cell in request.groups:
-        with jax.enable_x64(True), jax.default_matmul_precision("highest"):
+        with jax_scope(), lapack_threads():
             run = _compiled(trial, settings(cell, request, wasserstein), layout, str(jax.random.key_impl(request.key)))
             result = jax.tree.map(np.asarray, run(words, request.deviations, *(argument(cell) for argument in rest)))
         yield cell, result

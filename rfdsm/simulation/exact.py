@@ -75,11 +75,11 @@ def conditional_moments(law: Law, points: Points, series: Series, chunk: int) ->
         U = [part + _horner(C, valid, strip_rho, low, high) for part, strip_rho, (low, high) in parts]
         return U, first + C[1] @ valid, square + second @ valid
 
-    zero = zeros(p, W.dtype), jnp.zeros(p, W.dtype), jnp.zeros(p, W.dtype)
+    zero = zeros(p), jnp.zeros(p), jnp.zeros(p)
     U, first, square = stream(points.size, chunk, shards, step, zero)
-    count = points.size.astype(W.dtype)
+    count = points.size.astype(square.dtype)
     U = with_diagonal([part / count for part in U], square / count)
-    return Moments(U, (first / count)[:, None] * unit, jnp.ones((), W.dtype))
+    return Moments(U, (first / count)[:, None] * unit, jnp.ones(()))
 
 
 def _horner(C: Float[Array, "terms p c"], valid: Float[Array, " c"], rho: Array, low: int, high: int) -> Array:

@@ -44,6 +44,10 @@ class Law(NamedTuple):
     shards: int
     """Devices that share the draws of one trial."""
 
+    def in_precision(self, dtype: str) -> "Law":
+        """The same law, with features of this precision."""
+        return self._replace(W=self.W.astype(dtype), h=self.h.astype(dtype))
+
 
 def training_moments(law: Law, points: Points, draws: Int[Array, ""]) -> Moments:
     """Moments over `draws` noisy copies of every point, accumulated `chunk` of them at a time."""
@@ -59,9 +63,9 @@ def training_moments(law: Law, points: Points, draws: Int[Array, ""]) -> Moments
         strips = [strip + phi[low:high] @ phi[:high].T for strip, (low, high) in zip(strips, rows, strict=True)]
         return strips, V + phi @ part.z, square + jnp.sum(jnp.where(part.valid[:, None], part.z, 0) ** 2)
 
-    zero = zeros(p, W.dtype), jnp.zeros_like(W), jnp.zeros((), W.dtype)
+    zero = zeros(p), jnp.zeros((p, d)), jnp.zeros(())
     strips, V, square = stream(total, chunk, shards, step, zero)
-    count = total.astype(W.dtype)
+    count = total.astype(V.dtype)
     return Moments([strip / count for strip in strips], V / count, square / (count * d))
 
 
@@ -72,11 +76,11 @@ def training_samples(law: Law, points: Points, draws: Int[Array, ""], size: int)
     chunk = min(chunk, size)
 
     def block(first: Array) -> Samples:
-        part = noised(points, first + jnp.arange(chunk), total, h)
-        scale = part.valid[:, None] / jnp.sqrt(total.astype(W.dtype))
+        part = noised(points, first + jnp.arange(chunk, dtype=first.dtype), total, h)
+        scale = jnp.where(part.valid[:, None], 1 / jnp.sqrt(total.astype(float)), 0)
         return Samples(scale * features(W, activation, part.y).T, scale * part.z)
 
-    blocks = jax.lax.map(block, jnp.arange(0, size, chunk))
+    blocks = jax.lax.map(block, jnp.arange(0, size, chunk, dtype=total.dtype))
     return Samples(*(part.reshape(-1, part.shape[-1])[:size] for part in blocks))
 
 

@@ -1,7 +1,7 @@
 """Finite-d simulation of the real nonlinear network: `simulate`, the twin of theory's `predict`."""
 
 from collections.abc import Callable, Generator
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,8 +10,12 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
+from rfdsm.activations import Activation
+from rfdsm.activations.kept import kept
 from rfdsm.losses import Losses
+from rfdsm.machine import lapack_threads
 from rfdsm.problem import Problem
+from rfdsm.scope import jax_scope
 from rfdsm.simulation import eigenpath
 from rfdsm.simulation.devices import mesh, spread
 from rfdsm.simulation.minimiser import (
@@ -24,7 +28,7 @@ from rfdsm.simulation.minimiser import (
 from rfdsm.simulation.moments import Moments, residual_moment, training_samples
 from rfdsm.simulation.plan import Group, Plan, Settings, plan
 from rfdsm.simulation.strips import product
-from rfdsm.simulation.trial import Cell, Trial, gathered, precision, reported, run_groups, seeds
+from rfdsm.simulation.trial import Cell, Trial, gathered, reported, run_groups, seeds
 
 Progress = Callable[[int, int], Any]
 
@@ -66,9 +70,12 @@ def _minimum_norm(trial: Trial, train_on: Any) -> Solution:
     return minimum_norm_minimiser(train_on, partial(residual_moment, trial.law, trial.design.training, trial.cell.m))
 
 
-@lru_cache(maxsize=64)
-def _compiled(settings: Settings, mesh: Mesh, generator: str) -> Callable[[np.ndarray, Cell], Losses]:
-    """All trials of a group: batched, or one after the other."""
+@kept(maxsize=64)
+def _compiled(
+    activation: Activation, settings: Settings, mesh: Mesh, generator: str
+) -> Callable[[np.ndarray, Cell], Losses]:
+    """All trials of a group: batched, or one after the other. The activation is that of the settings."""
+    del activation
     shards = mesh.devices.shape[1]
 
     def trials(words: Array, cell: Cell) -> Losses:
@@ -142,7 +149,7 @@ def simulate(
             parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
         if progress is not None:
             progress(len(parts), request.n.size)
-    with precision(request.dtype):
+    with jax_scope():
         words = seeds(request.key, trials)
     return reported(gathered(parts, problem.shape, 1), request, words)
 
@@ -155,14 +162,14 @@ def simulated_groups(request: Plan, trials: int) -> Generator[tuple[Group, Losse
 def group_by_group(
     request: Plan, trials: int, compile_for: Callable[..., Any], *rest: Any
 ) -> Generator[tuple[Group, Losses], None, None]:
-    """What `compile_for(settings, mesh, generator)` makes of (words, cell, *rest), for each group of a plan."""
-    with precision(request.dtype):
+    """What `compile_for(activation, settings, mesh, generator)` makes of (words, cell, *rest), for each group."""
+    with jax_scope():
         words, layout = seeds(request.key, trials), mesh(request.devices, trials)
         compiled = partial(compile_for, mesh=layout, generator=str(jax.random.key_impl(request.key)))
         groups = run_groups(request, compiled, layout.size == 1, words, *rest)
     try:
         while True:
-            with precision(request.dtype):  # not while the caller is at work
+            with jax_scope(), lapack_threads():  # not while the caller is at work
                 item = next(groups, None)
             if item is None:
                 return

@@ -1,7 +1,7 @@
 """Networks on their way to the minimiser: gradient flow, exactly, or any optax optimiser, step by step."""
 
 from collections.abc import Callable, Generator
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,16 +10,19 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 
+from rfdsm.activations import Activation
+from rfdsm.activations.kept import kept
 from rfdsm.arguments import check_whole, flow_times, number_array
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem
+from rfdsm.scope import jax_scope
 from rfdsm.simulation import eigenpath
 from rfdsm.simulation.descent import descend
 from rfdsm.simulation.devices import spread
 from rfdsm.simulation.moments import training_samples
 from rfdsm.simulation.plan import Group, Plan, Settings, plan
 from rfdsm.simulation.simulate import Progress, group_by_group
-from rfdsm.simulation.trial import Cell, Trial, gathered, precision, reported, seeds
+from rfdsm.simulation.trial import Cell, Trial, gathered, reported, seeds
 
 INITIAL = 17
 """Folded into a trial's key for its initial weights."""
@@ -95,7 +98,7 @@ def simulate_training(
         flow=optimiser is None,
     )
     _check_shape(start, request)
-    weights = None if np.ndim(start) == 0 else np.asarray(start, request.dtype)
+    weights = None if np.ndim(start) == 0 else np.asarray(start, float)
     variance = float(start) if np.ndim(start) == 0 else None
     parts: dict[int, Losses] = {}
     for group, losses in trained_groups(request, trials, times, weights, optimiser, batch_size, variance):
@@ -103,7 +106,7 @@ def simulate_training(
             parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
         if progress is not None:
             progress(len(parts), request.n.size)
-    with precision(request.dtype):
+    with jax_scope():
         words = seeds(request.key, trials)
     return reported(gathered(parts, problem.shape, 1), request, words)
 
@@ -123,14 +126,21 @@ def trained_groups(
     of `simulate_training`, checked.
     """
     options: dict[str, Any] = dict(optimiser=optimiser, batch_size=batch_size, variance=variance)
-    recorded = np.asarray(times, int if optimiser is not None else request.dtype)
+    recorded = np.asarray(times, int if optimiser is not None else float)
     yield from group_by_group(request, trials, partial(_compiled, **options), recorded, weights)
 
 
-@lru_cache(maxsize=32)
+@kept(maxsize=32)
 def _compiled(
-    settings: Settings, mesh: Mesh, generator: str, optimiser: Any, batch_size: int | None, variance: float | None
+    activation: Activation,
+    settings: Settings,
+    mesh: Mesh,
+    generator: str,
+    optimiser: Any,
+    batch_size: int | None,
+    variance: float | None,
 ) -> Callable[..., Losses]:
+    del activation  # that of the settings
     shards = mesh.devices.shape[1]
 
     def trials(words: Array, cell: Cell, times: Array, weights: Array | None) -> Losses:
@@ -156,8 +166,8 @@ def _initial_weights(
         return None
     if variance is not None:
         normal = jax.random.normal(jax.random.fold_in(key, INITIAL), W.T.shape, jnp.float32)
-        weights = jnp.asarray(variance, W.dtype) ** 0.5 * normal.astype(W.dtype)
-    return jnp.sqrt(trial.law.h / len(W)) * jnp.asarray(weights)
+        weights = jnp.asarray(variance) ** 0.5 * normal
+    return trial.scale * jnp.asarray(weights)
 
 
 def _flow(trial: Trial, first: Array | None, times: Array) -> Losses:

@@ -1,11 +1,11 @@
 """Where units are computed: in this process, or by any pool of workers; and how many are on their way at a time."""
 
-import os
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+from rfdsm.machine import cores
 from rfdsm.sweeps.compute import Result, simulated
 from rfdsm.sweeps.layout import Block, Layout, Unit
 
@@ -53,7 +53,7 @@ class InProcess(Executor):
     @staticmethod
     def _blocks(take: Take) -> list[Block]:
         blocks: list[Block] = []
-        while len(blocks) < (os.cpu_count() or 1) and (block := take()) is not None:
+        while len(blocks) < cores() and (block := take()) is not None:
             blocks.append(block)
         return blocks
 

@@ -5,7 +5,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from rfdsm import activations
@@ -16,6 +15,7 @@ from rfdsm.linear.model import LinearDenoiser
 from rfdsm.linear.problem import Problem as LinearProblem
 from rfdsm.model import RANDOM_FEATURES, Model
 from rfdsm.problem import Problem
+from rfdsm.scope import jax_scope
 from rfdsm.spectra import Spectrum
 
 
@@ -127,7 +127,7 @@ def _activation_text(activation: Activation) -> dict[str, Any]:
     if isinstance(activation, Rectifier) and activation == activations.leaky_relu(activation.slope):
         return {"leaky_relu": activation.slope}
     # A function has no name that lasts; its values tell another one, to six digits whatever machine computed them.
-    with jax.enable_x64(True):
+    with jax_scope():
         values = np.asarray(activation(np.linspace(-8.0, 8.0, 257)))
     written = " ".join(f"{value:.5e}" for value in values)
     points = list(getattr(activation, "breakpoints", ()))

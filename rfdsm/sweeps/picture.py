@@ -1,14 +1,13 @@
 """Pictures of what sweeps found."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from rfdsm import plots
 from rfdsm.comparison import curves
+from rfdsm.files import located
 from rfdsm.model import RANDOM_FEATURES
 from rfdsm.sweeps import models
 from rfdsm.sweeps.configuration import TRAINING, read
@@ -18,7 +17,7 @@ from rfdsm.sweeps.run import load
 
 def opened(source: Any) -> xr.Dataset:
     """The dataset in a file, or in a sweep's folder as far as it is. Raises SweepError for what is neither."""
-    path = Path(source)
+    path = located(source, "file")
     if path.is_dir():
         return load(path)
     try:
@@ -43,6 +42,8 @@ def draw(dataset: xr.Dataset, along: str | None = None) -> np.ndarray:
     Raises:
         ValueError: no such field, or a dataset without losses.
     """
+    from rfdsm import plots
+
     if along == "time" or (along is None and not {"limit", "mean", "test"} & set(dataset)):
         return _training(dataset)
     if along is None:
@@ -63,6 +64,8 @@ def draw(dataset: xr.Dataset, along: str | None = None) -> np.ndarray:
 
 def _training(dataset: xr.Dataset) -> np.ndarray:
     """Learning curves against time. Raises ValueError for a dataset that has none."""
+    from rfdsm import plots
+
     own = {str(name): str(name).removeprefix(f"{TRAINING}_") for name in dataset if str(name).startswith(TRAINING)}
     if f"{TRAINING}_limit" not in own:
         raise ValueError("the file has neither theory nor simulations of losses: rfdsm sweep, compare and predict do")

@@ -10,7 +10,8 @@ import xarray as xr
 from rfdsm import datasets
 from rfdsm.comparison import Comparison
 from rfdsm.losses import Run
-from rfdsm.simulation.trial import precision, seeds
+from rfdsm.scope import jax_scope
+from rfdsm.simulation.trial import seeds
 from rfdsm.sweeps.compute import Result
 from rfdsm.sweeps.configuration import Configuration, Part
 from rfdsm.sweeps.layout import Layout
@@ -81,7 +82,7 @@ def _compared(layout: Layout, part: Part, results: Mapping[str, Result], limit: 
     c, model = layout.configuration, part.model
     names = model.names(c.data)
     at = [_theory(layout, part, results, f"theory-d{d}") for d in c.dimensions]
-    with precision(np.dtype(c.dtype)):
+    with jax_scope():
         words = seeds(c.key, c.trials)
     simulations = [_simulated(layout, part, d, results) for d in c.dimensions]
     plans = [layout.requests[part.prefix, d].plan for d in c.dimensions]

@@ -4,6 +4,7 @@ Rotating the m noisy copies of each sample gives one symmetric mode, which carri
 modes, which carry only noise. Every population covariance is W D W^T / d + beta I, D diagonal in the basis of Sigma.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Activation, Moments, tabulate
+from rfdsm.activations.kept import kept
 from rfdsm.problem import Problem
 from rfdsm.quadrature import padded
+from rfdsm.scope import jax_scope
 
 TABLE_FROM, TABLE_TOLERANCE = 256, 1e-11
 
@@ -63,6 +66,10 @@ class Populations(NamedTuple):
         """Nonlinear variance of the symmetric population, beta_psi + q beta_a."""
         return self.beta_psi + self.q * self.beta_a
 
+    def like(self, values: jax.Array) -> "Populations":
+        """The same parameters in the dtype of these values, such as complex order parameters."""
+        return Populations(*(jnp.asarray(parameter, values.dtype) for parameter in self))
+
     def average(self, values: jax.Array) -> jax.Array:
         """Average of values (S, ...) over the spectrum of Sigma."""
         return jnp.sum(self.weights * values, axis=0)
@@ -91,8 +98,8 @@ def moments_at_times(activation: Activation, t: np.ndarray, variance: float) -> 
         table = tabulate(activation, variance)
         if table.error <= TABLE_TOLERANCE:
             return table(t)
-    with jax.enable_x64(True):
-        moments = _compiled_moments(activation, padded(t), variance)
+    with jax_scope():
+        moments = _compiled_moments(activation)(padded(t), variance)
         return Moments(*(np.asarray(value)[: t.size] for value in moments))
 
 
@@ -119,7 +126,9 @@ def cells_of(problem: Problem) -> Cells:
     return Cells(flat(1 / problem.psi_n), flat(1 / problem.psi_p), flat(1 / problem.m), flat(t), moments)
 
 
-_compiled_moments = jax.jit(moments_at, static_argnums=0)
+@kept(maxsize=1)
+def _compiled_moments(activation: Activation) -> Callable[[Any, Any], Moments]:
+    return jax.jit(lambda t, variance: moments_at(activation, t, variance))
 
 
 def rank(inverse_psi_p: Any, L: Any, linear: Any) -> jax.Array:
@@ -168,7 +177,7 @@ def populations(
         inverse_psi_p,
         q,
         jnp.where(interpolates, ridge, one),
-        jnp.where(interpolates, one, ridge + jnp.where(ridge == 0, VANISHING, 0)),
+        jnp.where(interpolates, one, ridge + jnp.where(ridge == 0, VANISHING, 0.0)),
         a_squared,
         h,
         L,
