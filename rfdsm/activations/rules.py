@@ -18,11 +18,12 @@ RULE_ACCURACY = 1e-12
 
 
 class Choice(NamedTuple):
-    """What `expand` needs, and the relative error that is left."""
+    """What `expand` needs, the relative error that is left, and the mean square of the activation."""
 
     terms: int
     rule: Rule | None
     error: float
+    second: float
 
 
 @kept(maxsize=256)
@@ -76,7 +77,7 @@ def choose(
     index = int(enough[0]) if enough.size else len(TERMS) - 1
     terms, error = TERMS[index], float(bounds[index] / nonlinear)
     if not activation.needs_rule:
-        return Choice(terms, None, error)
+        return Choice(terms, None, error, float(total))
 
     used = terms if degree is None else min(terms, degree + 1)
     scale = np.minimum(1.0, np.asarray(sizes[:used]))[:, None]
@@ -84,5 +85,5 @@ def choose(
         tried = np.stack(hermite_functions(rule.nodes, rule.weights, used)) @ at
         wrong = np.sum((scale * (tried - coefficients[:used])) ** 2, axis=0) @ weights
         if wrong <= RULE_ACCURACY**2 * total and abs(rule.weights @ at**2 - second) @ weights <= RULE_ACCURACY * total:
-            return Choice(terms, rule, error)
-    return Choice(terms, panel_rule(breakpoints, largest), error)
+            return Choice(terms, rule, error, float(total))
+    return Choice(terms, panel_rule(breakpoints, largest), error, float(total))

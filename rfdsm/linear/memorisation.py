@@ -226,7 +226,8 @@ def memorisation(
     numbers = np.array([[cell.a, cell.eta, cell.ridge, cell.n, cell.m] for cell in cells])
 
     def run(key: Any) -> Memorisation:
-        # The first two are settings of the thread.
+        # The first two are settings of the thread. Small matrices, a trial on every core: more threads of LAPACK would
+        # only get into each other's way.
         with jax.enable_x64(True), jax.default_matmul_precision("highest"), lapack_threads(1):
             return jax.tree.map(np.asarray, _trial(key, numbers, cells[0].sigma, settings, groups))
 

@@ -49,8 +49,11 @@ class Law(NamedTuple):
         return self._replace(W=self.W.astype(dtype), h=self.h.astype(dtype))
 
 
-def training_moments(law: Law, points: Points, draws: Int[Array, ""]) -> Moments:
-    """Moments over `draws` noisy copies of every point, accumulated `chunk` of them at a time."""
+def training_moments(law: Law, points: Points, draws: Int[Array, ""], products: str = "float64") -> Moments:
+    """Moments over `draws` noisy copies of every point, accumulated `chunk` of them at a time.
+
+    Products over a chunk are formed in the precision `products`, sums over chunks in float64.
+    """
     W, activation, h, chunk, shards = law
     p, d = W.shape
     total = points.size * draws
@@ -59,9 +62,10 @@ def training_moments(law: Law, points: Points, draws: Int[Array, ""]) -> Moments
     def step(carry: tuple[Strips, Array, Array], pair: Array) -> tuple[Strips, Array, Array]:
         strips, V, square = carry
         part = noised(points, pair, total, h)
-        phi = jnp.where(part.valid, features(W, activation, part.y), 0)
+        phi = jnp.where(part.valid, features(W, activation, part.y), 0).astype(products)
+        z = jnp.where(part.valid[:, None], part.z, 0).astype(products)
         strips = [strip + phi[low:high] @ phi[:high].T for strip, (low, high) in zip(strips, rows, strict=True)]
-        return strips, V + phi @ part.z, square + jnp.sum(jnp.where(part.valid[:, None], part.z, 0) ** 2)
+        return strips, V + phi @ z, square + jnp.sum(z**2)
 
     zero = zeros(p), jnp.zeros((p, d)), jnp.zeros(())
     strips, V, square = stream(total, chunk, shards, step, zero)

@@ -153,8 +153,8 @@ class Sweep:
         )
         if lost:
             warnings.warn(
-                f"{lost} simulated networks could not be solved in {self.plan.configuration.dtype} and are NaN: the "
-                "ridge is too small for this precision",
+                f"{lost} simulated networks could not be solved and are NaN: the ridge is too small for "
+                "double precision",
                 RuntimeWarning,
                 stacklevel=4,
             )
