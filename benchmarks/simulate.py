@@ -25,11 +25,12 @@ import scipy.linalg
 from scipy.linalg.blas import dsyrk
 
 import rfdsm
+from rfdsm.scope import jax_scope
 from rfdsm.simulation import memory_estimate
 from rfdsm.simulation.moments import training_moments
 from rfdsm.simulation.plan import plan
 from rfdsm.simulation.strips import bounds
-from rfdsm.simulation.trial import Cell, Trial, precision
+from rfdsm.simulation.trial import Cell, Trial
 
 NAMES = ("train", "empirical_test", "test", "score")
 
@@ -129,7 +130,7 @@ def streamed_gram(a: argparse.Namespace, problem: rfdsm.Problem, n: int, p: int)
         problem, a.d, trials=1, key=0, data=None, dtype=a.dtype, devices=None, memory_limit=None, primal=True
     )
     group = request.groups[0]
-    with precision(request.dtype):
+    with jax_scope():
         cell = jax.tree.map(jnp.asarray, Cell.of(request, group))
 
         @jax.jit

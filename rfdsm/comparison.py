@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from rfdsm import datasets, plots, spectra
+from rfdsm import datasets, spectra
 from rfdsm.extrapolation import ROUNDING, Extrapolation, fit, ratio, z_score
 from rfdsm.losses import Losses, Run
 from rfdsm.problem import FIELDS, Problem
@@ -133,6 +133,8 @@ class Comparison:
         Returns:
             Array of the Axes that the losses are drawn on.
         """
+        from rfdsm import plots  # here, for pictures need matplotlib, and comparisons do not
+
         dataset = self.to_dataset()
         abscissa = plots.abscissa(dataset)
         if abscissa in dataset.dims and np.any(dataset[abscissa] > 0):

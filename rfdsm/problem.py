@@ -96,6 +96,10 @@ class Problem(Printed):
         fields: dict[str, Any] = dict(zip(FIELDS, (psi_n, psi_p, m, t, ridge), strict=True))
         return cls(**arguments.outer(fields, _RANGES), activation=activation, spectrum=spectrum)
 
+    def __hash__(self) -> int:
+        """By value, as problems are compared: one may be a key of a dict, or static structure of a jitted function."""
+        return arguments.hash_of([getattr(self, name) for name in FIELDS], self.activation, self.spectrum)
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Copies and unpickled problems are read-only too."""
         vars(self).update(arguments.freeze(state))

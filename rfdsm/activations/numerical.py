@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -15,6 +14,7 @@ from jaxtyping import Array
 from rfdsm.activations.base import Activation, Moments
 from rfdsm.activations.kept import kept
 from rfdsm.quadrature import HALF_WIDTH, ORDER, split_moments
+from rfdsm.scope import jax_scope
 
 
 class QuadratureWarning(UserWarning):
@@ -66,7 +66,7 @@ class Quadrature(Activation):
         total = shared + private
         features = (total, private, private / total)
         worst = np.array([pick(feature) for feature in features for pick in (np.argmin, np.argmax)])
-        with jax.enable_x64(True):
+        with jax_scope():
             error = float(np.max(np.asarray(self.quadrature_error(shared[worst], private[worst]))))
         if not error <= 1e-8:
             warnings.warn(

@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations.base import Activation
 from rfdsm.activations.expansion import Rule, hermite_functions, hermite_rule, panel_rule
 from rfdsm.activations.kept import kept
+from rfdsm.scope import jax_scope
 
 TERMS = (2, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Numbers of coefficients to choose from, and below them orders of Gauss-Hermite rules: few sizes, few compilations."""
@@ -58,7 +58,7 @@ def choose(
         exact, over = (np.repeat(part[:, None], len(mean), axis=1) for part in orders[0])
     # All function values at once: an activation called eagerly is compiled for every new size.
     points = [mean + largest * x for x in (exact, *(rule.nodes[:, None] for rule in orders))]
-    with jax.enable_x64(True):
+    with jax_scope():
         values = np.asarray(activation(jnp.asarray(np.concatenate(points))))
     at_exact, *at_nodes = np.split(values, np.cumsum([len(part) for part in points])[:-1])
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from rfdsm.arguments import check_whole
 from rfdsm.extrapolation import Extrapolation, fit, ratio
-from rfdsm.linear import datasets, plots
+from rfdsm.linear import datasets
 from rfdsm.linear.generated import GeneratedLaw, checked_smoothing, generated
 from rfdsm.linear.losses import DenoisingLosses
 from rfdsm.linear.plan import plan, realised
@@ -88,6 +88,8 @@ class Comparison:
 
     def plot(self, axes: Any = None) -> np.ndarray:
         """Draw one panel per quantity: theory as lines, simulation as points with error bars. Returns the Axes."""
+        from rfdsm.linear import plots  # here, for pictures need matplotlib, and comparisons do not
+
         dataset = self.to_dataset()
         return plots.comparison(dataset, curves(self.problem, self.smoothing, plots.abscissa(dataset)), axes=axes)
 

@@ -16,6 +16,7 @@ from rfdsm.linear.populations import CELLWISE, Populations, flat_populations, si
 from rfdsm.linear.predict import in_batches, second_moment
 from rfdsm.linear.problem import Problem, check_problem
 from rfdsm.printing import Printed
+from rfdsm.scope import jax_scope
 
 Values = Float[jax.Array | np.ndarray, "..."]
 
@@ -167,7 +168,7 @@ def generated(problem: Problem, smoothing: Any = 0.0) -> GeneratedLaw:
     infinite = singular(problem)
     nudged = dataclasses.replace(problem, psi=np.where(infinite, problem.psi * (1 - NUDGE), problem.psi))
     P = flat_populations(nudged)
-    with jax.enable_x64(True), np.errstate(all="ignore"):
+    with jax_scope(), np.errstate(all="ignore"):
         cell = in_batches(_all, problem, P, (rho / variance).ravel(), sizes=(BATCH,))
     converged = np.asarray(cell.residual <= equations.TOLERANCE)
     weights, s = P.weights, P.nodes

@@ -18,6 +18,7 @@ from rfdsm.linear.plan import Cell, check_memory, memory_estimate, padded_size, 
 from rfdsm.linear.problem import Problem, check_problem
 from rfdsm.linear.simulate import Progress
 from rfdsm.machine import available_memory, cores, lapack_threads
+from rfdsm.scope import jax_scope
 
 Array = jax.Array | np.ndarray
 
@@ -226,9 +227,9 @@ def memorisation(
     numbers = np.array([[cell.a, cell.eta, cell.ridge, cell.n, cell.m] for cell in cells])
 
     def run(key: Any) -> Memorisation:
-        # The first two are settings of the thread. Small matrices, a trial on every core: more threads of LAPACK would
+        # The first is one of the thread. Small matrices, a trial on every core: more threads of LAPACK would
         # only get into each other's way.
-        with jax.enable_x64(True), jax.default_matmul_precision("highest"), lapack_threads(1):
+        with jax_scope(), lapack_threads(1):
             return jax.tree.map(np.asarray, _trial(key, numbers, cells[0].sigma, settings, groups))
 
     parts = []

@@ -71,6 +71,7 @@ def plan(problem: Problem, d: Any, trials: Any, key: Any, smoothing: np.ndarray,
     available = check_memory(need, f"d = {d} with n = {max(cell.n for cell in cells)}")
     # On a CPU one trial already keeps all cores busy, and batched loops can exhaust XLA's pool of threads.
     batch = 1 if jax.default_backend() == "cpu" else int(np.clip(available // 4 // need, 1, trials))
+    check_memory(64 * trials * psi.size, f"trials = {trials}")
     base = base_key(key)
     keys = jax.vmap(lambda k: jax.random.fold_in(base, k))(jnp.arange(trials))
     return Plan(d, keys, np.sqrt(problem.spectrum.realise(d)[0]), cells, batch)

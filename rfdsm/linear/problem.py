@@ -90,6 +90,10 @@ class Problem(Printed):
             del given["noise_scale"]
         return cls(**arguments.outer(given, _RANGES), spectrum=spectrum)
 
+    def __hash__(self) -> int:
+        """By value, as problems are compared: one may be a key of a dict, or static structure of a jitted function."""
+        return arguments.hash_of([getattr(self, name) for name in FIELDS], self.spectrum)
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Copies and unpickled problems are read-only too."""
         vars(self).update(arguments.freeze(state))

@@ -19,6 +19,7 @@ from rfdsm.linear.plan import Cell, Plan, padded_size, plan
 from rfdsm.linear.problem import Problem
 from rfdsm.linear.schedules import checked_steps, times
 from rfdsm.machine import lapack_threads
+from rfdsm.scope import jax_scope
 
 Progress = Callable[[int, int], Any]
 
@@ -163,7 +164,7 @@ def simulate(
 
 def _over_cells(run: Any, request: Plan, shape: tuple[int, ...], progress: Progress | None) -> Any:
     results = []
-    with jax.enable_x64(True), jax.default_matmul_precision("highest"), lapack_threads():
+    with jax_scope(), lapack_threads():
         for done, cell in enumerate(request.cells, start=1):
             results.append(jax.tree.map(np.asarray, run(cell, request)))
             if progress is not None:

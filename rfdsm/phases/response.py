@@ -14,6 +14,7 @@ from rfdsm.losses import Losses
 from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.quadrature import padded
+from rfdsm.scope import jax_scope
 from rfdsm.theory.populations import TABLE_TOLERANCE, check_moments, moments_at, moments_at_times
 from rfdsm.theory.predict import solve_cells
 
@@ -86,7 +87,7 @@ class Family:
             size = chosen.stop - start
             part = [np.pad(values[chosen], (0, chunk - size), mode="edge") for values in cells]
             turned = [np.pad(values[:, chosen], ((0, 0), (0, chunk - size)), mode="edge") for values in tangents]
-            with jax.enable_x64(True):  # the setting is one of the thread
+            with jax_scope():  # the setting is one of the thread
                 found, changed = _respond(part, turned, spectrum.nodes, spectrum.weights)
             values[:, chosen] = np.asarray(found)[:, :size]
             slopes[:, :, chosen] = np.moveaxis(np.asarray(changed), 0, 1)[:, : len(self.free), :size]
@@ -105,7 +106,7 @@ class Family:
         changes: Any = ()
         table = tabulate(activation, variance)
         interpolated = table.error <= TABLE_TOLERANCE and TABLE_RANGE[0] <= times[0] and times[-1] <= TABLE_RANGE[1]
-        with jax.enable_x64(True):
+        with jax_scope():
             if interpolated:
                 moments, changes = _interpolated(table.interpolant, padded(times))
             if not interpolated or exact:

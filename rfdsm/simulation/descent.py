@@ -45,7 +45,8 @@ def descend(
                 slope = product(B, train_on.U) + train_on.V.T
             else:
                 slope = _batch_slope(trial, B, batch_size, jax.random.fold_in(batches, index))
-            updates, memory = optimiser.update(2 * scale / d * (slope + ridge * B), memory, A)
+            with jax.numpy_dtype_promotion("standard"):  # optax's own counts of steps are promoted
+                updates, memory = optimiser.update(2 * scale / d * (slope + ridge * B), memory, A)
             return A + updates, memory
 
         def record(state: Any, ends: Array) -> tuple[Any, Losses]:
@@ -70,7 +71,7 @@ def _batch_slope(trial: Trial, B: Array, size: int, key: Key[Array, ""]) -> Floa
         part = points.noised(rows, key_draws, jnp.arange(size), law.h)
     else:
         draws = jax.random.randint(key_draws, (size,), 0, trial.cell.m)
-        part = points.noised(rows, points.key, draws * points.size + rows, law.h)
+        part = points.noised(rows, points.key, draws * points.size.astype(draws.dtype) + rows, law.h)
     phi = features(law.W, law.activation, part.y)
     phi, z = (x.astype(B.dtype) for x in (phi, part.z))
     return (B @ phi + z.T) @ phi.T / size

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from rfdsm.activations import Activation
 from rfdsm.simulation.design import Points, features, noised, stream
-from rfdsm.simulation.strips import Strips, bounds, quadratic, zeros
+from rfdsm.simulation.strips import Strips, add, bounds, quadratic, zeros
 
 
 class Moments(NamedTuple):
@@ -64,8 +64,8 @@ def training_moments(law: Law, points: Points, draws: Int[Array, ""], products: 
         part = noised(points, pair, total, h)
         phi = jnp.where(part.valid, features(W, activation, part.y), 0).astype(products)
         z = jnp.where(part.valid[:, None], part.z, 0).astype(products)
-        strips = [strip + phi[low:high] @ phi[:high].T for strip, (low, high) in zip(strips, rows, strict=True)]
-        return strips, V + phi @ z, square + jnp.sum(z**2)
+        parts = [phi[low:high] @ phi[:high].T for low, high in rows]
+        return add(strips, parts), *add((V, square), (phi @ z, jnp.sum(z**2)))
 
     zero = zeros(p), jnp.zeros((p, d)), jnp.zeros(())
     strips, V, square = stream(total, chunk, shards, step, zero)
@@ -80,11 +80,12 @@ def training_samples(law: Law, points: Points, draws: Int[Array, ""], size: int)
     chunk = min(chunk, size)
 
     def block(first: Array) -> Samples:
-        part = noised(points, first + jnp.arange(chunk), total, h)
-        scale = part.valid[:, None] / jnp.sqrt(total.astype(float))
-        return Samples(scale * features(W, activation, part.y).T, scale * part.z)
+        part = noised(points, first + jnp.arange(chunk, dtype=first.dtype), total, h)
+        scale = jnp.where(part.valid[:, None], 1 / jnp.sqrt(total.astype(float)), 0)
+        phi, z = (x.astype(float) for x in (features(W, activation, part.y), part.z))
+        return Samples(scale * phi.T, scale * z)
 
-    blocks = jax.lax.map(block, jnp.arange(0, size, chunk))
+    blocks = jax.lax.map(block, jnp.arange(0, size, chunk, dtype=total.dtype))
     return Samples(*(part.reshape(-1, part.shape[-1])[:size] for part in blocks))
 
 

@@ -1,5 +1,6 @@
 """What a simulation is going to do: sizes, memory and every check, before anything is computed."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +9,8 @@ from jaxtyping import Float, Int
 
 from rfdsm.activations import Activation
 from rfdsm.activations.expansion import Rule
-from rfdsm.arguments import base_key, check_whole
+from rfdsm.arguments import MOST, base_key, check_whole
+from rfdsm.losses import Losses
 from rfdsm.problem import Problem, check_problem
 from rfdsm.samples import check_rows
 from rfdsm.simulation.devices import checked as checked_devices
@@ -23,6 +25,7 @@ LEAST_SINGLE_LOSS = 1e-2
 """Of the true score: losses near those of smaller ones would keep fewer digits than single precision has."""
 MANY_DRAWS = 8
 """Draws per feature from which on their products may be single precision: no eigenvalue is small then."""
+_RESULTS = (*Losses.NAMES, "objective", "floor")
 
 
 def realised(problem: Problem, d: int) -> Problem:
@@ -139,6 +142,9 @@ def plan(
         d = data.shape[1]
     check_whole("d", d, 1)
     d = int(d)
+    available = memory_available(devices) if memory_limit is None else memory_limit
+    # Before anything of that size is made.
+    _check_sizes(problem, d, dtype, int(trials), available)
     actual = realised(problem, d)
     m, t, ridge, psi_n, psi_p = (
         np.broadcast_to(getattr(actual, name), problem.shape) for name in ("m", "t", "ridge", "psi_n", "psi_p")
@@ -150,7 +156,6 @@ def plan(
     keys = np.stack([x.ravel() for x in (p, n, m, t)], axis=1)
     _, members = np.unique(keys, axis=0, return_inverse=True)
     order, memory, rows = [], [], 0 if data is None else len(data)
-    available = memory_available(devices) if memory_limit is None else memory_limit
     choices = []
     for member in dict.fromkeys(members.ravel().tolist()):  # in the order of the grid
         cells = np.flatnonzero(members == member)
@@ -229,10 +234,25 @@ def _check_single_precision(dtype: np.dtype, problem: Problem) -> None:
         raise ValueError(f"dtype = {dtype.name!r} must be 'float64' where ridge = 0")
 
 
+def _check_sizes(problem: Problem, d: int, dtype: np.dtype, trials: int, available: int) -> None:
+    n, p = (_sizes(problem, name, d) for name in ("psi_n", "psi_p"))
+    for name, field, sizes in (("n", "psi_n", n), ("p", "psi_p", p)):
+        if np.max(sizes) > MOST:
+            raise ValueError(f"{name} = round({field} d) = {np.max(sizes):.3g} must be at most {MOST}")
+    need = memory_estimate(int(np.max(p)), d, terms=2, itemsize=dtype.itemsize)
+    _check_memory((need, int(np.max(n)), int(np.max(p))), d, dtype, available)
+    results = trials * (math.prod(problem.shape) * len(_RESULTS) * dtype.itemsize + 16)
+    if results > available:
+        raise ValueError(
+            f"trials = {trials} of {math.prod(problem.shape)} problems have {results / 1e9:.3g} GB of results, must be "
+            f"at most the {available / 1e9:.3g} GB available"
+        )
+
+
 def _check_counts(n: np.ndarray, m: np.ndarray, data: np.ndarray | None) -> None:
     largest = float(np.max(n * m))
-    if largest >= 2**31:
-        raise ValueError(f"n m = {largest:.3g} noise draws in all must be < 2^31: take a smaller m, psi_n or d")
+    if largest > MOST - 2**24:  # loops in chunks end a little beyond the last draw
+        raise ValueError(f"n m = {largest:.3g} noise draws in all must be at most 2.1e9: take a smaller m, psi_n or d")
     if data is None:
         return
     most = len(data) - max(2, -(-len(data) // 10))  # a tenth must be left to test on

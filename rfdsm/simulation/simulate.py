@@ -15,6 +15,7 @@ from rfdsm.activations.kept import kept
 from rfdsm.losses import Losses
 from rfdsm.machine import lapack_threads
 from rfdsm.problem import Problem
+from rfdsm.scope import jax_scope
 from rfdsm.simulation import eigenpath
 from rfdsm.simulation.devices import mesh, spread
 from rfdsm.simulation.minimiser import (
@@ -27,7 +28,7 @@ from rfdsm.simulation.minimiser import (
 from rfdsm.simulation.moments import Moments, residual_moment, training_samples
 from rfdsm.simulation.plan import Group, Plan, Settings, plan
 from rfdsm.simulation.strips import product
-from rfdsm.simulation.trial import Cell, Trial, gathered, precision, reported, run_groups, seeds
+from rfdsm.simulation.trial import Cell, Trial, gathered, reported, run_groups, seeds
 
 Progress = Callable[[int, int], Any]
 
@@ -154,20 +155,20 @@ def simulate(
             parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
         if progress is not None:
             progress(len(parts), request.n.size)
-    with precision():
+    with jax_scope():
         words = seeds(request.key, trials)
     return reported(gathered(parts, problem.shape, 1), request, words)
 
 
 def simulated_groups(request: Plan, trials: int) -> Generator[tuple[Group, Losses], None, None]:
     """The groups of a plan, each with its losses (NumPy arrays, shape (trials, K)) as soon as it is done."""
-    with precision():
+    with jax_scope():
         words, layout = seeds(request.key, trials), mesh(request.devices, trials)
         compiled = partial(_compiled, mesh=layout, generator=str(jax.random.key_impl(request.key)))
         groups = run_groups(request, compiled, layout.size == 1, words)
     try:
         while True:
-            with precision(), lapack_threads():  # not while the caller is at work
+            with jax_scope(), lapack_threads():  # not while the caller is at work
                 item = next(groups, None)
             if item is None:
                 return

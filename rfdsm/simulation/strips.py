@@ -5,6 +5,7 @@ only.
 """
 
 import itertools
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -26,6 +27,11 @@ def bounds(size: int) -> list[tuple[int, int]]:
 def zeros(size: int) -> Strips:
     """Of the zero matrix, in double precision."""
     return [jnp.zeros((high - low, high)) for low, high in bounds(size)]
+
+
+def add(totals: Sequence[Array], parts: Sequence[Array]) -> list[Array]:
+    """Sums of two sequences of arrays, in the precision of the first."""
+    return [total + part.astype(total.dtype) for total, part in zip(totals, parts, strict=True)]
 
 
 def gram(rows: Float[Array, "size k"]) -> Strips:
@@ -76,7 +82,7 @@ def quadratic(strips: Strips, rows: Float[Array, "size k"]) -> Array:
 
 def mirrored(low: int, high: int) -> Array:
     """How often an entry of a strip occurs in the matrix, by column: left of the diagonal block there are two."""
-    return jnp.where(jnp.arange(high) < low, 2, 1)
+    return jnp.where(jnp.arange(high) < low, 2.0, 1.0)
 
 
 def after(value: Float[Array, ""], array: Array) -> Array:

@@ -16,13 +16,14 @@ from rfdsm.arguments import check_whole, flow_times, number_array
 from rfdsm.losses import Losses
 from rfdsm.machine import lapack_threads
 from rfdsm.problem import Problem
+from rfdsm.scope import jax_scope
 from rfdsm.simulation import eigenpath
 from rfdsm.simulation.descent import descend
 from rfdsm.simulation.devices import mesh, spread
 from rfdsm.simulation.moments import training_samples
 from rfdsm.simulation.plan import Plan, Settings, plan
 from rfdsm.simulation.simulate import Progress
-from rfdsm.simulation.trial import Cell, Trial, gathered, precision, reported, run_groups, seeds
+from rfdsm.simulation.trial import Cell, Trial, gathered, reported, run_groups, seeds
 
 INITIAL = 17
 """Folded into a trial's key for its initial weights."""
@@ -102,7 +103,7 @@ def simulate_training(
     weights = None if np.ndim(start) == 0 else np.asarray(start, float)
     variance = float(start) if np.ndim(start) == 0 else None
     parts: dict[int, Losses] = {}
-    with precision(), lapack_threads():
+    with jax_scope(), lapack_threads():
         words, layout = seeds(request.key, trials), mesh(request.devices, trials)
         compiled = partial(
             _compiled,
@@ -156,7 +157,7 @@ def _initial_weights(
         return None
     if variance is not None:
         normal = jax.random.normal(jax.random.fold_in(key, INITIAL), W.T.shape, jnp.float32)
-        weights = jnp.asarray(variance) ** 0.5 * normal
+        weights = jnp.asarray(variance) ** 0.5 * normal.astype(float)
     return trial.scale * jnp.asarray(weights)
 
 

@@ -1,8 +1,7 @@
 """One trial: what is drawn, which moments are taken of it, and how its losses are reported."""
 
-import contextlib
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
 from rfdsm.losses import Losses, Run
 from rfdsm.machine import cores
+from rfdsm.scope import jax_scope
 from rfdsm.simulation.design import Design, Points, draw
 from rfdsm.simulation.exact import Series, conditional_moments, population_moments
 from rfdsm.simulation.moments import Law, Moments, training_moments
@@ -103,16 +103,6 @@ def _noise_variance(cell: Cell) -> Array:
     return -jnp.expm1(-2 * jnp.asarray(cell.t))
 
 
-@contextlib.contextmanager
-def precision() -> Iterator[None]:
-    """Context in which simulations run: double precision is there, and single precision is what it says.
-
-    Scoped, never flipping the caller's settings.
-    """
-    with jax.enable_x64(True), jax.default_matmul_precision("highest"):
-        yield
-
-
 def seeds(key: Key[Array, ""], trials: int) -> np.ndarray:
     """Key words of every trial, shape (trials, words): fold_in(key, k)."""
     return np.asarray(jax.random.key_data(jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(trials))))
@@ -140,7 +130,7 @@ def run_groups(
         return
 
     def compile_one(settings: Settings, cell: Cell) -> Callable[..., Losses]:
-        with precision():  # settings of JAX belong to a thread
+        with jax_scope():  # settings of JAX belong to a thread
             function = compiled(settings.activation, settings)
             return _executable(settings.activation, function, *_signature((words, cell, *rest)))
 

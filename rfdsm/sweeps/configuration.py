@@ -18,6 +18,7 @@ from rfdsm.activations.closed_forms import Rectifier, Series
 from rfdsm.arguments import base_key, check_whole
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.samples import check_rows
+from rfdsm.scope import jax_scope
 from rfdsm.spectra import Spectrum
 from rfdsm.sweeps.errors import SweepError
 
@@ -242,7 +243,7 @@ def _activation_text(activation: Activation) -> dict[str, Any]:
     if isinstance(activation, Rectifier) and activation == activations.leaky_relu(activation.slope):
         return {"leaky_relu": activation.slope}
     # A function has no name that lasts; its values tell another one, to six digits whatever machine computed them.
-    with jax.enable_x64(True):
+    with jax_scope():
         values = np.asarray(activation(np.linspace(-8.0, 8.0, 257)))
     written = " ".join(f"{value:.5e}" for value in values)
     points = list(getattr(activation, "breakpoints", ()))

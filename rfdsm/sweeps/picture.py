@@ -1,14 +1,14 @@
 """Pictures of what sweeps found."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from rfdsm import activations, plots
+from rfdsm import activations
 from rfdsm.comparison import curves
+from rfdsm.files import located
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.spectra import Spectrum
 from rfdsm.sweeps.configuration import read
@@ -18,7 +18,7 @@ from rfdsm.sweeps.run import load
 
 def opened(source: Any) -> xr.Dataset:
     """The dataset in a file, or in a sweep's folder as far as it is. Raises SweepError for what is neither."""
-    path = Path(source)
+    path = located(source, "file")
     if path.is_dir():
         return load(path)
     try:
@@ -43,6 +43,8 @@ def draw(dataset: xr.Dataset, along: str | None = None) -> np.ndarray:
     Raises:
         ValueError: no such field, or a dataset without losses.
     """
+    from rfdsm import plots
+
     if along is None:
         along = plots.abscissa(dataset)
     if along not in FIELDS:

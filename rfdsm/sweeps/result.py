@@ -11,7 +11,8 @@ import xarray as xr
 from rfdsm import datasets
 from rfdsm.comparison import Comparison
 from rfdsm.losses import Losses, Run
-from rfdsm.simulation.trial import precision, seeds
+from rfdsm.scope import jax_scope
+from rfdsm.simulation.trial import seeds
 from rfdsm.sweeps.compute import SIMULATED, THEORY, Result
 from rfdsm.sweeps.configuration import Configuration
 from rfdsm.sweeps.layout import Layout
@@ -71,7 +72,7 @@ def _compared(layout: Layout, results: Mapping[str, Result]) -> xr.Dataset:
     limit = _theory(results.get("theory"), c.problem.shape)
     names = tuple(name for name in Losses.NAMES if c.data is None or name != "score")
     at = [_theory(results.get(f"theory-d{d}"), c.problem.shape) for d in c.dimensions]
-    with precision():
+    with jax_scope():
         words = seeds(c.key, c.trials)
     simulations = [_simulated(layout, d, results) for d in c.dimensions]
     losses: dict[str, Any] = {name: limit[name] for name in (*Losses.NAMES, "objective", "floor")}

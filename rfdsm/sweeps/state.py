@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import shlex
 import signal
 import threading
 import time
@@ -87,8 +88,11 @@ class Sweep:
         text = f"interrupted: {counts.done} of {counts.total} cells done"
         if self.store is None:
             return f"{text}, none kept: give a store to be able to resume"
-        path = self.store.path
-        return f"{text} and kept; resume with: rfdsm sweep --resume {path}, or the same sweep(…, store={str(path)!r})"
+        path = str(self.store.path)
+        return (
+            f"{text} and kept; resume with: rfdsm sweep --resume {shlex.quote(path)}, "
+            f"or the same sweep(…, store={path!r})"
+        )
 
     def collect(self) -> None:
         """Read what the store has."""

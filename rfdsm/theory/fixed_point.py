@@ -209,7 +209,7 @@ def solve(P: Populations, limit: Any = MAX_STEPS) -> Solution:
         # Close to p = nm at ridge = 0 rounding moves x by more than SETTLED: then the changes cease to shrink.
         settled = (change <= SETTLED) | ((change < 1e-3) & (change > 0.75 * previous))
         x = tuple(jnp.where(active, b, a) for a, b in zip(x, new, strict=True))
-        return x, active & ~settled, change, steps + active
+        return x, active & ~settled, change, jnp.where(active, steps + 1, steps)
 
     def unfinished(carry):
         _, active, _, steps = carry

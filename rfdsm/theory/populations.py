@@ -15,6 +15,7 @@ from rfdsm.activations import Activation, Moments, tabulate
 from rfdsm.activations.kept import kept
 from rfdsm.problem import Problem
 from rfdsm.quadrature import padded
+from rfdsm.scope import jax_scope
 
 TABLE_FROM, TABLE_TOLERANCE = 256, 1e-11
 
@@ -65,6 +66,10 @@ class Populations(NamedTuple):
         """Nonlinear variance of the symmetric population, beta_psi + q beta_a."""
         return self.beta_psi + self.q * self.beta_a
 
+    def like(self, values: jax.Array) -> "Populations":
+        """The same parameters in the dtype of these values, such as complex order parameters."""
+        return Populations(*(jnp.asarray(parameter, values.dtype) for parameter in self))
+
     def average(self, values: jax.Array) -> jax.Array:
         """Average of values (S, ...) over the spectrum of Sigma."""
         return jnp.sum(self.weights * values, axis=0)
@@ -93,7 +98,7 @@ def moments_at_times(activation: Activation, t: np.ndarray, variance: float) -> 
         table = tabulate(activation, variance)
         if table.error <= TABLE_TOLERANCE:
             return table(t)
-    with jax.enable_x64(True):
+    with jax_scope():
         moments = _compiled_moments(activation)(padded(t), variance)
         return Moments(*(np.asarray(value)[: t.size] for value in moments))
 
@@ -172,7 +177,7 @@ def populations(
         inverse_psi_p,
         q,
         jnp.where(interpolates, ridge, one),
-        jnp.where(interpolates, one, ridge + jnp.where(ridge == 0, VANISHING, 0)),
+        jnp.where(interpolates, one, ridge + jnp.where(ridge == 0, VANISHING, 0.0)),
         a_squared,
         h,
         L,

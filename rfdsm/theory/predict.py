@@ -28,6 +28,7 @@ from rfdsm.activations import Moments
 from rfdsm.losses import Losses
 from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem, check_problem
+from rfdsm.scope import jax_scope
 from rfdsm.theory.fixed_point import MAX_STEPS, TOLERANCE, Solution, evaluate, jacobian, solve
 from rfdsm.theory.populations import TABLE_FROM, Populations, check_moments, moments_at, moments_at_times, populations
 
@@ -168,7 +169,7 @@ def predict(problem: Problem, *, throw: bool = False) -> Losses:
     """
     check_problem(problem)
     dtype = jnp.result_type(float)
-    with jax.enable_x64(True):
+    with jax_scope():
         if problem.traced:
             if throw:
                 raise ValueError(
@@ -204,7 +205,7 @@ def _predict_concrete(problem: Problem) -> Losses:
         count = chosen[0].size
         psi_n, psi_p, m, times, ridge, *own = (np.pad(values, (0, chunk - count), mode="edge") for values in chosen)
         own = Moments(*own) if own else moments_at_times(problem.activation, times, spectrum.mean)
-        with jax.enable_x64(True):  # the setting is one of the thread
+        with jax_scope():  # the setting is one of the thread
             part = solve_cells(
                 1 / psi_n, 1 / psi_p, 1 / m, times, ridge / psi_p, own, spectrum.nodes, spectrum.weights, limit
             )
