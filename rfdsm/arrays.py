@@ -1,4 +1,4 @@
-"""Arrays in whatever callers keep them – nested lists, masked arrays, data frames, tensors – as NumPy arrays of numbers.
+"""Arrays in whatever callers keep them – lists, masked arrays, data frames, tensors – as NumPy arrays of numbers.
 
 One function converts, so that every door takes the same and loses nothing: entries that are masked or missing are
 refused by name and place, not read as the numbers that happen to lie beneath.

@@ -17,7 +17,18 @@ LONGEST_FILE = 350
 
 # From the ground up. A name stands for a module, or for a package with all its modules.
 FLOORS = (
-    ("activations", "arguments", "arrays", "compression", "losses", "printing", "quadrature", "samples", "spectra", "units"),
+    (
+        "activations",
+        "arguments",
+        "arrays",
+        "compression",
+        "losses",
+        "printing",
+        "quadrature",
+        "samples",
+        "spectra",
+        "units",
+    ),
     ("problem",),
     ("simulation", "theory"),
     (

@@ -47,7 +47,9 @@ MATRICES = {
 }
 GOOD = dict(psi_n=2.0, psi_p=3.0, m=4, t=0.5, ridge=0.1)
 VECTORS = {name: (lambda x, name=name: Problem(**GOOD | {name: x}),) for name in GOOD}
-VECTORS |= {name: (lambda x, name=name: linear.Problem(**{"psi": 2, "T": 1, name: x}),) for name in ("psi", "T", "sigma")}
+VECTORS |= {
+    name: (lambda x, name=name: linear.Problem(**{"psi": 2, "T": 1, name: x}),) for name in ("psi", "T", "sigma")
+}
 VECTORS |= {
     "weights": (lambda x: spectra.atoms([1, 2, 3], x),),
     "values": (spectra.atoms, spectra.from_eigenvalues),

@@ -429,5 +429,5 @@ def test_covariances_of_single_precision_are_taken_with_a_note():
     np.testing.assert_allclose(from_eigenvalues([2.0, 1.0, -1e-9]).nodes, [0, 1, 2], rtol=1e-14)
     skewed[3, 5] += 1e-5
     for call in (lambda: from_covariance(skewed), lambda: from_covariance(exact - 1e-5 * np.eye(40))):
-        with pytest.raises(ValueError, match="must be symmetric|must be >= 0"):
+        with pytest.raises(ValueError, match=r"must be symmetric|must be >= 0"):
             call()
