@@ -362,7 +362,7 @@ def _number(name: str, value: Any, allowed: str, is_allowed: Callable[[float], b
     except (TypeError, ValueError):
         number = math.nan
     if not (math.isfinite(number) and is_allowed(number)):
-        raise ValueError(f"{name} must be a number, {allowed}, got {value!r}")
+        raise ValueError(f"{name} must be a number, {allowed}, got {' '.join(repr(value).split())}")
     return number
 
 
