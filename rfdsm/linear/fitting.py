@@ -40,7 +40,7 @@ def normal_rows(key: Any, rows: int, d: int) -> Float[Array, "rows d"]:
 
 def draw(key: Any, n: Any, padded: int, deviations: Float[Array, " d"]) -> Sample:
     """n points of N(0, diag(deviations^2)), centred, in an array of `padded` rows, so that few sizes are compiled."""
-    mask = (jnp.arange(padded) < n).astype(deviations.dtype)
+    mask = (jnp.arange(padded, dtype=jnp.result_type(n)) < n).astype(deviations.dtype)
     rows = normal_rows(key, padded, deviations.shape[0]) * deviations * mask[:, None]
     mean = jnp.sum(rows, axis=0) / n
     return Sample((rows - mean) * mask[:, None], mean, n, mask)
@@ -77,7 +77,8 @@ def _noise(key: Any, draw_index: Any, sample: Sample) -> Array:
 
 
 def _primal(sample: Sample, key: Any, m: Any, a: Any, eta: Any, ridge: Any) -> tuple[Array, Array, Array]:
-    rows, total = sample.rows, sample.n * m
+    rows = sample.rows
+    total = sample.n * jnp.asarray(m, rows.dtype)
     d = rows.shape[1]
 
     def add(j, carry):
