@@ -16,7 +16,18 @@ LONGEST_FILE = 350
 
 # From the ground up. A name stands for a module, or for a package with all its modules.
 FLOORS = (
-    ("activations", "arguments", "compression", "losses", "printing", "quadrature", "samples", "spectra", "units"),
+    (
+        "activations",
+        "arguments",
+        "compression",
+        "losses",
+        "population_spectrum",
+        "printing",
+        "quadrature",
+        "samples",
+        "spectra",
+        "units",
+    ),
     ("problem",),
     ("simulation", "theory"),
     (
