@@ -220,7 +220,9 @@ class Comparison:
             uncertain = ratio(np.broadcast_to(self.theory_error, self.theory.shape), self.theory)
             if np.any(np.isfinite(uncertain)):
                 share = np.nanmedian(np.where(np.isfinite(uncertain), uncertain, np.nan))
-                lines[-1] += f", estimated from the rows: theory's standard error is {share:.2%} (median), and z counts it"
+                lines[-1] += (
+                    f", estimated from the rows: theory's standard error is {share:.2%} (median), and z counts it"
+                )
             lines[-1] += "."
         return " ".join(lines)
 
