@@ -11,8 +11,9 @@ from jaxtyping import Float
 from rfdsm import datasets, spectra
 from rfdsm.extrapolation import ROUNDING, Extrapolation, fit, ratio, z_score
 from rfdsm.losses import Losses, Run
+from rfdsm.population_spectrum import Law, alike, estimated
 from rfdsm.problem import FIELDS, Problem
-from rfdsm.samples import check_rows
+from rfdsm.samples import centre, check_rows
 from rfdsm.simulation.plan import plan, realised
 from rfdsm.simulation.simulate import Progress, simulate
 from rfdsm.theory.predict import predict
@@ -48,6 +49,8 @@ class Comparison:
     """What each simulation really drew, one for each dimension."""
     settings: dict[str, Any]
     """Keyword arguments of the simulation, for the record."""
+    theory_error: Float[np.ndarray, "losses dimensions *grid"] | float = 0.0
+    """Standard error of theory: with data their population's spectrum is an estimate (`spectra.from_data`)."""
 
     @property
     def mean(self) -> Float[np.ndarray, "..."]:
@@ -66,8 +69,11 @@ class Comparison:
 
     @property
     def z(self) -> Float[np.ndarray, "..."]:
-        """Deviation from theory in standard errors; at one d it contains the finite-size bias, which is O(1/d)."""
-        return z_score(self.deviation, self.standard_error)
+        """Deviation from theory in standard errors; at one d it contains the finite-size bias, which is O(1/d).
+
+        With data the error is that of the simulation and that of theory together.
+        """
+        return z_score(self.deviation, np.hypot(self.standard_error, self.theory_error))
 
     @property
     def relative_deviation(self) -> Float[np.ndarray, "..."]:
@@ -93,6 +99,12 @@ class Comparison:
             ),
             "mean": datasets.variable("", over, self.mean, "simulation, mean over trials"),
             "standard_error": datasets.variable("", over, self.standard_error, "standard error over trials"),
+            "theory_error": datasets.variable(
+                "",
+                over,
+                np.broadcast_to(self.theory_error, self.theory.shape),
+                "standard error of theory: its spectrum is estimated from the rows of data",
+            ),
             "z": datasets.variable("", over, self.z, "deviation in standard errors"),
             "relative_deviation": datasets.variable("", over, self.relative_deviation, "deviation relative to theory"),
             "limit": datasets.variable(
@@ -206,7 +218,14 @@ class Comparison:
             if np.any(values):
                 lines.append(f"{np.sum(values)} of {values.size} values have no z: {reason}.")
         if self.settings["data"] is not None:
-            lines.append("Real samples: theory is that of Gaussian data with their covariance.")
+            lines.append("Real samples: theory is that of Gaussian data with their population's spectrum")
+            uncertain = ratio(np.broadcast_to(self.theory_error, self.theory.shape), self.theory)
+            if np.any(np.isfinite(uncertain)):
+                share = np.nanmedian(np.where(np.isfinite(uncertain), uncertain, np.nan))
+                lines[-1] += (
+                    f", estimated from the rows: theory's standard error is {share:.2%} (median), and z counts it"
+                )
+            lines[-1] += "."
         return " ".join(lines)
 
 
@@ -238,7 +257,8 @@ def compare(
     """Simulate a problem and hold the result against theory.
 
     Args:
-        problem: one problem or a grid of them. With data its spectrum is replaced by that of the data's covariance.
+        problem: one problem or a grid of them. With data its spectrum is replaced by that of their
+            population, estimated from the rows (`spectra.from_data`), and theory gets a standard error.
         d: dimension, or several for an extrapolation in 1/d; with data, the number of columns (may be left out).
         trials: independent repetitions, at least 2; their spread gives the standard errors.
         progress: called with (cells done, cells in all).
@@ -279,7 +299,7 @@ def compare(
 
         losses = simulate(problem, size, progress=report, **request)
         actual = realised(problem, size)
-        if data is not None:  # the rows have exactly this covariance, not one realised from its spectrum
+        if data is not None:  # the rows come from this population, not from one realised from its spectrum
             actual = dataclasses.replace(actual, spectrum=problem.spectrum)
         theory.append(predict(actual))
         simulations.append(losses)
@@ -302,7 +322,23 @@ def compare(
             dtype=str(np.dtype(dtype)),
             data=None if data is None else list(data.shape),
         ),
+        theory_error=0.0 if data is None else sampling_error(problem, dimensions, names, data),
     )
+
+
+def sampling_error(
+    problem: Problem, dimensions: Sequence[int], names: Sequence[str], data: np.ndarray
+) -> Float[np.ndarray, "losses dimensions *grid"]:
+    """Standard errors of theory at the ratios realised: with data their population's spectrum is an estimate."""
+    found = estimated(centre(data))
+
+    def losses(law: Law) -> np.ndarray:
+        spectrum = spectra.Spectrum(*alike(law))
+        at = [predict(dataclasses.replace(realised(problem, d), spectrum=spectrum)) for d in dimensions]
+        return np.array([[np.asarray(getattr(part, name)) for part in at] for name in names], dtype=np.float64)
+
+    with np.errstate(invalid="ignore"):  # inf - inf at p = nm without ridge
+        return found.error(losses)
 
 
 def _cell_text(theory: float, mean: float, error: float) -> str:

@@ -24,6 +24,7 @@ FLOORS = (
         "compression",
         "losses",
         "machine",
+        "population_spectrum",
         "printing",
         "quadrature",
         "samples",

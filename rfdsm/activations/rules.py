@@ -12,7 +12,7 @@ from rfdsm.scope import jax_scope
 
 TERMS = (2, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Numbers of coefficients to choose from, and below them orders of Gauss-Hermite rules: few sizes, few compilations."""
-ORDERS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
+ORDERS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
 RULE_ACCURACY = 1e-12
 """Error allowed of a rule, relative to the second moment."""
 

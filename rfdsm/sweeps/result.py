@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from rfdsm import datasets
-from rfdsm.comparison import Comparison
+from rfdsm.comparison import Comparison, sampling_error
 from rfdsm.losses import Losses, Run
 from rfdsm.scope import jax_scope
 from rfdsm.simulation.trial import seeds
@@ -91,6 +91,7 @@ def _compared(layout: Layout, results: Mapping[str, Result]) -> xr.Dataset:
             data=None if c.data is None else list(c.data.shape),
             quantities=list(c.quantities),
         ),
+        theory_error=0.0 if c.data is None else sampling_error(c.problem, c.dimensions, names, c.data),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a single trial has no spread: NaN
