@@ -87,7 +87,7 @@ def main() -> dict[str, Any]:
     print(f"device: {jax.devices()[0].device_kind}; d = {d}, n = {sizes}, fresh set {arguments.fresh}")
 
     start = time.perf_counter()
-    result = linear.memorisation(problem, d, arguments.repeats, 1, fresh=arguments.fresh)
+    result = linear.memorisation(problem, d, trials=arguments.repeats, key=1, fresh=arguments.fresh)
     seconds = time.perf_counter() - start
     ours = seconds / (arguments.repeats * len(sizes))
     print(f"rfdsm: {arguments.repeats} repeats of {len(sizes)} cells in {seconds:.1f} s, compilation included "

@@ -51,7 +51,7 @@ def main() -> dict[str, Any]:
     figures: dict[str, Any] = {"psi": PSI}
     for d in arguments.d:
         start = time.perf_counter()
-        result = linear.memorisation(linear.Problem(PSI, 2.0), d, REPEATS[d], 1)
+        result = linear.memorisation(linear.Problem(PSI, 2.0), d, trials=REPEATS[d], key=1)
         seconds = time.perf_counter() - start
         print(f"d = {d}, {REPEATS[d]} repeats, {seconds:.0f} s: P(Delta > 0) = {described(result.probability, 3)}")
         print(f"  standard errors at most {np.max(result.probability_error):.3f}")
@@ -70,7 +70,7 @@ def main() -> dict[str, Any]:
     if not arguments.transposed:
         return figures
     cells = linear.Problem(np.array([0.25, 0.5, 0.75, 1.0]), 2.0)
-    result = linear.memorisation(cells, 100, 60, 1, transposed=True)
+    result = linear.memorisation(cells, 100, trials=60, key=1, transposed=True)
     print(f"transposed, d = 100, 60 repeats, n = 25, 50, 75, 100: P(Delta > 0) = {described(result.probability, 3)}")
     error = np.max(result.probability_error)
     print(f"  standard errors at most {error:.3f}")

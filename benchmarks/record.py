@@ -64,7 +64,9 @@ def text(record: dict[str, Any]) -> str:
     """JSON of a record, lists of numbers on one line."""
     lines = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
     numbers = r"\[\s+(?:(?:[-+.\de]+|null),?\s+)+\]"
-    return re.sub(numbers, lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), lines) + "\n"
+    return (
+        re.sub(numbers, lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), lines) + "\n"
+    )
 
 
 def figures(command: str) -> Any:

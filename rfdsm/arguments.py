@@ -3,8 +3,10 @@
 Every refusal is one line that names the argument, its value and what is allowed.
 """
 
+import functools
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ import numpy as np
 from rfdsm.arrays import is_traced, numbers, without_missing
 from rfdsm.scope import jax_scope
 
+P, R = ParamSpec("P"), TypeVar("R")
 Range = tuple[str, Callable[[Any], Any]]
 """What is allowed, in words, and the test of it, elementwise."""
 
@@ -21,6 +24,24 @@ MOST = 2**31 - 1
 """Largest count taken: of trials, dimensions, samples, steps. Compiled loops count in 32 bits."""
 GENERATOR = "threefry2x32"
 """Of keys made here: a seed means the same draws whatever the caller's default generator is."""
+
+
+def keywords(*names: str, after: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Lets arguments that have become keywords still be given by position, behind `after` others, with a warning."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def call(*args: Any, **more: Any) -> R:
+            named = dict(zip(names, args[after:], strict=False))
+            if not named:
+                return function(*args, **more)
+            text = f"{function.__name__}: give {' and '.join(named)} by name, as in {next(iter(named))}=…"
+            warnings.warn(f"{text}; by position they will be refused", FutureWarning, stacklevel=2)
+            return function(*args[:after], *args[after + len(names) :], **named, **more)
+
+        return call
+
+    return decorate
 
 
 def number_array(name: str, value: Any, allowed: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from rfdsm import activations, arguments, spectra
 from rfdsm.activations import Activation
 from rfdsm.printing import Printed
 from rfdsm.spectra import Spectrum
+from rfdsm.vocabulary import RANGES
 
 Numeric = Float[jax.Array | np.ndarray, "..."]
 FIELDS = ("psi_n", "psi_p", "m", "t", "ridge")
@@ -68,7 +69,7 @@ class Problem(Printed):
         spectrum: Any = None,
     ) -> None:
         for name, value in zip(FIELDS, (psi_n, psi_p, m, t, ridge), strict=True):
-            setattr(self, name, arguments.field(name, value, _RANGES[name]))
+            setattr(self, name, arguments.field(name, value, RANGES[name]))
         if spectrum is not None and not isinstance(spectrum, Spectrum):
             raise ValueError(arguments.not_a_spectrum(spectrum))
         self.activation = activations.get(activation)
@@ -94,7 +95,7 @@ class Problem(Printed):
         one dimension.
         """
         fields: dict[str, Any] = dict(zip(FIELDS, (psi_n, psi_p, m, t, ridge), strict=True))
-        return cls(**arguments.outer(fields, _RANGES), activation=activation, spectrum=spectrum)
+        return cls(**arguments.outer(fields, RANGES), activation=activation, spectrum=spectrum)
 
     def __hash__(self) -> int:
         """By value, as problems are compared: one may be a key of a dict, or static structure of a jitted function."""
@@ -125,12 +126,3 @@ def check_problem(problem: Any) -> None:
     """Raises ValueError for anything but a `Problem`: a mapping of fields, or the linear denoiser's own."""
     if not isinstance(problem, Problem):
         raise ValueError(f"problem must be a rfdsm.Problem, got {arguments.kind(problem)}")
-
-
-_RANGES: dict[str, arguments.Range] = {
-    "psi_n": ("> 0 (inf: the population limit)", lambda x: x > 0),
-    "psi_p": ("> 0 (inf: the kernel limit)", lambda x: x > 0),
-    "m": ("an integer >= 1 or inf", lambda x: (x >= 1) & (np.isinf(x) | (x == np.round(x)))),
-    "t": ("finite and > 0", lambda x: np.isfinite(x) & (x > 0)),
-    "ridge": ("finite and >= 0", lambda x: np.isfinite(x) & (x >= 0)),
-}

@@ -17,10 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from rfdsm.linear.generated import GeneratedLaw, checked_smoothing
+from rfdsm.linear.generated import checked_smoothing
 from rfdsm.linear.marchenko_pastur import rule
 from rfdsm.linear.problem import Problem, check_problem
 from rfdsm.linear.schedules import checked_steps, times
+from rfdsm.losses import GeneratedLaw
 from rfdsm.scope import jax_scope
 
 

@@ -59,11 +59,7 @@ def _trial(key: Key[Array, ""], cell: Cell, settings: Settings, shards: int) -> 
 
     train = joined(eigenpath.train, lambda solution: solution.train)
     penalty = cell.ridges * joined(eigenpath.norm, lambda solution: jnp.sum(solution.B**2) / d)
-    # Exact moments are p x p matrices, too: one after the other.
-    trial = trial.after(penalty[0])
-    empirical_test = train if settings.infinite else over(trial.given(trial.design.training))
-    test = over(trial.after(empirical_test[0]).fresh())
-    return trial.losses(train, train + penalty, empirical_test, test)
+    return trial.measured(train, penalty, over)
 
 
 def _minimum_norm(trial: Trial, train_on: Any) -> Solution:
@@ -162,10 +158,17 @@ def simulate(
 
 def simulated_groups(request: Plan, trials: int) -> Generator[tuple[Group, Losses], None, None]:
     """The groups of a plan, each with its losses (NumPy arrays, shape (trials, K)) as soon as it is done."""
+    yield from group_by_group(request, trials, _compiled)
+
+
+def group_by_group(
+    request: Plan, trials: int, compile_for: Callable[..., Any], *rest: Any
+) -> Generator[tuple[Group, Losses], None, None]:
+    """What `compile_for(activation, settings, mesh, generator)` makes of (words, cell, *rest), for each group."""
     with jax_scope():
         words, layout = seeds(request.key, trials), mesh(request.devices, trials)
-        compiled = partial(_compiled, mesh=layout, generator=str(jax.random.key_impl(request.key)))
-        groups = run_groups(request, compiled, layout.size == 1, words)
+        compiled = partial(compile_for, mesh=layout, generator=str(jax.random.key_impl(request.key)))
+        groups = run_groups(request, compiled, layout.size == 1, words, *rest)
     try:
         while True:
             with jax_scope(), lapack_threads():  # not while the caller is at work

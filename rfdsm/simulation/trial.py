@@ -1,7 +1,7 @@
 """One trial: what is drawn, which moments are taken of it, and how its losses are reported."""
 
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -90,13 +90,38 @@ class Trial(NamedTuple):
         """The same trial, not to be used before the value is there: one p x p matrix of moments at a time."""
         return self._replace(law=self.law._replace(W=after(value, self.law.W)))
 
-    def losses(self, train: Array, objective: Array, empirical_test: Array, test: Array) -> Losses:
-        """Labelled, with the score error that follows from the test loss, and the floor."""
+    def measured(self, train: Array, penalty: Array, over: Callable[[Moments], Array]) -> Losses:
+        """All losses of networks, `over` the moments of each probe. They are p x p matrices: one after the other."""
+        trial, last, values = self, penalty, {}
+        for name, probe in probes(self.settings).items():
+            trial = trial.after(last[0])
+            last = values[name] = over(probe(trial))
+        return self.losses(train, train + penalty, values)
+
+    def losses(self, train: Array, objective: Array, values: Mapping[str, Array]) -> Losses:
+        """Labelled: `values` are those of the probes. The score error follows from the test loss."""
         h, eigenvalues = _noise_variance(self.cell), self.cell.eigenvalues
         signal = (1 - h) * eigenvalues
         # The true score of real data is unknown.
         floor = jnp.mean(signal / (signal + h)) if self.cell.data is None else jnp.full_like(h, jnp.nan)
-        return Losses(train, empirical_test, test, (test - floor) / h, objective, jnp.broadcast_to(floor, test.shape))
+        values = {"empirical_test": train, **values}
+        score, test = (values["test"] - floor) / h, values["test"]
+        floor = jnp.broadcast_to(floor, test.shape)
+        return Losses(train=train, score=score, objective=objective, floor=floor, **values)
+
+
+def training_points(trial: Trial) -> Moments:
+    """Fresh noise on the training points."""
+    return trial.given(trial.design.training)
+
+
+PROBES: dict[str, Callable[[Trial], Moments]] = {"empirical_test": training_points, "test": Trial.fresh}
+"""Losses that are taken over moments of the features, and those moments. The training loss has ways of its own."""
+
+
+def probes(settings: Settings) -> dict[str, Callable[[Trial], Moments]]:
+    """Those that a trial needs: for m = inf no noise is fresh, and the loss on the training points is `train`."""
+    return {name: probe for name, probe in PROBES.items() if not (settings.infinite and name == "empirical_test")}
 
 
 def _noise_variance(cell: Cell) -> Array:

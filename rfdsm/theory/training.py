@@ -89,11 +89,13 @@ def losses_on(path: Path, times: Any, ridge: Any) -> Losses:
     residual = functools.reduce(jnp.maximum, errors)
     converged = path.found & (residual <= TOLERANCE)  # NaN is False
 
+    nan = jnp.full_like(residual, jnp.nan)  # for losses without two-point functions
+
     def checked(values: Any) -> Any:
         return jnp.where(converged, values, jnp.nan)
 
     return Losses(
-        **{name: checked(getattr(found, name).value) for name in Losses.NAMES},
+        **{name: checked(getattr(found, name).value) if name in found._fields else nan for name in Losses.NAMES},
         objective=checked(objective),
         floor=jnp.broadcast_to(path.floor, times.shape),
         converged=converged,
