@@ -137,8 +137,9 @@ def _trust(a: Any) -> list[str]:
     lines += _spectrum(a)
     if evidence.rows is not None:
         lines.append(
-            f"  {_gaussian(evidence)} Measured on yours: regime {evidence.regime.replace('_', '-')}, loss on the training "
-            f"points {number(evidence.mean['empirical_test'])} (theory {number(evidence.theory['empirical_test'])})."
+            f"  {_gaussian(evidence)} Measured on yours: regime {evidence.regime.replace('_', '-')}, loss on the "
+            f"training points {number(evidence.mean['empirical_test'])} "
+            f"(theory {number(evidence.theory['empirical_test'])})."
         )
         if (evidence.n, evidence.p) != (a.n, a.asked.p):
             lines.append("  That is not the size asked about: rows are held out, and wide networks are not simulated.")
