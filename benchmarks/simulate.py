@@ -27,7 +27,6 @@ from scipy.linalg.blas import dsyrk
 import rfdsm
 from rfdsm.scope import jax_scope
 from rfdsm.simulation import memory_estimate
-from rfdsm.simulation.moments import training_moments
 from rfdsm.simulation.plan import plan
 from rfdsm.simulation.strips import bounds
 from rfdsm.simulation.trial import Cell, Trial
@@ -142,7 +141,7 @@ def streamed_gram(a: argparse.Namespace, problem: rfdsm.Problem, n: int, p: int)
         @jax.jit
         def moments(key: Any) -> Any:
             trial = Trial.drawn(key, cell, group.settings, 1)
-            return training_moments(trial.law, trial.design.training, cell.m)
+            return trial.training()
 
         product = jax.jit(lambda x: x @ x.T)
         x = jax.random.normal(jax.random.key(0), (p, group.settings.chunk), request.dtype)

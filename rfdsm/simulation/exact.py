@@ -72,7 +72,8 @@ def conditional_moments(law: Law, points: Points, series: Series, chunk: int) ->
         C, second = activation.expand(s, deviation[:, None], terms, series.rule)
         valid = jnp.where(index < points.size, jnp.ones((), W.dtype), 0)
         parts = [_horner(C, valid, strip, low, high) for strip, (low, high) in zip(rho, bounds(p), strict=True)]
-        return add(U, parts), *add((first, square), (C[1] @ valid, second @ valid))
+        first, square = add((first, square), (C[1] @ valid, second @ valid))
+        return add(U, parts), first, square
 
     zero = zeros(p), jnp.zeros(p), jnp.zeros(p)
     U, first, square = stream(points.size, chunk, shards, step, zero)

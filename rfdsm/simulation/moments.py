@@ -65,7 +65,8 @@ def training_moments(law: Law, points: Points, draws: Int[Array, ""], products: 
         phi = jnp.where(part.valid, features(W, activation, part.y), 0).astype(products)
         z = jnp.where(part.valid[:, None], part.z, 0).astype(products)
         parts = [phi[low:high] @ phi[:high].T for low, high in rows]
-        return add(strips, parts), *add((V, square), (phi @ z, jnp.sum(z**2)))
+        V, square = add((V, square), (phi @ z, jnp.sum(z**2)))
+        return add(strips, parts), V, square
 
     zero = zeros(p), jnp.zeros((p, d)), jnp.zeros(())
     strips, V, square = stream(total, chunk, shards, step, zero)
