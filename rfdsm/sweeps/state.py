@@ -88,8 +88,9 @@ class Sweep:
         text = f"interrupted: {counts.done} of {counts.total} cells done"
         if self.store is None:
             return f"{text}, none kept: give a store to be able to resume"
-        path = self.store.path
-        return f"{text} and kept; resume with: rfdsm sweep --resume {shlex.quote(str(path))}, or the same sweep(…, store={str(path)!r})"
+        path = str(self.store.path)
+        typed = f"rfdsm sweep --resume {shlex.quote(path)}"
+        return f"{text} and kept; resume with: {typed}, or the same sweep(…, store={path!r})"
 
     def collect(self) -> None:
         """Read what the store has."""
