@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 import rfdsm
-from rfdsm import activations, spectra
+from rfdsm import activations, files, spectra
 from rfdsm.cli import main, output
 from rfdsm.cli.settings import COMMANDS
 from rfdsm.problem import FIELDS, Problem
@@ -552,7 +552,7 @@ def test_defects_keep_their_traceback(monkeypatch):
 def test_interrupted_write_keeps_the_older_file(tmp_path):
     path = tmp_path / "result.csv"
     path.write_text("older")
-    with pytest.raises(KeyboardInterrupt), output.written(path) as partial:
+    with pytest.raises(KeyboardInterrupt), files.written(path) as partial:
         partial.write_text("new, incom")
         raise KeyboardInterrupt
     assert path.read_text() == "older"
@@ -561,7 +561,7 @@ def test_interrupted_write_keeps_the_older_file(tmp_path):
 
 def test_failed_write_is_a_value_error(tmp_path):
     refusal = r"result\.csv cannot be written: No space left"
-    with pytest.raises(ValueError, match=refusal), output.written(tmp_path / "result.csv"):
+    with pytest.raises(ValueError, match=refusal), files.written(tmp_path / "result.csv"):
         raise OSError(28, "No space left on device")
 
 
