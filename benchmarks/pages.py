@@ -16,7 +16,7 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True)
 class Power:
-    """Writes 2600000 as 2.6·10⁶. An object that can be pickled and compared: Sphinx keeps no functions."""
+    """Writes 2600000 as 2.6·10⁶. An object that can be compared and kept between builds: Sphinx refuses functions."""
 
     def __call__(self, value: float, digits: int = 1) -> str:
         mantissa, exponent = f"{value:.{digits}e}".split("e")

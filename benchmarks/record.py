@@ -63,10 +63,8 @@ def plain(value: Any) -> Any:
 def text(record: dict[str, Any]) -> str:
     """JSON of a record, lists of numbers on one line."""
     lines = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
-    numbers = r"\[\s+(?:(?:[-+.\de]+|null),?\s+)+\]"
-    return (
-        re.sub(numbers, lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), lines) + "\n"
-    )
+    numbers = r"\[(?:\s+(?:[-+.\de]+|null),?)+\s+\]"
+    return re.sub(numbers, lambda found: f"[{' '.join(found[0][1:-1].split())}]", lines) + "\n"
 
 
 def figures(command: str) -> Any:

@@ -135,7 +135,7 @@ def accuracy(count: int, seed: int = 0) -> dict[str, Any]:
         f"{TOLERANCE:.0e}; {unsolved} problems with a node unsolved"
     )
     return {
-        "values": values,
+        "compared": values,
         "fewest_nodes": min(nodes),
         "most_nodes": max(nodes),
         "difference": max(worst),
@@ -164,6 +164,7 @@ def scales() -> dict[str, Any]:
         figures[f"m_{m:g}"] = slopes
         for name, values in slopes.items():
             print(f"  m = {m:g}, {name}: {np.round(values, 3)}")
+    figures["late"] = {name: np.mean(values[1:]) for name, values in figures["m_inf"].items()}
     late = found.memorisation_time[0]
     delays = ", ".join(f"m = {m:g}: {ratio:.2f}" for m, ratio in zip(draws, late / late[-1], strict=True))
     print(f"  memorisation_time at psi_n = 32 over that of m = inf: {delays}")
@@ -215,7 +216,7 @@ def evidence(dimensions: list[int], trials: int) -> dict[str, Any]:
     print(f"intercept in 1/d: worst |z| {worst:.2f}, rms z {rms:.2f}")
     power = np.median(fitted.error / sizes[:, 0])
     print(f"  {fitted.z.size} values; median error of an intercept {power:.5f} of the loss")
-    figures["intercept"] = {"values": fitted.z.size, "worst_z": worst, "rms_z": rms, "median_error": power}
+    figures["intercept"] = {"count": fitted.z.size, "worst_z": worst, "rms_z": rms, "median_error": power}
     return figures
 
 

@@ -5,14 +5,13 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from rfdsm.activations.rules import RULE_ACCURACY
 from rfdsm.simulation import memory_estimate
 from rfdsm.simulation.memory import chunk_numbers
 from rfdsm.simulation.plan import LEAST_SINGLE_LOSS, LEAST_SINGLE_RIDGE, MANY_DRAWS
 from rfdsm.simulation.series import TOLERANCE
-from tests.claims.ledger import Claim, power, unclaimed
+from tests.claims.ledger import Claim, check, power
 from tests.claims.powers import ten
 
 PAGE = "docs/simulation.md"
@@ -54,10 +53,5 @@ SETTINGS = (
 """Tolerances of the tests that they name."""
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=str)
-def test_claim(claim):
-    claim.check()
-
-
-def test_every_number_is_claimed():
-    assert unclaimed(PAGE, CLAIMS, SETTINGS) == []
+def test_numbers():
+    check(PAGE, CLAIMS, SETTINGS)
