@@ -9,11 +9,12 @@ import xarray as xr
 from jaxtyping import Float
 
 from rfdsm import datasets, spectra
-from rfdsm.extrapolation import Extrapolation, fit, relative, z_score
+from rfdsm.extrapolation import Extrapolation, fit, ratio, relative, z_score
 from rfdsm.losses import Run
 from rfdsm.model import RANDOM_FEATURES, Model, Progress
+from rfdsm.population_spectrum import Law, alike, estimated
 from rfdsm.problem import Problem
-from rfdsm.samples import check_rows
+from rfdsm.samples import centre, check_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -48,6 +49,8 @@ class Comparison:
     """Keyword arguments of the simulation, for the record."""
     model: Model = RANDOM_FEATURES
     """What the problem is one of."""
+    theory_error: Float[np.ndarray, "losses dimensions *grid"] | float = 0.0
+    """Standard error of theory: with data their population's spectrum is an estimate (`spectra.from_data`)."""
 
     @property
     def mean(self) -> Float[np.ndarray, "..."]:
@@ -68,8 +71,11 @@ class Comparison:
 
     @property
     def z(self) -> Float[np.ndarray, "..."]:
-        """Deviation from theory in standard errors; at one d it contains the finite-size bias, which is O(1/d)."""
-        return z_score(self.deviation, self.standard_error)
+        """Deviation from theory in standard errors; at one d it contains the finite-size bias, which is O(1/d).
+
+        With data the error is that of the simulation and that of theory together.
+        """
+        return z_score(self.deviation, np.hypot(self.standard_error, self.theory_error))
 
     @property
     def relative_deviation(self) -> Float[np.ndarray, "..."]:
@@ -102,6 +108,12 @@ class Comparison:
                 ("simulation", ("d", "trial"), self.simulation, f"simulated {kind} of each trial"),
                 ("mean", ("d",), self.mean, "simulation, mean over trials"),
                 ("standard_error", ("d",), self.standard_error, "standard error over trials"),
+                (
+                    "theory_error",
+                    ("d",),
+                    np.broadcast_to(self.theory_error, self.theory.shape),
+                    "standard error of theory: its spectrum is estimated from the rows of data",
+                ),
                 ("z", ("d",), self.z, "deviation in standard errors"),
                 ("relative_deviation", ("d",), self.relative_deviation, "deviation relative to theory"),
                 ("limit", (), self.limits, "theory at the problem as asked"),
@@ -193,7 +205,14 @@ class Comparison:
             if np.any(values):
                 lines.append(f"{np.sum(values)} of {values.size} values have no z: {reason}.")
         if self.settings.get("data") is not None:
-            lines.append("Real samples: theory is that of Gaussian data with their covariance.")
+            lines.append("Real samples: theory is that of Gaussian data with their population's spectrum")
+            uncertain = ratio(np.broadcast_to(self.theory_error, self.theory.shape), self.theory)
+            if np.any(np.isfinite(uncertain)):
+                share = np.nanmedian(np.where(np.isfinite(uncertain), uncertain, np.nan))
+                lines[-1] += (
+                    f", estimated from the rows: theory's standard error is {share:.2%} (median), and z counts it"
+                )
+            lines[-1] += "."
         return " ".join(lines)
 
 
@@ -225,7 +244,8 @@ def compare(
     """Simulate a problem and hold the result against theory.
 
     Args:
-        problem: one problem or a grid of them. With data its spectrum is replaced by that of the data's covariance.
+        problem: one problem or a grid of them. With data its spectrum is replaced by that of their
+            population, estimated from the rows (`spectra.from_data`), and theory gets a standard error.
         d: dimension, or several for an extrapolation in 1/d; with data, the number of columns (may be left out).
         trials: independent repetitions, at least 2; their spread gives the standard errors.
         progress: called with (cells done, cells in all).
@@ -295,7 +315,26 @@ def compared(model: Model, problem: Any, d: Any, progress: Progress | None, kind
             data=None if data is None else list(data.shape),
         ),
         model=model,
+        theory_error=0.0 if data is None else sampling_error(model, problem, dimensions, names, data),
     )
+
+
+def sampling_error(
+    model: Model, problem: Any, dimensions: Sequence[int], names: Sequence[str], data: np.ndarray
+) -> Float[np.ndarray, "losses dimensions *grid"]:
+    """Standard errors of theory at the ratios realised: with data their population's spectrum is an estimate."""
+    found = estimated(centre(data))
+
+    def quantities(law: Law) -> np.ndarray:
+        spectrum = spectra.Spectrum(*alike(law))
+        at = [
+            model.predict(dataclasses.replace(model.realised(problem, int(d), data), spectrum=spectrum))
+            for d in dimensions
+        ]
+        return np.array([[part[name] for part in at] for name in names], dtype=np.float64)
+
+    with np.errstate(invalid="ignore"):  # inf - inf at p = nm without ridge
+        return found.error(quantities)
 
 
 def _rms(values: np.ndarray) -> float:

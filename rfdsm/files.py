@@ -20,7 +20,7 @@ def located(source: Any, name: str) -> Path:
         raise ValueError(f"{name} = {source!r} must be a path") from None
     if not text.strip() or "\0" in text:
         raise ValueError(f"{name} = {text!r} must be a path: it is empty or has a null character")
-    first, *rest = Path(text).parts
+    first, *rest = Path(text).parts or (text,)
     # A shell would leave it as it is, and a folder called ~ would appear. ~notes.csv may well be a file.
     if first == "~" or (first.startswith("~") and rest):
         raise ValueError(f"{name} {text}: {first} is nobody's home folder; a folder of that name is ./{first}")

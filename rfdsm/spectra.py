@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from rfdsm import population_spectrum
 from rfdsm.arrays import check_finite, is_traced, real_array
-from rfdsm.compression import EPS, compress, relative_error
+from rfdsm.compression import EPS, compress, relative_error, thin
+from rfdsm.population_spectrum import RepeatedRowsWarning
 from rfdsm.samples import centre
 
 __all__ = ["Spectrum", "atoms", "from_covariance", "from_data", "from_eigenvalues", "isotropic", "power_law"]
@@ -297,27 +299,54 @@ def from_covariance(covariance: Any, nodes: Any = 40) -> Spectrum:
     return _of_eigenvalues(eigenvalues, nodes, label, "eigenvalues of covariance", unit, skew)
 
 
-def from_data(rows: Any, nodes: Any = 40) -> Spectrum:
-    """Spectrum of the empirical covariance of samples, shape (N, d), compressed as by `from_eigenvalues`.
+def from_data(rows: Any, nodes: Any = 40, sample: Any = False) -> Spectrum:
+    """Spectrum of the population that samples come from, shape (N, d), estimated from their covariance.
 
-    The mean is removed and the divisor is N; the trace per dimension is kept (`rfdsm.data.standardise` makes it 1).
+    Unless N is many times d, the eigenvalues of a sample covariance are spread far wider than the population's; this
+    spread is taken out again (`rfdsm.population_spectrum`: El Karoui 2008). The mean is removed, the mean eigenvalue is
+    that of the covariance with divisor N - 1, and directions in which no row varies stay at 0 where rows and
+    dimensions tell so. For N >> d it is the sample's spectrum. `error` is twice the standard error of <1/(1 + x
+    lambda)>, a number between 0 and 1, at the x where it is largest; it is found by repeating the estimate on halves
+    of the rows, and on Gaussian rows where they are few. The rows count as independent: copies of rows make the sample
+    look larger than it is, and a warning says how many there are.
+
+    Args:
+        rows: samples, one in each row.
+        nodes: most nodes to use, >= 2, a node at 0 included.
+        sample: the spectrum of the sample covariance itself, divisor N, compressed as by `from_eigenvalues`.
+
     Raises ValueError for samples that are not a finite real array of at least two rows, or all the same; nodes < 2.
 
     Examples:
         >>> import numpy as np
         >>> from rfdsm import spectra
-        >>> rows = np.random.default_rng(0).standard_normal((1000, 10)) @ np.diag(np.linspace(1, 2, 10))
-        >>> round(float(spectra.from_data(rows).mean), 1)
-        2.3
+        >>> rows = np.random.default_rng(0).standard_normal((60, 100))  # eigenvalues of the covariance: 0 to 5
+        >>> inverse = lambda spectrum: float(spectrum.weights @ (1 / (1 + spectrum.nodes)))
+        >>> round(inverse(spectra.from_data(rows)), 1), round(inverse(spectra.from_data(rows, sample=True)), 1)
+        (0.5, 0.7)
     """
     nodes = _whole_number("nodes", nodes, 2)
     centred = centre(rows)
     count, d = centred.shape
-    gram = centred.T @ centred if d <= count else centred @ centred.T
-    eigenvalues = np.zeros(d)
-    eigenvalues[d - gram.shape[0] :] = np.linalg.eigvalsh(gram) / count
-    name = "eigenvalues of data"
-    return _compressed(eigenvalues, nodes, f"data(rows={count}, d={d})", name, max(count, d) * EPS, math.sqrt(EPS))
+    label = f"data(rows={count}, d={d})"
+    if sample:
+        gram = centred.T @ centred if d <= count else centred @ centred.T
+        eigenvalues = np.zeros(d)
+        eigenvalues[d - gram.shape[0] :] = np.linalg.eigvalsh(gram) / count
+        return _compressed(eigenvalues, nodes, label, "eigenvalues of data", max(count, d) * EPS, math.sqrt(EPS))
+    if copies := population_spectrum.repeated(centred):
+        warnings.warn(
+            f"data repeats rows: {copies} of {count} are copies of others and count as independent samples; if they "
+            "are not, drop them: numpy.unique(rows, axis=0)",
+            RepeatedRowsWarning,
+            stacklevel=2,
+        )
+    found = population_spectrum.estimated(centred)
+    mean = found.law.weights @ found.law.nodes
+    x = np.logspace(-2, 3, 21)[:, None] / mean
+    sampling = 2 * found.error(lambda law: (law.weights / (1 + x * law.nodes)).sum(axis=1)).max()
+    points, weights, error = thin(*found.law, nodes, mean)
+    return Spectrum(points, weights, f"population of {label}", float(sampling) + error)
 
 
 def _of_eigenvalues(values: np.ndarray, nodes: int, label: str, name: str, unit: float, skew: str = "") -> Spectrum:
@@ -362,7 +391,7 @@ def _number(name: str, value: Any, allowed: str, is_allowed: Callable[[float], b
     except (TypeError, ValueError):
         number = math.nan
     if not (math.isfinite(number) and is_allowed(number)):
-        raise ValueError(f"{name} must be a number, {allowed}, got {value!r}")
+        raise ValueError(f"{name} must be a number, {allowed}, got {' '.join(repr(value).split())}")
     return number
 
 

@@ -1,7 +1,6 @@
 """`rfdsm linear compare | generated | memorisation`: the linear one-step denoiser on the command line."""
 
 import itertools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,9 +166,6 @@ def memorisation(
     Delta > 0 where the generated law is farther from the density of the training points than from that of fresh ones.
     The defaults are the published setting. Example: rfdsm linear memorisation --d 30 --psi 0.5 1 2 4 --trials 100
     """
-    # Small matrices, a trial on every core: threads of the linear algebra library would only get into each other's way.
-    # It reads this when it is loaded, which is later.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     settings, problem, paths = _prepared("memorisation", options, config, "memorisation")
     import numpy as np
 

@@ -1,6 +1,5 @@
 """What the command line shows and writes: progress, tables of losses, files."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -118,9 +117,10 @@ def folder(settings: Settings, default: str, stem: str) -> list[Path]:
 
 def _checked(source: str, name: str, suffixes: tuple[str, ...], settings: Settings) -> Path:
     path = files.writable(source, name, suffixes)
-    data = files.located(settings.get("data", os.curdir), "data")
-    if path.exists() and data.exists() and path.samefile(data):
-        raise ValueError(f"{name} {path} must not replace the data")
+    if "data" in settings and path.exists():
+        data = files.located(settings["data"], "data")
+        if data.exists() and path.samefile(data):
+            raise ValueError(f"{name} {path} must not replace the data")
     return path
 
 

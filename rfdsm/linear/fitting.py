@@ -45,7 +45,7 @@ def draw(
 
     Of N(0, diag(deviations^2)), or different rows of the data, which are those of `order`.
     """
-    mask = (jnp.arange(padded) < n).astype(deviations.dtype)
+    mask = (jnp.arange(padded, dtype=jnp.result_type(n)) < n).astype(deviations.dtype)
     if data is None:
         points = normal_rows(key, padded, deviations.shape[0]) * deviations
     else:
@@ -91,7 +91,8 @@ def _noise(key: Any, draw_index: Any, sample: Sample) -> Array:
 
 
 def _primal(sample: Sample, key: Any, m: Any, a: Any, eta: Any, ridge: Any) -> tuple[Array, Array, Array]:
-    rows, total = sample.rows, sample.n * m
+    rows = sample.rows
+    total = sample.n * jnp.asarray(m, rows.dtype)
     d = rows.shape[1]
 
     def add(j, carry):

@@ -77,7 +77,7 @@ def _cell(P: Populations, smoothing: Any) -> _Cell:
         return equations.potential(points.x[way, -1], epsilon, shape, P) - base - outside
 
     law = logdet(0, last, flat)
-    midpoint = logdet(1, jnp.ones_like(trace), both) - P.average(kept * jnp.log(2.0))
+    midpoint = logdet(1, jnp.ones_like(trace), both) - P.average(jnp.where(kept, jnp.log(2.0), 0.0))
     inverse = P.average(jnp.where(kept, target * blocks.inverse[0, -1], 0.0))
     remaining = jnp.where(kept, blocks.rest[2] + smoothing * blocks.inverse[2], 0.0)
     stride = 2 * HALF_RANGE / (NODES - 1)

@@ -138,7 +138,7 @@ def _cell(key: Any, fresh: _Fresh, sigma: Any, settings: _Settings, group: _Grou
     squares = jnp.sum(train**2, axis=1)
     # pairs among the few training points, all at once
     distance = squares[:, None] + squares - 2 * train @ train.T
-    order = jnp.arange(padded)
+    order = jnp.arange(padded, dtype=n.dtype)
     counted = (order[:, None] < order) & (order < n)
     train_pairs = jax.nn.logsumexp(jnp.where(counted, -jnp.maximum(distance, 0.0) / (4 * variance), -jnp.inf))
     covariance = root.T @ root if settings.transposed else root @ root.T
@@ -228,7 +228,8 @@ def memorisation(
     numbers = np.array([[cell.a, cell.eta, cell.ridge, cell.n, cell.m] for cell in cells])
 
     def run(key: Any) -> Memorisation:
-        # The first two are settings of the thread.
+        # The first is one of the thread. Small matrices, a trial on every core: more threads of LAPACK would
+        # only get into each other's way.
         with jax_scope(), lapack_threads(1):
             return jax.tree.map(np.asarray, _trial(key, numbers, cells[0].sigma, settings, groups))
 

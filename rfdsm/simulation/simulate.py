@@ -104,7 +104,8 @@ def simulate(
     Nothing is estimated: given the features and the training draws, `empirical_test` is the expectation over fresh
     noise, `test` and `score` the expectation over fresh points, too, and m = inf trains on the expectation (series in
     the correlations of features, exact to 1e-10; docs/simulation). With data, `test` is the mean over held-out rows.
-    All ridges of a cell share one factorisation: Cholesky for one, an eigendecomposition for several. For no more draws
+    All ridges of a cell share one factorisation: Cholesky for one, an eigendecomposition for several, of which nothing
+    is cut. For no more draws
     than features (nm <= p) the dual system is solved. Memory per trial is `rfdsm.simulation.memory_estimate`, whatever
     n and m are.
 
@@ -119,7 +120,8 @@ def simulate(
         key: integer of at most 64 bits, or one JAX key.
         data: real samples, shape (rows, d), in place of Gaussian ones; used as they are (see `rfdsm.data.standardise`).
             Each trial trains on n rows and tests on all others; the score error is NaN, as the true score is unknown.
-        dtype: "float64" or "float32"; the latter only for ridge > 0, and within 1e-4 of float64 for ridge >= 1e-4.
+        dtype: "float64" or "float32": single precision for features and their products over many draws where that is
+            enough for losses within 1e-4 of float64, relative (docs/simulation, section 6); only for ridge > 0.
         devices: JAX devices to spread the work over; None: all there are, those of other processes included.
         memory_limit: bytes per device to stay below; default: what the first has free.
         progress: called with (cells done, cells in all) after every group of cells that differ in the ridge only.

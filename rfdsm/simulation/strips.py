@@ -5,6 +5,7 @@ only.
 """
 
 import itertools
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -26,6 +27,11 @@ def bounds(size: int) -> list[tuple[int, int]]:
 def zeros(size: int) -> Strips:
     """Of the zero matrix, in double precision."""
     return [jnp.zeros((high - low, high)) for low, high in bounds(size)]
+
+
+def add(totals: Sequence[Array], parts: Sequence[Array]) -> list[Array]:
+    """Sums of two sequences of arrays, in the precision of the first."""
+    return [total + part.astype(total.dtype) for total, part in zip(totals, parts, strict=True)]
 
 
 def gram(rows: Float[Array, "size k"]) -> Strips:

@@ -59,7 +59,7 @@ def simulate_training(
         optimiser: an optax optimiser, such as optax.adam(1e-2) or optax.sgd(0.1, momentum=0.9).
         batch_size: draws per step; None for full-batch gradients. Needs an optimiser.
         initial: variance of independent normal initial entries of A, or A itself, shape (d, p).
-        dtype: "float64" or "float32".
+        dtype: as for `simulate`; with an optimiser ridge = 0 is allowed in both.
 
     Returns:
         `Losses` of shape (trials, *problem.shape, times), NumPy arrays of the dtype asked for.
@@ -166,7 +166,7 @@ def _initial_weights(
         return None
     if variance is not None:
         normal = jax.random.normal(jax.random.fold_in(key, INITIAL), W.T.shape, jnp.float32)
-        weights = jnp.asarray(variance) ** 0.5 * normal
+        weights = jnp.asarray(variance) ** 0.5 * normal.astype(float)
     return trial.scale * jnp.asarray(weights)
 
 

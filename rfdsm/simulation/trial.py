@@ -39,9 +39,9 @@ class Cell(NamedTuple):
 
     @staticmethod
     def of(request: Plan, group: Group) -> "Cell":
-        """The arguments of a group; data in the precision of the features, all else in double precision."""
+        """The arguments of a group; data in the precision of its features, all else in double precision."""
         t, ridges, eigenvalues = (np.asarray(x, float) for x in (group.t, group.ridges, request.eigenvalues))
-        data = None if request.data is None else np.asarray(request.data, request.dtype)
+        data = None if request.data is None else np.asarray(request.data, group.settings.dtype)
         rules = jax.tree.map(lambda x: np.asarray(x, float), (group.conditional_rule, group.population_rule))
         return Cell(np.int32(group.n), np.int32(group.m), t, ridges, eigenvalues, data, *rules)
 
@@ -66,7 +66,7 @@ class Trial(NamedTuple):
         """Moments the network is trained on."""
         if self.settings.infinite:
             return self.given(self.design.training)
-        return training_moments(self.law, self.design.training, self.cell.m)
+        return training_moments(self.law, self.design.training, self.cell.m, self.settings.products)
 
     def given(self, points: Points) -> Moments:
         """Moments over fresh noise on these points."""
@@ -107,8 +107,7 @@ class Trial(NamedTuple):
         values = {"empirical_test": train, **values}
         score, test = (values["test"] - floor) / h, values["test"]
         floor = jnp.broadcast_to(floor, test.shape)
-        losses = Losses(train=train, score=score, objective=objective, floor=floor, **values)
-        return jax.tree.map(lambda x: x.astype(self.settings.dtype), losses)
+        return Losses(train=train, score=score, objective=objective, floor=floor, **values)
 
 
 def training_points(trial: Trial) -> Moments:
@@ -137,16 +136,22 @@ def seeds(key: Key[Array, ""], trials: int) -> np.ndarray:
 def run_groups(
     request: Plan, compiled: Callable[[Activation, Settings], Any], ahead: bool, words: np.ndarray, *rest: Any
 ) -> Generator[tuple[Group, Losses], None, None]:
-    """Every group with its losses, NumPy arrays: what `compiled(activation, settings)` makes of (words, cell, *rest).
+    """Every group with its losses, what `compiled(activation, settings)` makes of (words, cell, *rest).
+
+    Losses are NumPy arrays of the dtype asked for.
 
     XLA compiles a function on one core, so that the groups to come are compiled on the others while one runs; not
     over several devices, where functions are compiled when they are first called.
     """
     cells = [Cell.of(request, group) for group in request.groups]
+
+    def result(losses: Losses) -> Losses:
+        return jax.tree.map(lambda x: np.asarray(x, request.dtype), losses)
+
     if not ahead:
         for group, cell in zip(request.groups, cells, strict=True):
             function = compiled(group.settings.activation, group.settings)
-            yield group, jax.tree.map(np.asarray, function(words, cell, *rest))
+            yield group, result(function(words, cell, *rest))
         return
 
     def compile_one(settings: Settings, cell: Cell) -> Callable[..., Losses]:
@@ -162,7 +167,7 @@ def run_groups(
                 futures[name] = pool.submit(compile_one, group.settings, cell)
         try:
             for name, group, cell in zip(names, request.groups, cells, strict=True):
-                yield group, jax.tree.map(np.asarray, futures[name].result()(words, cell, *rest))
+                yield group, result(futures[name].result()(words, cell, *rest))
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -197,8 +202,8 @@ def reported(losses: Losses, request: Plan, words: np.ndarray) -> Losses:
     failed = int(np.sum(~np.isfinite(losses.train)))
     if failed:
         warnings.warn(
-            f"{failed} of {losses.train.size} simulated networks could not be solved in {request.dtype} and are NaN: "
-            "the ridge is too small for this precision; use dtype='float64' or a larger ridge",
+            f"{failed} of {losses.train.size} simulated networks could not be solved and are NaN: "
+            "the ridge is too small for double precision; use ridge = 0 or a larger one",
             RuntimeWarning,
             stacklevel=3,
         )

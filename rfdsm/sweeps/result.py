@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from rfdsm import datasets
-from rfdsm.comparison import Comparison
+from rfdsm.comparison import Comparison, sampling_error
 from rfdsm.losses import Run
 from rfdsm.scope import jax_scope
 from rfdsm.simulation.trial import seeds
@@ -102,6 +102,7 @@ def _compared(layout: Layout, part: Part, results: Mapping[str, Result], limit: 
             quantities=list(c.quantities),
         ),
         model=model,
+        theory_error=0.0 if c.data is None else sampling_error(model, c.problem, c.dimensions, names, c.data),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a single trial has no spread: NaN

@@ -87,10 +87,8 @@ class Sweep:
         if self.store is None:
             return f"{text}, none kept: give a store to be able to resume"
         path = str(self.store.path)
-        return (
-            f"{text} and kept; resume with: rfdsm sweep --resume {shlex.quote(path)}, "
-            f"or the same sweep(…, store={path!r})"
-        )
+        typed = f"rfdsm sweep --resume {shlex.quote(path)}"
+        return f"{text} and kept; resume with: {typed}, or the same sweep(…, store={path!r})"
 
     def collect(self) -> None:
         """Read what the store has."""
@@ -155,8 +153,8 @@ class Sweep:
         )
         if lost:
             warnings.warn(
-                f"{lost} simulated networks could not be solved in {self.plan.configuration.dtype} and are NaN: the "
-                "ridge is too small for this precision",
+                f"{lost} simulated networks could not be solved and are NaN: the ridge is too small for "
+                "double precision",
                 RuntimeWarning,
                 stacklevel=4,
             )
