@@ -15,7 +15,8 @@ import numpy as np
 from rfdsm.arrays import is_traced, numbers, without_missing
 from rfdsm.scope import jax_scope
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 Range = tuple[str, Callable[[Any], Any]]
 """What is allowed, in words, and the test of it, elementwise."""
 

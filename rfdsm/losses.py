@@ -5,6 +5,7 @@ of files and pictures and the rule at singular points derive from it.
 """
 
 import dataclasses
+from functools import partial
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -31,14 +32,21 @@ class Run(eqx.Module):
     """Key words of every trial, shape (trials, words): `jax.random.wrap_key_data` makes them a key."""
 
 
-def row(title: str, singular: float, long_name: str = "", **look: Any) -> Any:
-    """A field of a result that is a quantity: see `Quantity`; its long name is the title unless another is given."""
-    return eqx.field(metadata={"row": Quantity(title, long_name or title, singular, **look)})
+def row(title: str, singular: float, long_name: str = "", **look: Any) -> dict[str, Quantity]:
+    """Metadata of a field that is a quantity: see `Quantity`; its long name is the title unless another is given."""
+    return {"row": Quantity(title, long_name or title, singular, **look)}
 
 
 def rows_of(result: type) -> dict[str, Quantity]:
     """The quantities of a class of results, in their order."""
     return {field.name: field.metadata["row"] for field in dataclasses.fields(result) if "row" in field.metadata}
+
+
+# Of both models.
+_TRAIN = row("training loss", 0.0, scale="linear")
+_AGAIN = row("training points, fresh noise", np.inf, "loss on the training points with fresh noise", over_floor=True)
+_TEST = row("test loss", np.inf, over_floor=True)
+_law = partial(row, label="per dimension")
 
 
 class Losses(Printed):
@@ -47,15 +55,13 @@ class Losses(Printed):
     A network that outputs zero has `train` = `empirical_test` = `test` = 1. Definitions: docs/theory, section 1.
     """
 
-    train: Values = row("training loss", 0.0, scale="linear")
+    train: Values = eqx.field(metadata=_TRAIN)
     """Denoising loss on the noise draws the network was trained on, without the ridge penalty."""
-    empirical_test: Values = row(
-        "training points, fresh noise", np.inf, "loss on the training points with fresh noise", over_floor=True
-    )
+    empirical_test: Values = eqx.field(metadata=_AGAIN)
     """Denoising loss on the training points with fresh noise; small when the training points are memorised."""
-    test: Values = row("test loss", np.inf, over_floor=True)
+    test: Values = eqx.field(metadata=_TEST)
     """Denoising loss on fresh points with fresh noise."""
-    score: Values = row("score error", np.inf, label="error per coordinate", scale="log")
+    score: Values = eqx.field(metadata=row("score error", np.inf, label="error per coordinate", scale="log"))
     """Mean squared error of the learned score, (1/d) E|s - grad log P_t|^2; NaN where the true score is unknown."""
     objective: Values
     """Optimal value of the training objective: `train` plus the ridge penalty."""
@@ -86,15 +92,15 @@ class DenoisingLosses(Printed):
     loss tr Sigma / d. Definitions: docs/linear, section 2.
     """
 
-    train: Values = row("training loss", 0.0, scale="linear")
+    train: Values = eqx.field(metadata=_TRAIN)
     """On the noisy points the denoiser was fitted to, without the ridge penalty."""
-    empirical_test: Values = row(
-        "training points, fresh noise", np.inf, "loss on the training points with fresh noise", over_floor=True
-    )
+    empirical_test: Values = eqx.field(metadata=_AGAIN)
     """On the training points with fresh noise."""
-    test: Values = row("test loss", np.inf, over_floor=True)
+    test: Values = eqx.field(metadata=_TEST)
     """On fresh points with fresh noise."""
-    excess: Values = row("excess of the test loss", np.inf, "test loss above that of the best denoiser")
+    excess: Values = eqx.field(
+        metadata=row("excess of the test loss", np.inf, "test loss above that of the best denoiser")
+    )
     """test - floor, computed without the subtraction in theory."""
     floor: Values
     """Of the best denoiser, the posterior mean: <s eta/(a^2 s + eta)>."""
@@ -123,29 +129,26 @@ class GeneratedLaw(Printed):
     Values that are infinite are `inf`: without smoothing the generated covariance is singular for n <= d.
     """
 
-    kl: Values = row(
-        r"KL(generated $\|$ target)", np.inf, "KL(generated || target) per dimension", label="per dimension"
-    )
+    kl: Values = eqx.field(metadata=_law(r"KL(generated $\|$ target)", np.inf, "KL(generated || target) per dimension"))
     """KL(generated || target) / d."""
-    reverse_kl: Values = row(
-        r"KL(target $\|$ generated)", np.nan, "KL(target || generated) per dimension", label="per dimension"
+    reverse_kl: Values = eqx.field(
+        metadata=_law(r"KL(target $\|$ generated)", np.nan, "KL(target || generated) per dimension")
     )
     """KL(target || generated) / d."""
-    bhattacharyya: Values = row("Bhattacharyya rate", np.nan, "Bhattacharyya rate per dimension", label="per dimension")
+    bhattacharyya: Values = eqx.field(metadata=_law("Bhattacharyya rate", np.nan, "Bhattacharyya rate per dimension"))
     """-(1/d) log of the overlap of square roots of the densities; `hellinger` follows from it."""
-    wasserstein: Values = row(
-        "Wasserstein distance $W_2^2$", np.inf, "squared 2-Wasserstein distance per dimension", label="per dimension"
+    wasserstein: Values = eqx.field(
+        metadata=_law("Wasserstein distance $W_2^2$", np.inf, "squared 2-Wasserstein distance per dimension")
     )
     """Squared 2-Wasserstein distance / d, in the units of sigma^2."""
-    logdet: Values = row(
-        r"$\log\det(\rho + \Sigma_G)$",
-        np.nan,
-        "log determinant of the smoothed generated covariance per dimension",
-        label="per dimension",
+    logdet: Values = eqx.field(
+        metadata=_law(
+            r"$\log\det(\rho + \Sigma_G)$", np.nan, "log determinant of the smoothed generated covariance per dimension"
+        )
     )
     """(1/d) log det(rho + Sigma_G)."""
-    trace: Values = row(
-        r"$\mathrm{tr}\,\Sigma_G$", np.inf, "trace of the generated covariance per dimension", label="per dimension"
+    trace: Values = eqx.field(
+        metadata=_law(r"$\mathrm{tr}\,\Sigma_G$", np.inf, "trace of the generated covariance per dimension")
     )
     """(1/d) tr Sigma_G, without rho."""
     converged: Bool[jax.Array | np.ndarray, "..."] | None = None

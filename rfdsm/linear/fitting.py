@@ -49,7 +49,7 @@ def draw(
     if data is None:
         points = normal_rows(key, padded, deviations.shape[0]) * deviations
     else:
-        points = data[jnp.resize(order(key, len(data)), padded)]
+        points = data[jnp.resize(order(key, len(data)), (padded,))]
     rows = points * mask[:, None]
     mean = jnp.sum(rows, axis=0) / n
     return Sample((rows - mean) * mask[:, None], mean, n, mask)

@@ -58,7 +58,8 @@ class LinearDenoiser(Model):
         return {"spectrum": problem.spectrum.label}
 
     def predict(self, problem: Problem) -> dict[str, np.ndarray]:
-        law, losses = generated(problem, self.smoothing), predict(problem)
+        law: Any = generated(problem, self.smoothing)
+        losses: Any = predict(problem)
         values = {name: getattr(losses, name) for name in (*DenoisingLosses.NAMES, *_OF_LOSSES)}
         values["converged"], values["residual"] = (
             losses.converged & law.converged,

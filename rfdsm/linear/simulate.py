@@ -54,9 +54,10 @@ def _losses(
     shift = jnp.sum((sample.mean - fitted.mean) ** 2)
     test = floor + excess
     if held_out is not None:
-        rows, weights = held_out
+        rows, outside = held_out
         missed = jnp.sum((rows - a * rows @ b1.T - fitted.offset) ** 2, axis=1)
-        test, excess = (jnp.sum(weights * missed) / jnp.sum(weights) + eta * norm) / d, jnp.nan
+        test = (jnp.mean(missed, where=outside) + eta * norm) / d
+        excess = jnp.full_like(test, jnp.nan)
     return DenoisingLosses(
         train=fitted.train,
         empirical_test=(jnp.sum(lost**2) / sample.n + shift + eta * norm) / d,
@@ -116,7 +117,11 @@ def _trial(key: Any, deviations: Any, data: Any, numbers: Any, n: Any, m: Any, s
     draws = settings.dual_m if settings.kind == "dual" else m
     fitted = fit(sample, for_noise, settings.kind, draws, a, eta, ridge)
     law = _compare_laws(jnp.sqrt(fitted.spread) * fitted.b1, fitted.mean, target, rho, settings)
-    behind = None if rows is None else (rows[order(for_points, len(rows))], jnp.arange(len(rows)) >= n)
+    behind = (
+        None
+        if rows is None
+        else (rows[order(for_points, len(rows))], jnp.arange(len(rows), dtype=jnp.result_type(n)) >= n)
+    )
     return Simulation(_losses(fitted, sample, target, a, eta, ridge, behind), law, jnp.mean(fitted.mean**2))
 
 
@@ -154,8 +159,8 @@ def simulated_groups(request: Plan, wasserstein: bool) -> Generator[tuple[Cell, 
         wasserstein,
         lambda cell: request.data,
         lambda cell: np.array([cell.a, cell.eta, cell.ridge, cell.sigma, cell.smoothing]),
-        lambda cell: np.asarray(cell.n),
-        lambda cell: np.asarray(cell.m),
+        lambda cell: jnp.asarray(cell.n),
+        lambda cell: jnp.asarray(cell.m),
     )
 
 
@@ -267,6 +272,6 @@ def simulate_chain(
         wasserstein,
         numbers,
         lambda cell: at[cell.cells[0]],
-        lambda cell: np.asarray(cell.n),
+        lambda cell: jnp.asarray(cell.n),
     )
     return _gathered(cells, request, None)

@@ -107,7 +107,8 @@ class Trial(NamedTuple):
         values = {"empirical_test": train, **values}
         score, test = (values["test"] - floor) / h, values["test"]
         floor = jnp.broadcast_to(floor, test.shape)
-        return Losses(train=train, score=score, objective=objective, floor=floor, **values)
+        own: dict[str, Any] = {"train": train, "score": score, "objective": objective, "floor": floor}
+        return Losses(**own, **values)  # pyright: ignore[reportArgumentType]
 
 
 def training_points(trial: Trial) -> Moments:

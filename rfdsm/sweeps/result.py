@@ -130,8 +130,9 @@ def _simulated(layout: Layout, part: Part, d: int, results: Mapping[str, Result]
     shape = _shape(layout, part)
     values = np.full((len(model.simulated), trials, int(np.prod(grid)), *shape[len(grid) :]), np.nan)
     for unit in layout.units:
-        mine = (unit.part, unit.d) == (part.prefix, d) and unit.group is not None
-        if mine and (result := results.get(unit.name)) is not None:
+        if unit.group is None or (unit.part, unit.d) != (part.prefix, d):
+            continue
+        if (result := results.get(unit.name)) is not None:
             values[:, :, unit.group.cells] = result.values["losses"]
     return values.reshape(len(model.simulated), trials, *shape)
 

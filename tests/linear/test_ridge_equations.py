@@ -1,6 +1,7 @@
 """The regression of the linear denoiser is that of the kernel limit without nonlinearity: two solvers, one equation."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rfdsm import linear, spectra
@@ -17,15 +18,20 @@ def test_order_parameters_and_responses_are_those_of_the_kernel_limit():
     problem = linear.Problem(*(getattr(problem, name) for name in FIELDS), spectra.atoms([0.3, 1.7]))
     P = flat_populations(problem)
     assert {*(P.stiffness < 1)} == {True, False}  # interpolating, and not
+
+    def average(values):
+        return np.sum(P.weights * values)
+
     for k in range(psi.size):
         cell = P._replace(**{name: getattr(P, name)[k] for name in P._fields[:6]})
         kernel = Kernel(
-            cell.psi, cell.q, cell.stiffness, cell.ridge, cell.signal * cell.nodes, cell.noise, 0.0, 0.0, cell.average
+            cell.psi, cell.q, cell.stiffness, cell.ridge, cell.signal * cell.nodes, cell.noise, 0.0, 0.0, average
         )
         expected = kernel.solve()
         with jax.enable_x64(True):
+            cell = jax.tree.map(jnp.asarray, cell)
             found = ridge_equations.solve(cell)
-            x = np.array([found.e_s, found.f])
+            x = jnp.stack([found.e_s, found.f])
             np.testing.assert_allclose(x, expected.x, rtol=1e-11)
             state = ridge_equations.evaluate(x, cell)
             for weights in ((1.0, 0.0), (0.3, 2.0)):

@@ -6,6 +6,7 @@ import xarray as xr
 
 from rfdsm import Losses, Problem, simulate_training, sweep, sweeps, training_curve
 from rfdsm.cli import main
+from rfdsm.sweeps import picture
 from tests.sweeps.tiny import CUBIC
 
 PROBLEM = Problem.grid([1.0, 2.0], 3.0, np.inf, 0.1, [0.0, 1e-2], CUBIC)
@@ -63,7 +64,7 @@ def test_they_stand_beside_other_quantities(whole):
 
 def test_they_are_drawn_against_time(whole):
     _, swept = whole
-    axes = sweeps.picture.draw(swept)
+    axes = picture.draw(swept)
     assert len(axes) == 4 and r"\theta" in axes[-1].get_xlabel()
     for line in axes[2].lines[:4]:
         np.testing.assert_array_equal(np.sort(line.get_xdata()), [0.1, 1.0, 10.0])
