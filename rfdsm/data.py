@@ -2,39 +2,59 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import gzip
+import io
+import itertools
 import math
 import os
+import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from rfdsm.files import located
 from rfdsm.samples import check_rows
 from rfdsm.samples import standardise as standardise
 
 __all__ = ["load", "standardise"]
 
+TABLES = (".csv", ".csv.gz")
 
-def load(source: str | os.PathLike[str]) -> Float[np.ndarray, "rows d"]:
+
+def load(source: str | os.PathLike[str], *, header: Any = None, index: Any = None) -> Float[np.ndarray, "rows d"]:
     """Samples as a float64 array, shape (rows, d), in the units of the source.
 
     Args:
         source: "digits", scikit-learn's 1797 handwritten digits of 64 pixels (extra `data`); or the path of a file
             .npy: real numbers, shape (rows, d), or (rows, ...) such as images, which are flattened to rows;
-            .csv: UTF-8, one sample per line, cells separated by commas or (if the first line has one) semicolons; a
-            first line without any number is taken as the header; text after # is ignored.
+            .csv, .csv.gz: text, UTF-8 unless its byte order mark says otherwise, one sample per line, cells separated
+            by semicolons, tabs, commas, bars or blanks (after semicolons, tabs and blanks 1,5 may mean 1.5); text after
+            # is ignored.
+        header: whether the first line of a .csv names the columns. Default: yes, if it holds no number, or if its
+            numbers count 0, 1, 2, ..., of which a warning tells.
+        index: whether the first column of a .csv names the rows. Default: yes, if the header has no name for it, or if
+            it counts the rows, from 0 or from 1, three at least; a warning tells of it.
 
     Raises ValueError, one line, for a source that is unknown, missing, unreadable, empty or not a table of at least two
     rows and two columns of finite real numbers.
     """
+    for option, value in (("header", header), ("index", index)):
+        if value is not None and not isinstance(value, bool):
+            raise ValueError(f"{option} = {value!r} must be True, False or None")
+    is_table = str(source).lower().endswith(TABLES)
+    for option, value in (("header", header), ("index", index)):
+        if value is not None and not is_table:
+            raise ValueError(f"{option} is for .csv files, got {str(source)!r}")
     if isinstance(source, str) and source.lower() == "digits":
         return _digits()
-    path = Path(source).expanduser()
-    readers = {".npy": _read_npy, ".csv": _read_csv}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
+    path = located(source, "data")
+    if not is_table and path.suffix.lower() != ".npy":
         raise ValueError(f"data must be 'digits' or a file ending in .npy or .csv, got {str(source)!r}")
     name = f"data file {str(path)!r}"
     try:
@@ -44,13 +64,13 @@ def load(source: str | os.PathLike[str]) -> Float[np.ndarray, "rows d"]:
             raise ValueError(f"{name} is not a file{' but a directory' if path.is_dir() else ''}")
         if path.stat().st_size == 0:
             raise ValueError(f"{name} is empty")
-        rows = check_rows(reader(path, name), name)
+        rows = check_rows(_read_csv(path, name, header, index) if is_table else _read_npy(path, name), name)
     except OSError as error:
         raise ValueError(f"{name} cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
         raise ValueError(f"{name} does not fit into memory") from error
     if rows.shape[1] < 2:
-        raise ValueError(f"{name} must have at least 2 columns, got 1 (cells are separated by commas or semicolons)")
+        raise ValueError(f"{name} must have at least 2 columns, got 1")
     return rows
 
 
@@ -74,53 +94,159 @@ def _read_npy(path: Path, name: str) -> np.ndarray:
     return array.reshape(array.shape[0], math.prod(array.shape[1:]))
 
 
-def _read_csv(path: Path, name: str) -> np.ndarray:
-    try:
-        lines = _cells(path)
-        first_line, first_cells, separator = next(lines, (0, [], ","))
-        has_header = not any(_is_number(cell) for cell in first_cells)
-        if first_line == 0 or (has_header and next(lines, None) is None):
-            raise ValueError(f"{name} holds no numbers")
-        skipped = first_line if has_header else 0
+class _Dialect(NamedTuple):
+    """How lines are cut into cells: at blanks if the separator is None."""
+
+    separator: str | None
+    decimal: str
+
+    def cells(self, line: str) -> list[str]:
+        if self.separator is None:
+            return [cell.strip('"') for cell in line.split()]
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=self.separator, skipinitialspace=True))]
+
+    def plain(self, text: str) -> str:
+        """Text with decimal points; with decimal commas a point is no part of a number."""
+        return text.translate({ord(","): ".", ord("."): "_"}) if self.decimal == "," else text
+
+    def is_number(self, cell: str) -> bool:
+        plain = self.plain(cell)
         try:
-            return np.loadtxt(path, delimiter=separator, skiprows=skipped, ndmin=2, quotechar='"', encoding="utf-8-sig")
+            float(plain)
+        except ValueError:
+            return False
+        # Python reads 1_000, a table does not mean it. A decimal comma stands between digits: elsewhere it separates.
+        return "_" not in plain and cell.strip(",") == cell
+
+
+# The standard library's sniffer, which pandas asks too, takes 1,5;2,5 for comma-separated and gives up on blanks.
+_DIALECTS = [_Dialect(*both) for both in ((";", "."), (";", ","), ("\t", "."), ("\t", ","), (",", "."), ("|", "."))]
+_DIALECTS += [_Dialect(None, "."), _Dialect(None, ",")]
+_HEAD = 20
+"""Lines by which the dialect is told."""
+
+
+def _read_csv(path: Path, name: str, header: bool | None, index: bool | None) -> np.ndarray:
+    try:
+        head = list(itertools.islice(_lines(path), _HEAD))
+        dialect = _told([line for _, line in head])
+        cells = [dialect.cells(line) for _, line in head[:2]]
+        if header is None:
+            counts = len(cells) == 2 and _counts(cells[0], cells[1], dialect)
+            header = bool(head) and (counts or not any(map(dialect.is_number, cells[0])))
+            if counts:
+                _tell(f"the first line of {name}, {', '.join(cells[0][:4])}, …, is taken for a header", "header")
+        if len(head) < 1 + header:
+            raise ValueError(f"{name} holds no numbers")
+        skipped = head[0][0] if header else 0
+        unnamed = _unnamed(cells[0]) if header else 0
+        names = 0 if index is False else max(unnamed, 1 if index else 0)  # columns that may hold any text
+        rows = _parsed(path, name, dialect, skipped, names, index is None)
+    except (UnicodeError, csv.Error):
+        raise ValueError(f"{name} is not a UTF-8 text file") from None
+    except (EOFError, zlib.error):
+        raise ValueError(f"{name} is a damaged .gz file") from None
+    if names and index is None:
+        which = "first column" if names == 1 else f"first {names} columns"
+        _tell(f"the {which} of {name}, without a name, is left out", "index")
+    rows = rows[:, names:]
+    while index is None and rows.shape[1] > 1 and _counts_rows(rows[:, 0]):
+        rows = rows[:, 1:]
+        _tell(f"the first column of {name} counts the rows and is left out", "index")
+    return rows
+
+
+def _tell(what: str, option: str) -> None:
+    warnings.warn(f"{what} ({option} = False or --no-{option} keeps it)", stacklevel=4)
+
+
+def _told(head: list[str]) -> _Dialect:
+    """The dialect in which most cells below the first line are numbers; the first of them if several are alike."""
+    text, body = "".join(head), head[1:] or head
+
+    def share(dialect: _Dialect) -> float:
+        if dialect.separator not in text if dialect.separator else ";" in text or "\t" in text:
+            return 0.0
+        cut = [dialect.cells(line) for line in body]
+        found = [dialect.is_number(cell) for cells in cut if len(cells) > 1 for cell in cells]
+        return sum(found) / max(sum(map(len, cut)), 1)
+
+    return max(_DIALECTS, key=lambda dialect: (share(dialect), (dialect.separator or "\n") in text))
+
+
+def _counts(first: list[str], second: list[str], dialect: _Dialect) -> bool:
+    """Whether the numbers of the first line count columns from 0, or from elsewhere with no whole number below them.
+
+    Two cells 0, 1 above whole numbers may well be a sample.
+    """
+    numbers = [cell for cell in first if dialect.is_number(cell)]
+    if len(numbers) < 2 or not numbers[0].isdecimal() or "" in first[_unnamed(first) :]:
+        return False
+    if numbers != [str(int(numbers[0]) + k) for k in range(len(numbers))]:
+        return False
+    whole = [cell.lstrip("+-").isdecimal() for cell in second[-len(numbers) :]]
+    if numbers[0] == "0":
+        return len(numbers) > 2 or not all(whole) or "" in first
+    return len(numbers) > 2 and not any(whole)
+
+
+def _unnamed(cells: list[str]) -> int:
+    """How many columns a header leaves without a name before the first that it names."""
+    return next((k for k, cell in enumerate(cells) if cell), 0)
+
+
+def _counts_rows(column: np.ndarray) -> bool:
+    return column.size > 2 and column[0] in (0, 1) and np.array_equal(column, column[0] + np.arange(column.size))
+
+
+def _parsed(path: Path, name: str, dialect: _Dialect, skipped: int, names: int, undecided: bool) -> np.ndarray:
+    ignored: dict[int | str, Any] = {k: lambda cell: 0.0 if cell else float(cell) for k in range(names)}
+    with _opened(path) as file:
+        try:
+            return np.loadtxt(
+                map(dialect.plain, file),
+                delimiter=dialect.separator,
+                skiprows=skipped,
+                ndmin=2,
+                quotechar='"',
+                converters=ignored,
+            )
         except ValueError:
             # NumPy counts from the first row it saw; the reader of the message counts lines of the file.
-            raise ValueError(f"{name} {_first_fault(path, skipped)}") from None
-    except (UnicodeDecodeError, csv.Error):
-        raise ValueError(f"{name} is not a UTF-8 text file") from None
+            raise ValueError(f"{name} {_first_fault(path, dialect, skipped, names, undecided)}") from None
 
 
-def _cells(path: Path) -> Iterator[tuple[int, list[str], str]]:
-    """(line number from 1, cells, separator) of every line that holds anything."""
-    with path.open(encoding="utf-8-sig") as file:
-        separator = None
+def _opened(path: Path) -> io.TextIOBase:
+    compressed = path.suffix.lower() == ".gz"
+    with gzip.open(path) if compressed else path.open("rb") as file:
+        mark = file.read(2)
+    encoding = "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    return gzip.open(path, "rt", encoding=encoding) if compressed else path.open(encoding=encoding)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(line number from 1, text without comment) of every line that holds anything."""
+    with _opened(path) as file:
         for number, line in enumerate(file, start=1):
-            line = line.split("#", 1)[0].strip()
-            if not line:
-                continue
-            separator = separator or (";" if ";" in line else ",")
-            yield number, [cell.strip() for cell in next(csv.reader([line], delimiter=separator))], separator
+            line = line.split("#", 1)[0].strip(" \r\n")  # a tab at either end separates an empty cell
+            if line.strip():
+                yield number, line
 
 
-def _first_fault(path: Path, skipped: int) -> str:
+def _first_fault(path: Path, dialect: _Dialect, skipped: int, names: int, undecided: bool) -> str:
     width = None
-    for number, cells, _ in _cells(path):
+    for number, line in _lines(path):
         if number <= skipped:
             continue
+        cells = dialect.cells(line)
         width = width or len(cells)
         if len(cells) != width:
             return f"must have as many cells in every line, got {len(cells)} in line {number} after {width}"
+        good = [dialect.is_number(cell) for cell in cells]
         for column, cell in enumerate(cells, start=1):
-            if not _is_number(cell):
+            if not good[column - 1] and not (column <= names and cell):
                 shown = repr(cell[:30]) if cell else "nothing"
-                return f"must hold numbers, got {shown} in line {number}, column {column}"
-    return "must hold numbers separated by commas or semicolons"
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell  # Python reads 1_000, a table does not mean it
+                is_name = undecided and column == 1 and all(good[1:]) and cell[:1].isalpha()
+                cure = "; index = True or --index leaves the first column out" if is_name else ""
+                return f"must hold numbers, got {shown} in line {number}, column {column}{cure}"
+    return "must hold numbers, separated by commas, semicolons, tabs, bars or blanks"

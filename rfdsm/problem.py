@@ -13,6 +13,7 @@ from rfdsm import activations, arguments, spectra
 from rfdsm.activations import Activation
 from rfdsm.printing import Printed
 from rfdsm.spectra import Spectrum
+from rfdsm.vocabulary import RANGES
 
 Numeric = Float[jax.Array | np.ndarray, "..."]
 FIELDS = ("psi_n", "psi_p", "m", "t", "ridge")
@@ -25,11 +26,12 @@ class Problem(Printed):
     As a pytree its leaves are the five numeric fields; activation and spectrum are structure.
 
     Args:
-        psi_n: samples per dimension n/d, > 0; inf is the population limit of `predict`.
-        psi_p: features per dimension p/d, > 0; inf is the kernel limit of `predict` at fixed ridge.
-        m: noise draws per sample, an integer >= 1 or inf (the expectation over the noise).
-        t: diffusion time, > 0 (signal e^{-t}, noise variance h = 1 - e^{-2t}).
-        ridge: penalty lambda >= 0 of the objective J(B) = (1/(d n m)) sum |B phi + z|^2 + (lambda/d) |B|^2.
+        psi_n: samples per dimension n/d, from 1e-30 to 1e30; inf is the population limit of `predict`.
+        psi_p: features per dimension p/d, from 1e-30 to 1e30; inf is the kernel limit of `predict` at fixed ridge.
+        m: noise draws per sample, an integer from 1 to 1e15 or inf (the expectation over the noise).
+        t: diffusion time, from 1e-30 to 300 (signal e^{-t}, noise variance h = 1 - e^{-2t}).
+        ridge: penalty lambda of the objective J(B) = (1/(d n m)) sum |B phi + z|^2 + (lambda/d) |B|^2, 0 or from 1e-100
+            to 1e100.
         activation: name, `rfdsm.activations` object, or any JAX callable acting elementwise.
         spectrum: eigenvalue law of the data covariance (`rfdsm.spectra`); None means identity covariance.
 
@@ -68,7 +70,7 @@ class Problem(Printed):
         spectrum: Any = None,
     ) -> None:
         for name, value in zip(FIELDS, (psi_n, psi_p, m, t, ridge), strict=True):
-            setattr(self, name, arguments.field(name, value, _RANGES[name]))
+            setattr(self, name, arguments.field(name, value, RANGES[name]))
         if spectrum is not None and not isinstance(spectrum, Spectrum):
             raise ValueError(arguments.not_a_spectrum(spectrum))
         self.activation = activations.get(activation)
@@ -94,7 +96,11 @@ class Problem(Printed):
         one dimension.
         """
         fields: dict[str, Any] = dict(zip(FIELDS, (psi_n, psi_p, m, t, ridge), strict=True))
-        return cls(**arguments.outer(fields, _RANGES), activation=activation, spectrum=spectrum)
+        return cls(**arguments.outer(fields, RANGES), activation=activation, spectrum=spectrum)
+
+    def __hash__(self) -> int:
+        """By value, as problems are compared: one may be a key of a dict, or static structure of a jitted function."""
+        return arguments.hash_of([getattr(self, name) for name in FIELDS], self.activation, self.spectrum)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Copies and unpickled problems are read-only too."""
@@ -122,11 +128,15 @@ def check_problem(problem: Any) -> None:
     if not isinstance(problem, Problem):
         raise ValueError(f"problem must be a rfdsm.Problem, got {arguments.kind(problem)}")
 
-
-_RANGES: dict[str, arguments.Range] = {
-    "psi_n": ("> 0 (inf: the population limit)", lambda x: x > 0),
-    "psi_p": ("> 0 (inf: the kernel limit)", lambda x: x > 0),
-    "m": ("an integer >= 1 or inf", lambda x: (x >= 1) & (np.isinf(x) | (x == np.round(x)))),
-    "t": ("finite and > 0", lambda x: np.isfinite(x) & (x > 0)),
-    "ridge": ("finite and >= 0", lambda x: np.isfinite(x) & (x >= 0)),
+_REACH: dict[str, arguments.Range] = {
+    "psi_n": ("from 1e-30 to 1e30, or inf (the population limit)", lambda x: _within(x, 1e-30, 1e30) | np.isinf(x)),
+    "psi_p": ("from 1e-30 to 1e30, or inf (the kernel limit)", lambda x: _within(x, 1e-30, 1e30) | np.isinf(x)),
+    "m": ("from 1 to 1e15, or inf", lambda x: (x <= 1e15) | np.isinf(x)),
+    "t": ("from 1e-30 to 300", lambda x: _within(x, 1e-30, 300)),
+    "ridge": ("0, or from 1e-100 to 1e100", lambda x: _within(x, 1e-100, 1e100) | (x == 0)),
 }
+"""Within their ranges, what double precision carries to the losses."""
+
+
+def _within(x: Any, low: float, high: float) -> Any:
+    return (x >= low) & (x <= high)

@@ -75,7 +75,7 @@ def gaussian_rule(
     end = jnp.full(1, half_width)
     lower, upper = jnp.concatenate([-end, middles]), jnp.concatenate([middles, end])
     steps = jnp.concatenate([-offsets[:0:-1], offsets])
-    edges = jnp.clip(centres[:, None] + steps, lower[:, None], upper[:, None])
+    edges = jnp.clip(centres[:, None] + steps[None], lower[:, None], upper[:, None])
     to_nodes, to_weights = _panel_maps(edges.shape[1] - 1, order)
     nodes = (edges @ to_nodes).ravel()
     return nodes, (jnp.diff(edges) @ to_weights).ravel() * jnp.exp(-(nodes**2) / 2.0) / np.sqrt(2.0 * np.pi)
@@ -102,7 +102,7 @@ def _pair(
     common = outer * nodes
     offsets = _unit_offsets(inner, half_width)
     rule = jax.vmap(lambda centres: gaussian_rule(centres, offsets, order, half_width))
-    inner_nodes, inner_weights = rule((breaks - common[:, None]) / inner)
+    inner_nodes, inner_weights = rule((breaks[None] - common[:, None]) / inner)
     points = common[:, None] + inner * inner_nodes
     residual = function(points) - mean - slope * points
     conditional = jnp.sum(inner_weights * residual, axis=1)
@@ -110,7 +110,6 @@ def _pair(
     return slope, weights @ conditional**2, weights @ variance, square
 
 
-@partial(jax.jit, static_argnames=("function", "breakpoints", "symmetric", "order", "half_width"))
 def split_moments(
     function: Callable[[Array], Array],
     breakpoints: tuple[float, ...],
@@ -168,6 +167,7 @@ class Arcs(NamedTuple):
     def integrate(self, integrand: Callable[[Array, Array], Array]) -> tuple[Array, Array]:
         """Integrals of integrand(phi, cos phi) over [0, start] and [start, end]; entire functions, so 16 nodes do."""
         nodes, weights = legendre_rule(16)
+        nodes = nodes.reshape(*[1] * self.start.ndim, -1)
         low = self.start[..., None] * nodes
         high = self.start[..., None] + self.step[..., None] * nodes
         back = self.step[..., None] * (1.0 - nodes)
@@ -210,7 +210,7 @@ class PiecewiseChebyshev(NamedTuple):
         panels, terms = self.coefficients.shape[1:]
         position = (points - self.lower) * (panels / (self.upper - self.lower))
         panel = jnp.clip(jnp.asarray(position).astype(int), 0, panels - 1)
-        local = 2.0 * (position - panel) - 1.0
+        local = 2.0 * (position - panel.astype(position.dtype)) - 1.0
         # The coefficients of a panel lie side by side, so that each point reads one stretch of memory.
         series = jnp.asarray(jnp.moveaxis(self.coefficients, 0, -1))[panel]
         previous = current = jnp.zeros(1)

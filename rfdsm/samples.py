@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["centre", "check_finite", "check_rows", "real_array", "standardise"]
+from rfdsm.arrays import check_finite, real_array
+
+__all__ = ["centre", "check_rows", "covariance_frame", "standardise"]
 
 _SIZE_LIMIT = 1e145  # squares beyond this leave float64
 
@@ -42,10 +44,23 @@ def centre(rows: Any) -> Float[np.ndarray, "rows d"]:
     return centred
 
 
+def covariance_frame(rows: Any) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "rows d"]]:
+    """Deviations along the eigenvectors of the covariance, ascending, and the samples minus their mean in that frame.
+
+    Raises ValueError as `centre`.
+    """
+    centred = centre(rows)
+    eigenvalues, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
+    rounding = max(centred.shape) * np.finfo(float).eps * eigenvalues[-1]
+    return np.sqrt(np.where(eigenvalues > rounding, eigenvalues, 0.0)), centred @ vectors
+
+
 def check_rows(rows: Any, name: str = "data") -> Float[np.ndarray, "rows d"]:
     """Samples as a float64 array, shape (rows, d); no copy if they are one already.
 
-    Raises ValueError unless `rows` is a real two-dimensional array with at least two rows and one column, all finite.
+    `rows`: an array, or what holds one: nested lists, a data frame or tensor of numbers.
+    Raises ValueError unless it is real and two-dimensional with at least two rows and one column, all finite and none
+    masked or missing.
     """
     samples = real_array(name, rows)
     if samples.ndim != 2:
@@ -54,26 +69,3 @@ def check_rows(rows: Any, name: str = "data") -> Float[np.ndarray, "rows d"]:
         raise ValueError(f"{name} must have at least 2 rows and 1 column, got shape {samples.shape}")
     check_finite(name, samples)
     return np.asarray(samples, dtype=np.float64)
-
-
-def real_array(name: str, values: Any) -> np.ndarray:
-    """`values` as an array of its own real dtype. Raises ValueError for ragged nesting, text, complex or objects."""
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError):
-        raise ValueError(f"{name} must be a regular array of real numbers, got rows NumPy cannot stack") from None
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must hold real numbers, got dtype {array.dtype}")
-    return array
-
-
-def check_finite(name: str, array: np.ndarray) -> None:
-    """Raises ValueError if entries of a vector or matrix are NaN or infinite, with their number and the first place."""
-    finite = np.isfinite(array)
-    count = array.size - int(finite.sum())
-    if count == 0:
-        return
-    first = np.unravel_index(int(np.argmin(finite)), array.shape)
-    axes = ("row", "column") if array.ndim == 2 else ("entry",)
-    place = ", ".join(f"{axis} {int(k) + 1}" for axis, k in zip(axes, first, strict=True))
-    raise ValueError(f"{name} must be finite, got {count} NaN or infinite, the first in {place} (counted from 1)")

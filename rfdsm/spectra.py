@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +17,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from rfdsm.compression import EPS, compress, relative_error
-from rfdsm.samples import centre, check_finite, real_array
+from rfdsm import population_spectrum
+from rfdsm.arrays import check_finite, is_traced, real_array
+from rfdsm.compression import EPS, compress, relative_error, thin
+from rfdsm.population_spectrum import RepeatedRowsWarning
+from rfdsm.samples import centre
 
 __all__ = ["Spectrum", "atoms", "from_covariance", "from_data", "from_eigenvalues", "isotropic", "power_law"]
 
 _PANEL_NODES = 32  # Gauss-Legendre nodes per panel of the reference rule of `power_law`
+_SINGLE_ROUNDING = 8 * float(np.finfo(np.float32).eps)
+"""Asymmetry and negative eigenvalues of covariances computed in single precision, relative to the largest: up to 1.03
+rounding units were seen for d = 2 to 1000."""
 _LOG_RANGE_LIMIT = 600.0  # exp(600) is still far from overflow once multiplied by any sensible variance
 
 
@@ -50,7 +56,7 @@ class Spectrum:
     error: float = 0.0
 
     def __post_init__(self) -> None:
-        if _is_traced(self.nodes) or _is_traced(self.weights):
+        if is_traced(self.nodes) or is_traced(self.weights):
             return
         nodes, weights = _non_negative_vector("nodes", self.nodes), _non_negative_vector("weights", self.weights)
         if nodes.shape != weights.shape:
@@ -127,7 +133,7 @@ def isotropic(variance: Any = 1.0) -> Spectrum:
 
     Raises ValueError unless variance is finite and > 0 (a traced one is not checked).
     """
-    if _is_traced(variance):
+    if is_traced(variance):
         return atoms([variance])
     variance = _number("variance", variance, "finite and > 0", lambda v: v > 0)
     return Spectrum(np.array([variance]), np.ones(1), "isotropic" if variance == 1 else f"isotropic({variance:g})")
@@ -148,11 +154,11 @@ def atoms(values: Any, weights: Any = None) -> Spectrum:
         >>> spectra.atoms([0.5, 1.5], weights=[0.75, 0.25]).mean
         0.75
     """
-    if _is_traced(values) or _is_traced(weights):
+    if is_traced(values) or is_traced(weights):
         import jax.numpy as jnp
 
-        nodes = jnp.asarray(values)
-        fractions = jnp.ones_like(nodes) if weights is None else jnp.asarray(weights)
+        nodes = jnp.asarray(values, dtype=float)
+        fractions = jnp.ones_like(nodes) if weights is None else jnp.asarray(weights, dtype=float)
         return Spectrum(nodes, fractions / fractions.sum(), f"atoms({nodes.shape[0]})")
     nodes = _non_negative_vector("values", values)
     fractions = np.ones(nodes.size) if weights is None else _non_negative_vector("weights", weights)
@@ -175,6 +181,9 @@ def power_law(exponent: Any, cutoff: Any, nodes: Any = 32, variance: Any = 1.0) 
     Gauss-Legendre in log x, in which resolvents are analytic in a strip, so its error falls geometrically with `nodes`;
     `error` is measured against a composite rule exact to rounding.
 
+    Exponent, cutoff and variance may be traced by JAX (to differentiate a loss in them); they are then taken as they
+    are, and `error` is NaN. With an exponent of 0 there are `nodes` equal eigenvalues then, and one otherwise.
+
     Raises ValueError unless exponent is finite and >= 0, cutoff is in (0, 1], nodes >= 2, variance is finite and > 0,
     and exponent * log(1/cutoff) <= 600.
 
@@ -184,10 +193,17 @@ def power_law(exponent: Any, cutoff: Any, nodes: Any = 32, variance: Any = 1.0) 
         >>> round(float(spectrum.nodes.max() / spectrum.nodes.min()))
         99
     """
-    exponent = _number("exponent", exponent, "finite and >= 0", lambda v: v >= 0)
-    cutoff = _number("cutoff", cutoff, "in (0, 1]", lambda v: 0 < v <= 1)
     nodes = _whole_number("nodes", nodes, 2)
-    variance = _number("variance", variance, "finite and > 0", lambda v: v > 0)
+    ranges: dict[str, tuple[Any, str, Callable[[float], bool]]] = {
+        "exponent": (exponent, "finite and >= 0", lambda v: v >= 0),
+        "cutoff": (cutoff, "in (0, 1]", lambda v: 0 < v <= 1),
+        "variance": (variance, "finite and > 0", lambda v: v > 0),
+    }
+    exponent, cutoff, variance = (
+        value if is_traced(value) else _number(name, value, *rest) for name, (value, *rest) in ranges.items()
+    )
+    if is_traced([exponent, cutoff, variance]):
+        return _traced_power_law(exponent, cutoff, nodes, variance)
     length = -math.log(cutoff)
     if exponent * length > _LOG_RANGE_LIMIT:
         raise ValueError(f"exponent * log(1/cutoff) must be <= {_LOG_RANGE_LIMIT:g}, got {exponent * length:.6g}")
@@ -210,6 +226,25 @@ def power_law(exponent: Any, cutoff: Any, nodes: Any = 32, variance: Any = 1.0) 
     return Spectrum(*short, label, relative_error(*short, *reference))
 
 
+def _traced_power_law(exponent: Any, cutoff: Any, nodes: int, variance: Any) -> Spectrum:
+    """The rule of `power_law` inside a JAX transformation, in float64, given in JAX's default float."""
+    import jax.numpy as jnp
+
+    from rfdsm.scope import jax_scope
+
+    default = jnp.result_type(float)
+    points, lengths = np.polynomial.legendre.leggauss(nodes)
+    with jax_scope():
+        exponent, cutoff, variance = (jnp.asarray(value, dtype=float) for value in (exponent, cutoff, variance))
+        length = -jnp.log(cutoff)
+        s = length / 2 * (1 + points)
+        weights = lengths * jnp.exp(-s)
+        weights = weights / weights.sum()
+        eigenvalues = jnp.exp(exponent * (s - length))
+        eigenvalues = eigenvalues * (variance / (weights @ eigenvalues))
+        return Spectrum(eigenvalues.astype(default), weights.astype(default), "power_law", math.nan)
+
+
 def from_eigenvalues(values: Any, nodes: Any = 40) -> Spectrum:
     """Spectrum of a covariance given by all its d eigenvalues, compressed to at most `nodes` nodes.
 
@@ -217,7 +252,9 @@ def from_eigenvalues(values: Any, nodes: Any = 40) -> Spectrum:
     in log lambda: resolvents are analytic there in a strip of half-width pi, so the error falls geometrically with
     `nodes`, the slower the more decades the eigenvalues span (40 nodes: rounding level for 6 decades, 1e-8 for 12).
     Eigenvalues not above d * eps * (largest), eps the rounding unit of the input's dtype, cannot be told from rounding
-    errors and count as 0; so do negative ones down to -sqrt(eps) * (largest). `atoms` keeps every value.
+    errors and count as 0; so do negative ones down to -sqrt(eps) * (largest). Beyond that, down to -1e-6 * (largest),
+    they are what single precision leaves: a warning says so, and positive ones of that size count as 0 as well. `atoms`
+    keeps every value.
 
     Args:
         values: shape (d,), in any order.
@@ -230,15 +267,16 @@ def from_eigenvalues(values: Any, nodes: Any = 40) -> Spectrum:
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"values must be a non-empty one-dimensional array, got shape {values.shape}")
     check_finite("values", values)
-    d, unit = values.size, _unit(values)
-    return _compressed(values.astype(np.float64), nodes, f"eigenvalues(d={d})", "values", d * unit, math.sqrt(unit))
+    unit = _unit(values)
+    return _of_eigenvalues(values.astype(np.float64), nodes, f"eigenvalues(d={values.size})", "values", unit)
 
 
 def from_covariance(covariance: Any, nodes: Any = 40) -> Spectrum:
     """Spectrum of a covariance matrix, shape (d, d), compressed as by `from_eigenvalues`.
 
     Raises ValueError unless the matrix is square, finite, symmetric and positive semi-definite (both up to sqrt(eps) of
-    its largest entry or eigenvalue) and not zero, and nodes >= 2.
+    its largest entry or eigenvalue; up to 1e-6 with a warning, as what single precision leaves) and not zero, and
+    nodes >= 2.
     """
     matrix = real_array("covariance", covariance)
     nodes = _whole_number("nodes", nodes, 2)
@@ -247,54 +285,90 @@ def from_covariance(covariance: Any, nodes: Any = 40) -> Spectrum:
     check_finite("covariance", matrix)
     unit = _unit(matrix)
     matrix = matrix.astype(np.float64)
-    asymmetry = np.abs(matrix - matrix.T)
-    if asymmetry.max() > math.sqrt(unit) * np.abs(matrix).max():
-        row, column = (int(k) + 1 for k in np.unravel_index(int(asymmetry.argmax()), matrix.shape))
-        raise ValueError(
-            f"covariance must be symmetric, got {matrix[row - 1, column - 1]:.6g} in row {row}, column {column} "
-            f"but {matrix[column - 1, row - 1]:.6g} in row {column}, column {row} (counted from 1)"
-        )
+    asymmetry, largest = np.abs(matrix - matrix.T), np.abs(matrix).max()
+    row, column = (int(k) + 1 for k in np.unravel_index(int(asymmetry.argmax()), matrix.shape))
+    found = (
+        f"{matrix[row - 1, column - 1]:.6g} in row {row}, column {column} "
+        f"but {matrix[column - 1, row - 1]:.6g} in row {column}, column {row} (counted from 1)"
+    )
+    if asymmetry.max() > max(math.sqrt(unit), _SINGLE_ROUNDING) * largest:
+        raise ValueError(f"covariance must be symmetric, got {found}")
+    skew = found if asymmetry.max() > math.sqrt(unit) * largest else ""
     eigenvalues = np.linalg.eigvalsh((matrix + matrix.T) / 2)
-    d = eigenvalues.size
-    name = "eigenvalues of covariance"
-    return _compressed(eigenvalues, nodes, f"covariance(d={d})", name, d * unit, math.sqrt(unit))
+    label = f"covariance(d={eigenvalues.size})"
+    return _of_eigenvalues(eigenvalues, nodes, label, "eigenvalues of covariance", unit, skew)
 
 
-def from_data(rows: Any, nodes: Any = 40) -> Spectrum:
-    """Spectrum of the empirical covariance of samples, shape (N, d), compressed as by `from_eigenvalues`.
+def from_data(rows: Any, nodes: Any = 40, sample: Any = False) -> Spectrum:
+    """Spectrum of the population that samples come from, shape (N, d), estimated from their covariance.
 
-    The mean is removed and the divisor is N; the trace per dimension is kept (`rfdsm.data.standardise` makes it 1).
+    Unless N is many times d, the eigenvalues of a sample covariance are spread far wider than the population's; this
+    spread is taken out again (`rfdsm.population_spectrum`: El Karoui 2008). The mean is removed, the mean eigenvalue is
+    that of the covariance with divisor N - 1, and directions in which no row varies stay at 0 where rows and
+    dimensions tell so. For N >> d it is the sample's spectrum. `error` is twice the standard error of <1/(1 + x
+    lambda)>, a number between 0 and 1, at the x where it is largest; it is found by repeating the estimate on halves
+    of the rows, and on Gaussian rows where they are few. The rows count as independent: copies of rows make the sample
+    look larger than it is, and a warning says how many there are.
+
+    Args:
+        rows: samples, one in each row.
+        nodes: most nodes to use, >= 2, a node at 0 included.
+        sample: the spectrum of the sample covariance itself, divisor N, compressed as by `from_eigenvalues`.
+
     Raises ValueError for samples that are not a finite real array of at least two rows, or all the same; nodes < 2.
 
     Examples:
         >>> import numpy as np
         >>> from rfdsm import spectra
-        >>> rows = np.random.default_rng(0).standard_normal((1000, 10)) @ np.diag(np.linspace(1, 2, 10))
-        >>> round(float(spectra.from_data(rows).mean), 1)
-        2.3
+        >>> rows = np.random.default_rng(0).standard_normal((60, 100))  # eigenvalues of the covariance: 0 to 5
+        >>> inverse = lambda spectrum: float(spectrum.weights @ (1 / (1 + spectrum.nodes)))
+        >>> round(inverse(spectra.from_data(rows)), 1), round(inverse(spectra.from_data(rows, sample=True)), 1)
+        (0.5, 0.7)
     """
     nodes = _whole_number("nodes", nodes, 2)
     centred = centre(rows)
     count, d = centred.shape
-    gram = centred.T @ centred if d <= count else centred @ centred.T
-    eigenvalues = np.zeros(d)
-    eigenvalues[d - gram.shape[0] :] = np.linalg.eigvalsh(gram) / count
-    name = "eigenvalues of data"
-    return _compressed(eigenvalues, nodes, f"data(rows={count}, d={d})", name, max(count, d) * EPS, math.sqrt(EPS))
+    label = f"data(rows={count}, d={d})"
+    if sample:
+        gram = centred.T @ centred if d <= count else centred @ centred.T
+        eigenvalues = np.zeros(d)
+        eigenvalues[d - gram.shape[0] :] = np.linalg.eigvalsh(gram) / count
+        return _compressed(eigenvalues, nodes, label, "eigenvalues of data", max(count, d) * EPS, math.sqrt(EPS))
+    if copies := population_spectrum.repeated(centred):
+        warnings.warn(
+            f"data repeats rows: {copies} of {count} are copies of others and count as independent samples; if they "
+            "are not, drop them: numpy.unique(rows, axis=0)",
+            RepeatedRowsWarning,
+            stacklevel=2,
+        )
+    found = population_spectrum.estimated(centred)
+    mean = found.law.weights @ found.law.nodes
+    x = np.logspace(-2, 3, 21)[:, None] / mean
+    sampling = 2 * found.error(lambda law: (law.weights / (1 + x * law.nodes)).sum(axis=1)).max()
+    points, weights, error = thin(*found.law, nodes, mean)
+    return Spectrum(points, weights, f"population of {label}", float(sampling) + error)
+
+
+def _of_eigenvalues(values: np.ndarray, nodes: int, label: str, name: str, unit: float, skew: str = "") -> Spectrum:
+    """Compressed, up to the rounding unit of what they were computed from, which may have been single precision.
+
+    `skew`: an asymmetry, in words, that only single precision explains.
+    """
+    noise, negative = values.size * unit, max(math.sqrt(unit), _SINGLE_ROUNDING)
+    lowest, largest = float(values.min()), float(values.max())
+    if skew or -negative * largest <= lowest < -math.sqrt(unit) * largest:
+        noise = max(noise, _SINGLE_ROUNDING)
+        warnings.warn(
+            f"{name} are those of single precision, by rounding: {skew or f'the lowest is {lowest:.6g}'}; those up to "
+            f"{noise * largest:.3g} (the largest is {largest:.6g}) count as 0",
+            stacklevel=3,
+        )
+    return _compressed(values, nodes, label, name, noise, negative)
 
 
 def _compressed(values: np.ndarray, nodes: int, label: str, name: str, noise: float, negative: float) -> Spectrum:
     points, weights, error = compress(values, nodes, name, noise, negative)
     return Spectrum(points, weights, label, error)
-
-
-def _is_traced(value: Any) -> bool:
-    jax = sys.modules.get("jax")  # without JAX loaded nothing can be traced
-    if jax is None:
-        return False
-    if isinstance(value, (list, tuple)):
-        return any(isinstance(entry, jax.core.Tracer) for entry in value)
-    return isinstance(value, jax.core.Tracer)
 
 
 def _unit(array: np.ndarray) -> float:
@@ -313,11 +387,11 @@ def _non_negative_vector(name: str, values: Any) -> np.ndarray:
 
 def _number(name: str, value: Any, allowed: str, is_allowed: Callable[[float], bool]) -> float:
     try:
-        number = math.nan if isinstance(value, (str, bytes)) or _is_traced(value) else float(value)
+        number = math.nan if is_traced(value) else float(real_array(name, value))
     except (TypeError, ValueError):
         number = math.nan
     if not (math.isfinite(number) and is_allowed(number)):
-        raise ValueError(f"{name} must be a number, {allowed}, got {value!r}")
+        raise ValueError(f"{name} must be a number, {allowed}, got {' '.join(repr(value).split())}")
     return number
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rfdsm.arrays import real_array
+
 
 def flow_time(learning_rate: Any, steps: Any, t: Any, p: Any, d: Any, *, per_coordinate: bool = True) -> Any:
     """theta after `steps` small steps of plain gradient descent on A, 2 h learning_rate steps/(p d).
@@ -24,24 +26,28 @@ def flow_time(learning_rate: Any, steps: Any, t: Any, p: Any, d: Any, *, per_coo
         >>> float(theta.round(5)), float(units.flow_steps(theta, 1.0, t=0.1, p=6400, d=100).round())
         (0.00566, 10000.0)
     """
-    return _per_step(learning_rate, t, p, d, per_coordinate) * np.asarray(steps, float)
+    return _per_step(learning_rate, t, p, d, per_coordinate) * _floats("steps", steps)
 
 
 def flow_steps(theta: Any, learning_rate: Any, t: Any, p: Any, d: Any, *, per_coordinate: bool = True) -> Any:
     """Number of steps, a float, after which `flow_time` is theta."""
-    return np.asarray(theta, float) / _per_step(learning_rate, t, p, d, per_coordinate)
+    return _floats("theta", theta) / _per_step(learning_rate, t, p, d, per_coordinate)
 
 
 def flow_time_from_tau(tau: Any, t: Any, psi_p: Any) -> Any:
     """theta = 2 h tau/psi_p of the time tau = learning_rate * steps/d^2 in arXiv 2505.17638 (loss per coordinate)."""
-    return 2 * -np.expm1(-2 * np.asarray(t, float)) * tau / np.asarray(psi_p, float)
+    return 2 * -np.expm1(-2 * _floats("t", t)) * tau / _floats("psi_p", psi_p)
 
 
 def tau_from_flow_time(theta: Any, t: Any, psi_p: Any) -> Any:
     """tau = psi_p theta/(2 h), the inverse of `flow_time_from_tau`."""
-    return np.asarray(theta, float) * psi_p / (2 * -np.expm1(-2 * np.asarray(t, float)))
+    return _floats("theta", theta) * psi_p / (2 * -np.expm1(-2 * _floats("t", t)))
 
 
 def _per_step(learning_rate: Any, t: Any, p: Any, d: Any, per_coordinate: bool) -> Any:
-    scale = np.asarray(p, float) * (np.asarray(d, float) if per_coordinate else 1.0)
-    return 2 * -np.expm1(-2 * np.asarray(t, float)) * learning_rate / scale
+    scale = _floats("p", p) * (_floats("d", d) if per_coordinate else 1.0)
+    return 2 * -np.expm1(-2 * _floats("t", t)) * learning_rate / scale
+
+
+def _floats(name: str, value: Any) -> np.ndarray:
+    return real_array(name, value).astype(float)

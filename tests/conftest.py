@@ -1,18 +1,34 @@
-"""Test session: float64 by default, and every jaxtyping shape annotation of the package checked at run time."""
+"""Test session: float64 by default, every jaxtyping annotation checked at run time, one compilation cache for all."""
 
+import os
 import signal
+from pathlib import Path
 
-import jax
-import pytest
-from jaxtyping import install_import_hook
+COMPILED = {
+    "JAX_COMPILATION_CACHE_DIR": str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+"""What one test compiles, all find: other workers, subprocesses, notebooks, the next run. Read when JAX is imported."""
+for _name, _value in COMPILED.items():
+    os.environ.setdefault(_name, _value)
+
+import jax  # noqa: E402
+import psutil  # noqa: E402
+import pytest  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
+# Under both, so that users may be: dtypes are promoted nowhere, ranks only within `rfdsm.scope`.
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
 # Jobs in the background inherit an interrupt that is ignored, and so would the processes that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 _hook = install_import_hook("rfdsm", "beartype.beartype")
 
-
+MEMORY = 3e9
+"""Bytes of a worker from which it forgets what it compiled."""
 LONGEST_FIRST = (
     "tests/test_agreement.py",
     "tests/test_notebooks.py",
@@ -36,7 +52,8 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _bounded_compile_cache():
+def _bounded_memory():
     """Long suites otherwise keep every compiled executable alive."""
     yield
-    jax.clear_caches()
+    if psutil.Process().memory_info().rss > MEMORY:
+        jax.clear_caches()

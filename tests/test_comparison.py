@@ -15,7 +15,7 @@ from rfdsm import Comparison, Losses, Problem, activations, compare, predict, si
 from rfdsm.losses import Run
 from tests.tolerances import IDENTITY, ROUTES
 
-module = importlib.import_module("rfdsm.comparison")
+module, model = (importlib.import_module(f"rfdsm.{name}") for name in ("comparison", "model"))
 OPTIONS = dict(trials=3, key=5)
 CUBIC = activations.polynomial([0.1, 1.0, 0.3, 0.1])
 """In a few dimensions the exact moments of other activations take hundreds of terms, and minutes to compile."""
@@ -429,7 +429,7 @@ def test_picture_with_infinite_theory(singular):
 def test_picture_along_ridge_leaves_zero_out(monkeypatch):
     drawn = []
 
-    def record(*arguments, axes, histogram):
+    def record(*arguments, **_):
         drawn.extend(arguments)
         return np.array([])
 
@@ -487,7 +487,7 @@ def test_data_bring_their_dimension_and_spectrum(on_rows, rows):
 def test_theory_of_many_columns_keeps_the_weights_of_the_compressed_spectrum(monkeypatch):
     """60 eigenvalues become at most 40 nodes; their weights must not be rounded to whole eigenvalues out of 60."""
     nothing = Losses(*[np.zeros((2,))] * 6, run=Run(np.array(31), np.array(49), 60, np.zeros((2, 2), np.uint32)))
-    monkeypatch.setattr(module, "simulate", lambda *_, **__: nothing)
+    monkeypatch.setattr(model, "simulate", lambda *_, **__: nothing)
     rows = np.random.default_rng(2).normal(size=(80, 60)) * np.geomspace(0.1, 3, 60)
     comparison = compare(Problem(0.51, 0.81, 1, 0.3, 1e-2), data=rows, trials=2)
     spectrum = spectra.from_data(rows)
@@ -544,7 +544,7 @@ def test_dimensions_may_be_an_array(monkeypatch):
         seen.append(d)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "simulate", refuse)
+    monkeypatch.setattr(model, "simulate", refuse)
     for d in ([7, 9], (7, 9), range(7, 10), np.array([7, 9]), 7, np.int64(7)):
         with pytest.raises(KeyboardInterrupt):
             compare(PROBLEM, d)
@@ -582,8 +582,8 @@ def test_a_ridge_of_zero_is_refused_in_single_precision():
 
 @pytest.mark.parametrize("name", ["psi_n", "psi_p"])
 def test_infinite_sizes_are_refused_before_any_work(name, monkeypatch):
-    monkeypatch.setattr(module, "predict", None)
-    monkeypatch.setattr(module, "simulate", None)
+    monkeypatch.setattr(model, "predict", None)
+    monkeypatch.setattr(model, "simulate", None)
     problem = Problem(**{"psi_n": 1.0, "psi_p": 2.0, name: [1.0, np.inf], "m": 1, "t": 0.1, "ridge": 1e-2})
     with pytest.raises(ValueError, match=rf"^{name} = inf must be finite in a simulation; predict takes the limit$"):
         compare(problem, [8, 9])

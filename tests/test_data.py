@@ -2,13 +2,17 @@
 
 import io
 import math
+import re
 import sys
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from rfdsm.arrays import check_finite
 from rfdsm.data import load, standardise
-from rfdsm.samples import centre, check_finite, check_rows
+from rfdsm.samples import centre, check_rows
 
 TABLE = np.array([[1.5, -2.0, 3.0], [0.25, 1e-3, 7.0], [4.0, 5.0, -6e10]])
 
@@ -68,6 +72,12 @@ CSV = {
     "quotes": '"x, y";"b";"c"\n"1.5";"-2";3\n.25;1e-3;7\n4;5;-6e10\n',
     "byte order mark": "\ufeff1.5,-2,3\n.25,1e-3,7\n4,5,-6e10\n",
     "byte order mark and header": "\ufeffa,b,c\r\n1.5,-2,3\r\n.25,1e-3,7\r\n4,5,-6e10\r\n",
+    "decimal commas": "1,5;-2;3\n0,25;1e-3;7\n4;5;-6e10\n",
+    "tabs": "1.5\t-2\t3\n.25\t1e-3\t7\n4\t5\t-6e10\n",
+    "tabs, header and decimal commas": "a\tb\tc\n1,5\t-2\t3\n0,25\t1e-3\t7\n4\t5\t-6e10\n",
+    "blanks": "  1.5   -2 3\n .25 1e-3   7\n   4    5 -6e10\n",
+    "blanks, header and decimal commas": "a  b c\n1,5   -2 3\n0,25 1e-3   7\n4    5 -6e10\n",
+    "Excel's Unicode text": "a\tb\tc\r\n1,5\t-2\t3\r\n0,25\t1e-3\t7\r\n4\t5\t-6e10\r\n".encode("utf-16"),
     "comments, spaces and blank lines": "# by hand\n\n x , y , z # names\n 1.5, -2, 3\n\n.25,1e-3,7 # ?\n4,5,-6e10\n\n",
 }
 
@@ -83,6 +93,79 @@ def test_csv_written_by_numpy(tmp_path):
     np.testing.assert_array_equal(load(path), TABLE)
 
 
+def written_by_pandas():
+    """Every way to write a frame, and what is left out of it with a note."""
+    frame = pd.DataFrame(np.random.default_rng(2).standard_normal((200, 8)))
+    header, counted, unnamed = (
+        "first line of .*, 0, 1, 2, 3, …, is taken",
+        "first column .* counts the rows",
+        "first column of .*, without a name",
+    )
+    named = frame.add_prefix("V")
+    shuffled = named.sample(frac=1, random_state=1)
+    unnamed_header = "first line of .*, , 0, 1, 2, …, is taken"
+    yield "bare", frame, dict(index=False, header=False), []
+    yield "header", frame, dict(index=False), [header]
+    yield "named header", named, dict(index=False), []
+    yield "index", named, dict(), [unnamed]
+    yield "header and index", frame, dict(), [unnamed_header, unnamed]
+    yield "header and index, tabs", frame, dict(sep="\t"), [unnamed_header, unnamed]
+    yield "header and index, semicolons", frame, dict(sep=";", decimal=","), [unnamed_header, unnamed]
+    yield "index alone", frame, dict(header=False), [counted]
+    yield "index from 1", named.set_axis(range(1, 201)), dict(index_label="id"), [counted]
+    yield "index of a shuffled frame", shuffled, dict(), [unnamed]
+    yield "names of rows", named.set_axis([f"s{k}" for k in range(200)]), dict(), [unnamed]
+    yield "named index and header", frame, dict(index_label="id"), ["first line of .*, id, 0, 1, 2, …", counted]
+    yield "years", frame.set_axis(range(1990, 1998), axis=1), dict(index=False), ["1990, 1991, 1992, 1993, …"]
+    yield "two levels", named.set_axis(pd.MultiIndex.from_product([range(20), range(10)])), dict(), ["first 2 columns"]
+    yield "bars", frame, dict(sep="|", index=False), [header]
+    yield "index saved twice", named.reset_index(), dict(), [unnamed, counted]
+    yield "compressed", named, dict(compression="gzip"), [unnamed]
+
+
+def test_headers_and_counted_rows_are_no_data(tmp_path):
+    for name, frame, options, notes in written_by_pandas():
+        path = tmp_path / ("rows.csv.gz" if "compression" in options else "rows.csv")
+        frame.to_csv(path, **options)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            rows = load(path)
+        np.testing.assert_array_equal(rows, frame.to_numpy()[:, -8:], err_msg=name)
+        said = [str(warning.message) for warning in caught]
+        assert len(said) == len(notes), (name, said)
+        for note, message in zip(notes, said, strict=True):
+            assert re.search(note, message) and "\n" not in message, (name, message)
+
+
+def test_header_and_index_are_decided_by_the_caller(write):
+    counted = write("0,1,2\n0,5.5,3\n1,6.5,4\n2,7.5,5\n")
+    whole = [[0, 1, 2], [0, 5.5, 3], [1, 6.5, 4], [2, 7.5, 5]]
+    np.testing.assert_array_equal(load(counted, header=False, index=False), whole)
+    np.testing.assert_array_equal(load(counted, header=True, index=False), whole[1:])
+    np.testing.assert_array_equal(load(counted, header=True, index=True), np.array(whole)[1:, 1:])
+    np.testing.assert_array_equal(load(counted, header=False, index=True), np.array(whole)[:, 1:])
+    wavelengths = write("400.5,410.5\n1,2\n3,4\n")
+    np.testing.assert_array_equal(load(wavelengths), [[400.5, 410.5], [1, 2], [3, 4]])
+    np.testing.assert_array_equal(load(wavelengths, header=True), [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(load(write("u,1,2\nv,3,4\n"), index=True), [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(load(write(",V0,V1\n7,1,2\n9,3,4\n"), index=False), [[7, 1, 2], [9, 3, 4]])
+    # What may well be data stays without a word.
+    for text in ("0,1\n1,0\n0,0\n", "1,2\n2,3\n", "1,2,3\n4.5,5,6\n", "0,1.0,2\n3,4,5\n", "0,7\n1,8\n2,9\n4,1\n"):
+        rows = [[float(cell) for cell in line.split(",")] for line in text.split()]
+        np.testing.assert_array_equal(load(write(text)), rows)
+    with pytest.raises(ValueError, match=r"^header = 'yes' must be True, False or None$"):
+        load(counted, header="yes")
+    for source in ("digits", "rows.npy"):
+        with pytest.raises(ValueError, match=r"^index is for .csv files"):
+            load(source, index=True)
+
+
+def test_wide_lines(write):
+    """No cell is as long as a line, and the dialect is told without cutting lines where nothing separates."""
+    rows = np.random.default_rng(0).standard_normal((4, 9000))
+    np.testing.assert_array_equal(load(write("\n".join(",".join(map(repr, row)) for row in rows.tolist()))), rows)
+
+
 BAD_CSV = {
     "empty": ("", "is empty$"),
     "blank": ("\n \n", "holds no numbers"),
@@ -93,8 +176,16 @@ BAD_CSV = {
     "text in the first line": ("1,two\n1,2\n", "must hold numbers, got 'two' in line 1, column 2"),
     "two headers": ("a,b\nm,s\n1,2\n", "must hold numbers, got 'm' in line 2, column 1"),
     "missing cell": ("1,2\n3,\n", "must hold numbers, got nothing in line 2, column 2"),
-    "decimal comma": ("1,5;2\n3;4\n", "must hold numbers, got '1,5' in line 1, column 1"),
-    "spaces": ("1 2\n3 4\n", "must hold numbers, got '3 4' in line 2, column 1"),
+    "both decimals": ("1,5;2\n3.5;4\n5,5;6\n", "must hold numbers, got '1,5' in line 1, column 1$"),
+    "thousands": ("1.234,5;2\n3;4\n", "must hold numbers, got '1.234,5' in line 1, column 1"),
+    "names of rows": ("a,b,c\nu,1,2\nv,3,4\n", "got 'u' in line 2, column 1; index = True or --index leaves"),
+    "two lines of header": (",u,u,v\n,0,1,0\n0,1,2,3\n1,3,4,5\n", "got nothing in line 2, column 1"),
+    "a column of words": ("a,b,label\n1.5,2,cat\n3.5,4,dog\n", "got 'cat' in line 2, column 3$"),
+    "a column lost": ("1\t\t3\n4\t\t6\n", "must hold numbers, got nothing in line 1, column 2"),
+    "a column lost between commas": ("1, ,3\n4, ,6\n", "must hold numbers, got nothing in line 1, column 2"),
+    "a cell lost in the first row": (",2,3\n1,2,3\n", "must hold numbers, got nothing in line 1, column 1"),
+    "blanks": ("1 2\n3 4 5\n", "must have as many cells in every line, got 3 in line 2 after 2"),
+    "tabs": ("1\t2\n3\t\n", "must hold numbers, got nothing in line 2, column 2"),
     "underscore": ("1,2\n1_0,3\n", "must hold numbers, got '1_0' in line 2, column 1"),
     "ragged": ("1,2\n3,4\n5,6,7\n", "must have as many cells in every line, got 3 in line 3 after 2"),
     "short": ("a,b\n1,2\n3\n", "must have as many cells in every line, got 1 in line 3 after 2"),

@@ -40,7 +40,6 @@ NO_NUMBERS = [
     1j,
     np.array([1 + 0j]),
     [1, [2, 3]],
-    [None, 1.0],
     ["1", "2"],
     {},
     object(),

@@ -397,3 +397,37 @@ def test_public_names():
     assert set(spectra.__all__) == {
         "Spectrum", "atoms", "from_covariance", "from_data", "from_eigenvalues", "isotropic", "power_law",
     }  # fmt: skip
+
+
+def test_covariances_of_single_precision_are_taken_with_a_note():
+    """Stored as float64 or not: their rounding leaves negative eigenvalues of 1e-8 and asymmetries of 1e-7."""
+    basis = np.linalg.qr(np.random.default_rng(3).standard_normal((40, 40)))[0]
+    eigenvalues = np.r_[np.zeros(20), np.linspace(0.5, 2, 20)]
+    exact = (basis * eigenvalues) @ basis.T
+    single = ((basis.astype(np.float32) * eigenvalues.astype(np.float32)) @ basis.astype(np.float32).T).astype(float)
+    stored = (single + single.T) / 2
+    lowest = np.linalg.eigvalsh(stored)[0]
+    assert -1e-6 < lowest / 2 < -1.5e-8
+    skewed = exact.copy()
+    skewed[3, 5] += 4e-7
+    expected = np.r_[0, np.linspace(0.5, 2, 20)]
+    told = (
+        (lambda: from_covariance(stored), f"the lowest is {lowest:.6g}; those up to 1.91e-06"),
+        (lambda: from_covariance(skewed), r"in row 4, column 6 but .* in row 6, column 4"),
+        (lambda: from_eigenvalues(np.linalg.eigvalsh(stored)), f"the lowest is {lowest:.6g}"),
+        (lambda: from_eigenvalues([2.0, 1.0, 0.0, -4e-8]), "the lowest is -4e-08"),
+    )
+    for call, note in told:
+        with pytest.warns(UserWarning, match=note) as caught:
+            spectrum = call()
+        assert len(caught) == 1 and "\n" not in str(caught[0].message)
+        if spectrum.size == 21:
+            np.testing.assert_allclose(spectrum.nodes, expected, atol=1e-6)
+            assert spectrum.weights[0] == pytest.approx(0.5)
+    assert spectrum == atoms([0, 1, 2], [2, 1, 1])
+    # Doubles that are right to rounding say nothing, and what rounding does not explain is refused.
+    np.testing.assert_allclose(from_eigenvalues([2.0, 1.0, -1e-9]).nodes, [0, 1, 2], rtol=1e-14)
+    skewed[3, 5] += 1e-5
+    for call in (lambda: from_covariance(skewed), lambda: from_covariance(exact - 1e-5 * np.eye(40))):
+        with pytest.raises(ValueError, match=r"must be symmetric|must be >= 0"):
+            call()

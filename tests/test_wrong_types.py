@@ -21,8 +21,8 @@ doors += [("peak", phases.peak, ()), ("simulated_regimes", phases.simulated_regi
 one, other = Problem(2, 2, 1, 0.1, 0.1), linear.Problem(2.0, 1.0)
 calls = [(name, door, rest, bad) for name, door, rest in doors for bad in (dict(psi_n=1), other, None)]
 linear_doors = [("linear.predict", linear.predict, ()), ("linear.generated", linear.generated, ()),
-                ("linear.chain", linear.chain, (4,)), ("linear.simulate", linear.simulate, (10, 2)),
-                ("linear.compare", linear.compare, (10,)), ("linear.memorisation", linear.memorisation, (10, 2))]
+                ("linear.chain", linear.chain, (4,)), ("linear.simulate", linear.simulate, (10,)),
+                ("linear.compare", linear.compare, (10,)), ("linear.memorisation", linear.memorisation, (10,))]
 calls += [(name, door, rest, bad) for name, door, rest in linear_doors for bad in (dict(psi=1), one)]
 for name, door, rest, bad in calls:
     try:

@@ -1,8 +1,8 @@
 """What an activation is: an elementwise function together with its Gaussian moments."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, NamedTuple
 
 import jax
@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from rfdsm.activations.expansion import Expansion, Rule, expand_by_rule
+from rfdsm.activations.kept import kept
 
 
 class Moments(NamedTuple):
@@ -56,7 +57,7 @@ class Activation(ABC):
             hash(self)
         except TypeError:  # a parameter is being traced
             return self._moments(shared, private)
-        return _compiled_moments(self, shared, private)
+        return _compiled_moments(self)(shared, private)
 
     def quadrature_error(self, shared: ArrayLike, private: ArrayLike) -> Array:
         """Disagreement of two orders of quadrature, relative to v^2; zero for closed forms. Shape as for `moments`."""
@@ -87,6 +88,6 @@ class Activation(ABC):
     def _moments(self, shared: Array, private: Array) -> Moments: ...
 
 
-@partial(jax.jit, static_argnums=0)
-def _compiled_moments(activation: Activation, shared: Array, private: Array) -> Moments:
-    return activation._moments(shared, private)
+@kept(maxsize=1)
+def _compiled_moments(activation: Activation) -> Callable[[Array, Array], Moments]:
+    return jax.jit(lambda shared, private: activation._moments(shared, private))

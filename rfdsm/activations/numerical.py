@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -14,7 +13,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from rfdsm.activations.base import Activation, Moments
+from rfdsm.activations.kept import kept
 from rfdsm.quadrature import HALF_WIDTH, ORDER, split_moments
+from rfdsm.scope import jax_scope
 
 
 class QuadratureWarning(UserWarning):
@@ -36,15 +37,17 @@ class Quadrature(Activation):
         return jnp.asarray(self.function(u)).astype(u.dtype)
 
     def _moments(self, shared: Array, private: Array) -> Moments:
-        return Moments(*split_moments(self, self.breakpoints, self.certified, shared, private)[:3])
+        return Moments(*self._split(shared, private)[:3])
+
+    def _split(self, shared: Array, private: Array, order: int = ORDER, half_width: float = HALF_WIDTH) -> Any:
+        return split_moments(self, self.breakpoints, self.certified, shared, private, order, half_width)
 
     def quadrature_error(self, shared: ArrayLike, private: ArrayLike) -> Array:
         dtype = jnp.result_type(float)
         shared, private = jnp.broadcast_arrays(jnp.asarray(shared, dtype), jnp.asarray(private, dtype))
-        rule = partial(split_moments, self, self.breakpoints, self.certified, shared, private)
-        mu1, v0_squared, beta_a, _ = rule()
+        mu1, v0_squared, beta_a, _ = _compiled_split(self, ORDER, HALF_WIDTH)(shared, private)
         # Odd and even orders, and a wider range: kinks, jumps and fast growth all show.
-        finer = rule(order=ORDER + 5, half_width=HALF_WIDTH + 2.0)
+        finer = _compiled_split(self, ORDER + 5, HALF_WIDTH + 2.0)(shared, private)
         linear = (shared + private) * jnp.abs(mu1**2 - finer[0] ** 2) / (finer[3] + 1e-300)
         # Rounding, and bends many standard deviations away, leave traces in the moments of (nearly) linear functions.
         scale = finer[1] + finer[2] + 1e-12 * finer[3] + 1e-300
@@ -64,7 +67,7 @@ class Quadrature(Activation):
         total = shared + private
         features = (total, private, private / total)
         worst = np.array([pick(feature) for feature in features for pick in (np.argmin, np.argmax)])
-        with jax.enable_x64(True):
+        with jax_scope():
             error = float(np.max(np.asarray(self.quadrature_error(shared[worst], private[worst]))))
         if not error <= 1e-8:
             warnings.warn(
@@ -74,3 +77,8 @@ class Quadrature(Activation):
                 QuadratureWarning,
                 stacklevel=2,
             )
+
+
+@kept(maxsize=2)
+def _compiled_split(activation: Quadrature, order: int, half_width: float) -> Callable[[Array, Array], Any]:
+    return jax.jit(lambda shared, private: activation._split(shared, private, order, half_width))

@@ -14,20 +14,22 @@ from jaxtyping import Array
 from rfdsm.activations.base import Activation
 from rfdsm.activations.closed_forms import Erf, Gelu, Linear, Rectifier, Series, Sign, Sine
 from rfdsm.activations.numerical import Quadrature
+from rfdsm.arrays import real_array
 
 MAX_DEGREE = 100  # of polynomials and Hermite sums: keeps factorials inside the range of doubles
 NAMES = ("tanh", "erf", "relu", "leaky_relu", "abs", "sign", "sin", "softplus", "gelu", "silu", "linear")
 
 
 def _concrete(value: Any) -> Any:
-    return value if isinstance(value, Tracer) else float(value)
+    return value if isinstance(value, Tracer) else float(real_array("value", value))
 
 
 def _coefficients(kind: str, coefficients: Iterable) -> tuple:
     try:
         values = tuple(_concrete(value) for value in coefficients)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{kind} coefficients must be a sequence of numbers, got {coefficients!r}") from error
+        shown = " ".join(repr(coefficients).split())
+        raise ValueError(f"{kind} coefficients must be a sequence of numbers, got {shown}") from error
     if not 1 <= len(values) <= MAX_DEGREE + 1:
         raise ValueError(f"{kind} coefficients must number 1 to {MAX_DEGREE + 1}, got {len(values)}")
     if not all(isinstance(value, Tracer) or math.isfinite(value) for value in values):
@@ -95,9 +97,10 @@ def custom(function: Any, name: str | None = None, breakpoints: Any = ()) -> Act
         raise ValueError(f"activation must be callable, got {function!r}")
     label = name or getattr(function, "__name__", type(function).__name__).replace("<lambda>", "custom")
     try:
-        points = tuple(sorted({float(point) for point in breakpoints}))
+        points = tuple(sorted({_concrete(point) for point in breakpoints}))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"activation {label!r}: breakpoints must be finite numbers, got {breakpoints!r}") from error
+        shown = " ".join(repr(breakpoints).split())
+        raise ValueError(f"activation {label!r}: breakpoints must be finite numbers, got {shown}") from error
     if not all(math.isfinite(point) for point in points):
         raise ValueError(f"activation {label!r}: breakpoints must be finite numbers, got {breakpoints!r}")
     _try(function, label)

@@ -1,7 +1,6 @@
 """Moments at many diffusion times, by interpolation."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +8,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rfdsm.activations.base import Activation, Moments
+from rfdsm.activations.kept import kept
 from rfdsm.quadrature import PiecewiseChebyshev, padded
+from rfdsm.scope import jax_scope
 
 # The table covers noise levels h = 1 - exp(-2t) with |logit h| <= 20.25, that is 8e-10 <= t <= 10.1.
 _LOGIT, _PANELS, _DEGREE = 20.25, 135, 9
@@ -40,7 +41,7 @@ class MomentTable:
         if not times.size:
             return Moments(t, t, t)
         inside = padded(np.clip(times, *_RANGE))
-        with jax.enable_x64(True):
+        with jax_scope():
             values = np.asarray(_interpolated(self.interpolant, inside))[:, : times.size]
         outside = inside[: times.size] != times
         if outside.any():
@@ -59,11 +60,11 @@ def _interpolated(interpolant: PiecewiseChebyshev, t: jax.Array) -> jax.Array:
 
 
 def _eager_moments(activation: Activation, shared: np.ndarray, private: np.ndarray) -> np.ndarray:
-    with jax.enable_x64(True):
+    with jax_scope():
         return np.stack([np.asarray(part) for part in activation.moments(shared, private)])
 
 
-@lru_cache(maxsize=32)
+@kept(maxsize=32)
 def tabulate(activation: Activation, variance: float | int) -> MomentTable:
     """A table for many diffusion times at one data variance sigma^2 = tr Sigma / d > 0 (shared = e^{-2t} sigma^2).
 

@@ -1,14 +1,14 @@
 """The commands and the edge where every outcome becomes an exit code."""
 
+import os
 import sys
-import time
 import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from rfdsm.cli import phases
+from rfdsm.cli import environment, phases, streams
 from rfdsm.cli.linear import app as linear
 from rfdsm.cli.options import COMPARE_OUTPUT, CompareOptions, Config, PredictOptions, SimulateOptions
 from rfdsm.cli.settings import Settings, resolve
@@ -49,26 +49,23 @@ def compare(*, options: Annotated[CompareOptions, _Flat] = CompareOptions(), con
     """Hold theory against simulation: a table, losses.png and losses.nc."""
     from rfdsm.cli import build, output
 
-    start = time.perf_counter()
     settings = resolve("compare", options, config)
-    names = ("losses.nc", "losses.png") if settings["plot"] else ("losses.nc",)
-    folder = output.checked_folder(settings.get("output", COMPARE_OUTPUT), names)
-    _set_precision(settings)
+    paths = output.folder(settings, COMPARE_OUTPUT, "losses")
+    _start_jax(settings)
     rows = build.data(settings) if "data" in settings else None
     problem = build.problem(settings, rows)
 
     import rfdsm
 
-    with output.progress("simulating") as report:
-        comparison = rfdsm.compare(
-            problem, settings["d"], data=rows, progress=report, **_simulation_arguments(settings)
-        )
-    out = output.console()
-    out.print(comparison.table())
-    output.save(comparison.to_dataset(), folder / "losses.nc")
-    if settings["plot"]:
-        output.save_picture(comparison, folder / "losses.png")
-    _say_written(out, start, *(folder / name for name in names))
+    with output.delivery(*paths) as delivery:
+        with output.progress("simulating") as report:
+            comparison = rfdsm.compare(
+                problem, settings["d"], data=rows, progress=report, **_simulation_arguments(settings)
+            )
+        delivery.show(comparison.table())
+        delivery.save(comparison.to_dataset(), paths[0])
+        for picture in paths[1:]:
+            delivery.draw(comparison.plot, picture)
 
 
 @app.command
@@ -76,23 +73,19 @@ def predict(*, options: Annotated[PredictOptions, _Flat] = PredictOptions(), con
     """Theory alone: a table of losses, or a file."""
     from rfdsm.cli import build, output
 
-    start = time.perf_counter()
     settings = resolve("predict", options, config)
-    path = output.checked_file(settings["output"]) if "output" in settings else None
-    _set_precision(settings)
+    path = output.file(settings)
+    _start_jax(settings)
     problem = build.problem(settings)
 
     import rfdsm
 
-    losses = rfdsm.predict(problem)
-    out = output.console()
-    if path is None:
-        out.print(output.losses_table(problem, losses))
-        return
-    from rfdsm.datasets import predictions
-
-    output.save(predictions(problem, losses), path)
-    _say_written(out, start, path)
+    with output.delivery(path) as delivery:
+        losses = rfdsm.predict(problem)
+        if path is None:
+            delivery.show(output.losses_table(problem, losses))
+        else:
+            delivery.save(rfdsm.datasets.predictions(problem, losses), path)
 
 
 @app.command
@@ -100,10 +93,9 @@ def simulate(*, options: Annotated[SimulateOptions, _Flat] = SimulateOptions(), 
     """Simulations alone: a table of mean ± standard error over trials, or a file."""
     from rfdsm.cli import build, output
 
-    start = time.perf_counter()
     settings = resolve("simulate", options, config)
-    path = output.checked_file(settings["output"]) if "output" in settings else None
-    _set_precision(settings)
+    path = output.file(settings)
+    _start_jax(settings)
     rows = build.data(settings) if "data" in settings else None
     if isinstance(settings["d"], list):
         raise ValueError(f"d = {settings['d']} must be one dimension in rfdsm simulate; rfdsm compare takes several")
@@ -112,45 +104,51 @@ def simulate(*, options: Annotated[SimulateOptions, _Flat] = SimulateOptions(), 
     import rfdsm
 
     arguments = _simulation_arguments(settings)
-    with output.progress("simulating") as report:
-        losses = rfdsm.simulate(problem, settings["d"], data=rows, progress=report, **arguments)
-    out = output.console()
-    if path is None:
-        out.print(output.losses_table(problem, losses, trials=settings["trials"]))
-        return
-    from rfdsm.datasets import simulations
-
-    output.save(simulations(problem, losses, settings["d"], data=settings.get("data"), **arguments), path)
-    _say_written(out, start, path)
+    with output.delivery(path) as delivery:
+        with output.progress("simulating") as report:
+            losses = rfdsm.simulate(problem, settings["d"], data=rows, progress=report, **arguments)
+        if path is None:
+            delivery.show(output.losses_table(problem, losses, trials=settings["trials"]))
+        else:
+            data = settings.get("data")
+            delivery.save(rfdsm.datasets.simulations(problem, losses, settings["d"], data=data, **arguments), path)
 
 
 def _simulation_arguments(settings: Settings) -> dict[str, Any]:
     return {name: settings[name] for name in ("trials", "key", "dtype")}
 
 
-def _set_precision(settings: Settings) -> None:
-    if settings.get("dtype") != "float32":
-        import jax
-
-        jax.config.update("jax_enable_x64", True)
-
-
-def _say_written(out: Any, start: float, *paths: Any) -> None:
-    listed = " and ".join(str(path) for path in paths)
-    out.print(f"wrote {listed} ({time.perf_counter() - start:.1f} s)", markup=False, soft_wrap=True)
+def _start_jax(settings: Settings) -> None:
+    environment.start_jax(double=settings.get("dtype") != "float32")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command line and returns its exit code: 0, 2 for bad input or too little memory, 130 when interrupted.
+    """Runs one command line and returns its exit code.
 
-    Bad input ends in one line on standard error. Any exception that is no statement about the input is a defect of this
-    package and keeps its traceback.
+    0; 2 for bad input, a wrong environment or too little memory, or if there is no place for the output; 130 when
+    interrupted; 141 if nobody reads the output to its end. What is wrong is told in one line on standard error. Any
+    exception that is no statement about the input is a defect of this package and keeps its traceback.
     """
     tokens = sys.argv[1:] if arguments is None else list(arguments)
+    if not _is_positive(os.environ.get("COLUMNS", "1")):
+        del os.environ["COLUMNS"]  # as a terminal of no width is of no use to anyone
+    try:
+        with streams.guarded():
+            return _run(tokens)
+    except streams.ClosedPipe:
+        return 128 + 13  # as a shell reports of programs that SIGPIPE ended
+
+
+def _is_positive(word: str) -> bool:
+    return word.isdecimal() and int(word) > 0
+
+
+def _run(tokens: list[str]) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             app(tokens, exit_on_error=False, print_error=False, verbose=False)
+        sys.stdout.flush()
     except (ValueError, CycloptsError) as error:
         return _fail(str(error))
     except MemoryError as error:

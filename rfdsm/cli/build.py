@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rfdsm.cli.settings import Settings, number
+from rfdsm.files import located
 
 if TYPE_CHECKING:
     from rfdsm.activations import Activation
@@ -58,8 +59,8 @@ def spectrum(text: str) -> "Spectrum":
     """
     from rfdsm import spectra
 
-    if text.endswith(".npy"):
-        return _spectrum_from_file(Path(text))
+    if text.lower().endswith(".npy"):
+        return _spectrum_from_file(located(text, "spectrum"))
     name, colon, arguments = text.partition(":")
     if name == "isotropic" and not colon:
         return spectra.isotropic()
@@ -84,12 +85,12 @@ def data(settings: Settings) -> np.ndarray:
 
     Raises ValueError if d or spectrum were given too, and for unusable data.
     """
-    from rfdsm.data import load, standardise
+    from rfdsm.data import standardise
 
     for name in ("d", "spectrum"):
         if name in settings.given:
             raise ValueError(f"{name} cannot be combined with data: it is a property of the rows")
-    rows = standardise(load(settings["data"]))
+    rows = standardise(loaded(settings))
     count, settings["d"] = rows.shape
     if "psi_n" not in settings.given:
         settings["psi_n"] = min(settings["psi_n"], max(count // 2, 1) / settings["d"])
@@ -97,6 +98,13 @@ def data(settings: Settings) -> np.ndarray:
         widest = max(DEFAULT_WIDTH / settings["d"], settings["psi_p"][0])
         settings["psi_p"] = [psi_p for psi_p in settings["psi_p"] if psi_p <= widest]
     return rows
+
+
+def loaded(settings: Settings) -> np.ndarray:
+    """The rows named by the settings, as they are. Raises ValueError for unusable data."""
+    from rfdsm.data import load
+
+    return load(settings["data"], header=settings.get("header"), index=settings.get("index"))
 
 
 def _arguments(field: str, text: str, arguments: str) -> list[float]:

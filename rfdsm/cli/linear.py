@@ -1,17 +1,18 @@
 """`rfdsm linear compare | generated | memorisation`: the linear one-step denoiser on the command line."""
 
 import itertools
-import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Group, Parameter
 
 from rfdsm.cli.options import FILES, PROBLEM, SIMULATION, Config, Word, Words
 from rfdsm.cli.settings import Program, Settings, resolve
+
+if TYPE_CHECKING:
+    from rfdsm.cli.output import Delivery
 
 # Anything heavy is imported inside the commands: help must not wait for it.
 
@@ -108,18 +109,22 @@ def compare(*, options: Annotated[CompareOptions, _Flat] = CompareOptions(), con
 
     Example: rfdsm linear compare --psi 0.5 2 --m 1 4 --ridge 0.1 --smoothing 0.1 --d 50 100
     """
-    settings, problem, folder, start = _prepared("compare", options, config, "comparison")
+    settings, problem, paths = _prepared("compare", options, config, "comparison")
     from rfdsm import linear
     from rfdsm.cli import output
 
-    with output.progress("simulating") as report:
-        result = linear.compare(
-            problem, settings["d"], settings["trials"], settings["key"],
-            smoothing=settings["smoothing"], progress=report,
-        )  # fmt: skip
-    out = output.console()
-    out.print(result.table())
-    _write(result.to_dataset(), result.plot if settings["plot"] else None, folder, "comparison", out, start)
+    with output.delivery(*paths) as delivery:
+        with output.progress("simulating") as report:
+            result = linear.compare(
+                problem,
+                settings["d"],
+                trials=settings["trials"],
+                key=settings["key"],
+                smoothing=settings["smoothing"],
+                progress=report,
+            )
+        delivery.show(result.table())
+        _write(delivery, result.to_dataset(), result.plot, paths)
 
 
 @app.command
@@ -128,29 +133,26 @@ def generated(*, options: Annotated[GeneratedOptions, _Flat] = GeneratedOptions(
 
     Example: rfdsm linear generated --psi 1.25 2 5 --T 1 2
     """
-    settings, problem, folder, start = _prepared("generated", options, config, "generated")
+    settings, problem, paths = _prepared("generated", options, config, "generated")
     from rfdsm import linear
     from rfdsm.cli import output
-    from rfdsm.linear import datasets, plots
-    from rfdsm.linear.comparison import curves
+    from rfdsm.comparison import curves
+    from rfdsm.linear import datasets
+    from rfdsm.linear.model import LinearDenoiser
 
-    law, losses = linear.generated(problem, settings["smoothing"]), linear.predict(problem)
-    dataset = datasets.predictions(problem, settings["smoothing"], losses, law)
-    out = output.console()
-    out.print(_table(problem, {name: dataset[name].to_numpy() for name in ("test", *law.NAMES)}))
+    with output.delivery(*paths) as delivery:
+        law, losses = linear.generated(problem, settings["smoothing"]), linear.predict(problem)
+        dataset = datasets.predictions(problem, settings["smoothing"], losses, law)
+        delivery.show(_table(problem, {name: dataset[name].to_numpy() for name in ("test", *law.NAMES)}))
 
-    def draw() -> Any:
-        from matplotlib.figure import Figure
+        def draw() -> Any:
+            from rfdsm import plots
 
-        along = plots.abscissa(dataset)
-        theory = curves(problem, settings["smoothing"], along)
-        axes = Figure(figsize=(11, 6.4), layout="constrained").subplots(2, 3, sharex=True).ravel()
-        for axis, name in zip(axes, ("test", *law.NAMES), strict=False):
-            plots.lines(axis, theory, name, along)
-        axes[0].legend(fontsize="small", title=plots.fixed(theory, along), title_fontsize="small")
-        return axes
+            along = plots.abscissa(dataset)
+            theory = curves(problem, along, LinearDenoiser(dataset["smoothing"].to_numpy()))
+            return plots.losses(theory, along)
 
-    _write(dataset, draw if settings["plot"] else None, folder, "generated", out, start)
+        _write(delivery, dataset, draw, paths)
 
 
 @app.command
@@ -164,98 +166,79 @@ def memorisation(
     Delta > 0 where the generated law is farther from the density of the training points than from that of fresh ones.
     The defaults are the published setting. Example: rfdsm linear memorisation --d 30 --psi 0.5 1 2 4 --trials 100
     """
-    # Small matrices, a trial on every core: threads of the linear algebra library would only get into each other's way.
-    # It reads this when it is loaded, which is later.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    settings, problem, folder, start = _prepared("memorisation", options, config, "memorisation")
+    settings, problem, paths = _prepared("memorisation", options, config, "memorisation")
     import numpy as np
 
     from rfdsm import linear
     from rfdsm.cli import output
-    from rfdsm.linear import datasets, plots
+    from rfdsm.linear import datasets
 
     if isinstance(settings["d"], list):
         raise ValueError(f"d = {settings['d']} must be one dimension in rfdsm linear memorisation")
     arguments = {name: settings[name] for name in ("trials", "key", "fresh")}
     cells = int(np.prod(problem.shape))
-    with output.progress("fitting") as report:
-        result = linear.memorisation(
-            problem,
-            settings["d"],
-            progress=lambda done, total: report(cells * done, cells * total),
-            **arguments,
-        )
-    dataset = datasets.memorisations(problem, settings["d"], result, **arguments)
-    out = output.console()
-    columns = {"P(Delta > 0)": result.probability, "±": result.probability_error}
-    columns |= {name: getattr(result, name).mean(axis=0) for name in ("hellinger", "copied", "nearest")}
-    out.print(_table(problem, columns))
+    with output.delivery(*paths) as delivery:
+        with output.progress("fitting") as report:
+            result = linear.memorisation(
+                problem,
+                settings["d"],
+                progress=lambda done, total: report(cells * done, cells * total),
+                **arguments,
+            )
+        dataset = datasets.memorisations(problem, settings["d"], result, **arguments)
+        columns = {"P(Delta > 0)": result.probability, "±": result.probability_error}
+        columns |= {name: getattr(result, name).mean(axis=0) for name in ("hellinger", "copied", "nearest")}
+        delivery.show(_table(problem, columns))
 
-    def draw() -> Any:
-        from matplotlib.figure import Figure
+        def draw() -> Any:
+            from matplotlib.figure import Figure
 
-        axes = Figure(figsize=(9.5, 3.8), layout="constrained").subplots(1, 2)
-        looks = zip(itertools.cycle(plots.COLOURS), itertools.cycle(plots.MARKERS), strict=False)
-        for piece, (colour, marker) in zip(plots.pieces(dataset, "psi"), looks, strict=False):
-            varying = [str(name) for name in dataset.dims if name in plots.SYMBOLS and name != "psi"]
-            own = [f"{plots.SYMBOLS[name]} = {float(piece[name]):g}" for name in varying]
-            label = ", ".join([f"$d = {settings['d']}$", *own])
-            plots.probability(axes[0], piece, label, colour, marker)
-        plots.measures(axes[1], plots.pieces(dataset, "psi")[0])
-        axes[1].set_title(axes[0].get_legend_handles_labels()[1][0], fontsize="medium")
-        axes[0].legend(fontsize="small")
-        return axes
+            from rfdsm.linear import plots
+            from rfdsm.plots import COLOURS, MARKERS
+            from rfdsm.plots.style import legend, pieces, telling
 
-    _write(dataset, draw if settings["plot"] else None, folder, "memorisation", out, start)
+            axes = Figure(figsize=(9.5, 3.8), layout="constrained").subplots(1, 2)
+            parts = pieces(dataset, "psi")
+            for piece, colour, marker in zip(parts, itertools.cycle(COLOURS), itertools.cycle(MARKERS), strict=False):
+                own = legend(piece, telling(dataset, parts), None)
+                label = ", ".join([f"$d = {settings['d']}$", *([own] if own else [])])
+                plots.probability(axes[0], piece, label, colour, marker)
+            plots.measures(axes[1], parts[0])
+            axes[1].set_title(axes[0].get_legend_handles_labels()[1][0], fontsize="medium")
+            axes[0].legend(fontsize="small")
+            return axes
+
+        _write(delivery, dataset, draw, paths)
 
 
-def _prepared(
-    command: str, options: ProblemOptions, config: str | None, stem: str
-) -> tuple[Settings, Any, Path, float]:
-    """Settings, problem, output folder and starting time; everything that can be refused is refused here."""
-    start = time.perf_counter()
+def _prepared(command: str, options: ProblemOptions, config: str | None, stem: str) -> tuple[Settings, Any, list[Path]]:
+    """Settings, problem and files to write; everything that can be refused is refused here."""
     defaults = MEMORISATION_DEFAULTS if command == "memorisation" else DEFAULTS
     settings = resolve(command, options, config, Program("rfdsm linear", COMMANDS, defaults))
-    from rfdsm.cli import build, output
+    from rfdsm.cli import build, environment, output
 
-    names = (f"{stem}.nc", f"{stem}.png") if settings["plot"] else (f"{stem}.nc",)
-    folder = output.checked_folder(settings.get("output", "rfdsm-linear"), names)
+    paths = output.folder(settings, "rfdsm-linear", stem)
+    environment.start_jax(double=False)
     from rfdsm.linear.problem import FIELDS, Problem
 
     spectrum = build.spectrum(settings["spectrum"]) if "spectrum" in settings else None
     problem = Problem.grid(**{name: settings.get(name) for name in FIELDS}, spectrum=spectrum)
-    return settings, problem, folder, start
+    return settings, problem, paths
 
 
-def _write(dataset: Any, draw: Callable[[], Any] | None, folder: Path, stem: str, out: Any, start: float) -> None:
-    from rfdsm.cli import output
-
-    paths = [folder / f"{stem}.nc"]
-    output.save(dataset, paths[0])
-    if draw is not None:
-        paths.append(folder / f"{stem}.png")
-        figure = draw()[0].figure
-        with output.written(paths[1]) as partial:
-            figure.savefig(partial, format="png", dpi=150)
-    listed = " and ".join(str(path) for path in paths)
-    out.print(f"wrote {listed} ({time.perf_counter() - start:.1f} s)", markup=False, soft_wrap=True)
+def _write(delivery: "Delivery", dataset: Any, draw: Callable[[], Any], paths: list[Path]) -> None:
+    """The data first: a picture can fail."""
+    delivery.save(dataset, paths[0])
+    for picture in paths[1:]:
+        delivery.draw(draw, picture)
 
 
 def _table(problem: Any, columns: dict[str, Any]) -> Any:
     """One row per cell, the parameters that vary first."""
     import numpy as np
-    from rich.table import Table
 
-    from rfdsm.linear.problem import FIELDS
+    from rfdsm import tables
+    from rfdsm.linear.model import LinearDenoiser
 
-    cells = {name: np.broadcast_to(getattr(problem, name), problem.shape).ravel() for name in FIELDS}
-    varying = [name for name in FIELDS if np.size(getattr(problem, name)) > 1]
-    fixed = [f"{name} = {cells[name][0]:g}" for name in FIELDS if name not in varying]
-    table = Table(title=", ".join([*fixed, f"spectrum {problem.spectrum.label}"]), title_justify="left")
-    shown = {name: [f"{value:g}" for value in cells[name]] for name in varying}
-    shown |= {name: [f"{value:.5g}" for value in np.ravel(values)] for name, values in columns.items()}
-    for name in shown:
-        table.add_column(name, justify="right")
-    for row in zip(*shown.values(), strict=True):
-        table.add_row(*row)
-    return table
+    texts = {name: [f"{value:.5g}" for value in np.ravel(values)] for name, values in columns.items()}
+    return tables.cells(problem, texts, model=LinearDenoiser())

@@ -29,6 +29,9 @@ TRAINING_OUTPUT = "rfdsm-train-curve"
 TRAINING_DEFAULTS = {"psi_n": "4 16", "psi_p": "64", "m": "inf", "ridge": "0", "minimise": "test", "simulate": "false"}
 """Where training differs: two problems of arXiv 2505.17638, whose two time scales are far apart."""
 
+HEADER = "The first line of FILE.csv names its columns, or not. [default: if it holds no number, or counts 0, 1, 2, …]"
+INDEX = "The first column of FILE.csv names its rows, or not. [default: if it has no name, or counts the rows]"
+
 PROBLEM = Group("Problem (lists form a grid: --m 1 4 inf or 1,4,inf; LOW:HIGH:COUNT is a range)", sort_key=1)
 SIMULATION = Group("Simulation", sort_key=2)
 FILES = Group("Files", sort_key=3)
@@ -106,6 +109,8 @@ class SimulateOptions(PredictOptions):
             SIMULATION,
         ),
     ] = None
+    header: Annotated[bool | None, Parameter(help=HEADER, group=SIMULATION)] = None
+    index: Annotated[bool | None, Parameter(help=INDEX, group=SIMULATION)] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,113 +1,132 @@
 """What the command line shows and writes: progress, tables of losses, files."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from rfdsm import files
+from rfdsm.cli import environment, streams
+from rfdsm.cli.settings import Settings
+
 if TYPE_CHECKING:
     import xarray
 
-    from rfdsm.comparison import Comparison
     from rfdsm.losses import Losses
     from rfdsm.problem import Problem
 
-SUFFIXES = (".nc", ".csv")
-# Wide enough for every table here: when the output goes to a file, nothing is cut or wrapped.
-FILE_WIDTH = 400
+TABLES = (".nc", ".csv")
+PICTURES = (".png", ".pdf", ".svg")
 
 
-def console() -> Console:
-    """Standard output, as wide as the terminal or, in a file or pipe, as wide as its contents."""
-    out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=FILE_WIDTH)
+class Delivery:
+    """What a command has to hand over. Files are written at once, and text is shown in the end: see `delivery`."""
 
+    def __init__(self) -> None:
+        self.written: list[Path] = []
+        self.summary = ""
+        """What the line about the written files begins with."""
+        self._start = time.perf_counter()
+        self._shown: list[tuple[Any, dict[str, Any]]] = []
 
-def checked_folder(text: str, names: tuple[str, ...]) -> Path:
-    """The folder, once it is clear that files called `names` can be written there. Creates nothing.
+    def show(self, thing: Any, **how: Any) -> None:
+        """A table, or anything else that rich prints."""
+        self._shown.append((thing, how))
 
-    Raises ValueError otherwise.
-    """
-    folder = Path(text)
-    if _exists(folder) and not folder.is_dir():
-        raise ValueError(f"output {folder} must be a folder, but is a file")
-    for name in names:
-        if _exists(folder / name) and (folder / name).is_dir():
-            raise ValueError(f"output {folder / name} must be a file, but is a folder")
-    _check_writable(folder, folder)
-    return folder
+    def say(self, text: str) -> None:
+        """A line as it is."""
+        self.show(text, markup=False, soft_wrap=True)
 
+    def save(self, dataset: "xarray.Dataset", path: Path) -> None:
+        """Writes the dataset as netCDF or as a CSV table with one row per cell, by suffix."""
+        with files.written(path) as partial:
+            if path.suffix.lower() == ".csv":
+                # A single cell has no axis for the rows of a table to run along.
+                cells = dataset if dataset.sizes else dataset.expand_dims("cell")
+                cells.to_dataframe().reset_index().to_csv(partial, index=False)
+            else:
+                # SciPy's writer is a core dependency; the default engine would depend on what else is installed.
+                dataset.to_netcdf(partial, engine="scipy")
+        self.written.append(path)
 
-def checked_file(text: str) -> Path:
-    """The file, once it is clear that it can be written and has a known suffix. Raises ValueError otherwise."""
-    path = Path(text)
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"output {path} must end in {' or '.join(SUFFIXES)}")
-    if _exists(path):
-        if path.is_dir():
-            raise ValueError(f"output {path} must be a file, but is a folder")
-        if not os.access(path, os.W_OK):
-            raise ValueError(f"output {path} cannot be written: no permission")
-    _check_writable(path.parent, path)
-    return path
+    def draw(self, draw: Callable[[], Any], path: Path, dpi: int = 150) -> None:
+        """Draws and writes a picture, in the format of its suffix, without a display.
 
+        Args:
+            draw: returns the axes, or an array of them. matplotlib is first imported here.
 
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError as error:  # for example a name that is too long
-        raise ValueError(f"output {path}: {error.strerror}") from None
+        Raises ValueError where the user's settings of matplotlib are in the way.
+        """
+        try:
+            axes = draw()
+            figure = getattr(axes, "flat", [axes])[0].get_figure(root=True)
+            with files.written(path) as partial:
+                figure.savefig(partial, format=path.suffix[1:].lower(), dpi=dpi)
+        except Exception as error:
+            trouble = environment.matplotlib_trouble(error)
+            if trouble is None:
+                raise
+            raise ValueError(f"{path} cannot be drawn: {trouble}") from None
+        self.written.append(path)
 
-
-def _check_writable(folder: Path, wanted: Path) -> None:
-    """The nearest folder that exists decides: the ones below it are created later."""
-    while not _exists(folder):
-        folder = folder.parent
-    if not folder.is_dir():
-        raise ValueError(f"output {wanted} cannot be written: {folder} is a file")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ValueError(f"output {wanted} cannot be written: no permission in {folder}")
+    def hand_over(self) -> None:
+        """Shows all there is, and which files were written, in how much time."""
+        if self.written:
+            listed = " and ".join(str(path) for path in self.written)
+            self.say(f"{self.summary}wrote {listed} ({time.perf_counter() - self._start:.1f} s)")
+        out = streams.console()
+        for thing, how in self._shown:
+            out.print(thing, **how)
 
 
 @contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """A stand-in that replaces `path` once it is complete: an interrupted run leaves an older result as it was.
+def delivery(*paths: Path | None) -> Iterator[Delivery]:
+    """Within: the command's work. There is room for its files before it begins, and they are there before any text is.
 
-    Raises ValueError if the operating system refuses.
+    What had been written or shown when something failed is told all the same.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        raise ValueError(f"output {path} cannot be written: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    delivered = Delivery()
+    with files.room(*(path for path in paths if path is not None)):
+        try:
+            yield delivered
+        finally:
+            delivered.hand_over()
 
 
-def save(dataset: "xarray.Dataset", path: Path) -> None:
-    """Writes the dataset as netCDF or as a CSV table with one row per cell, by suffix."""
-    with written(path) as partial:
-        if path.suffix == ".csv":
-            # A single cell has no axis for the rows of a table to run along.
-            cells = dataset if dataset.sizes else dataset.expand_dims("cell")
-            cells.to_dataframe().reset_index().to_csv(partial, index=False)
-        else:
-            # SciPy's writer is a core dependency; the default engine would depend on what else is installed.
-            dataset.to_netcdf(partial, engine="scipy")
+def file(settings: Settings) -> Path | None:
+    """The file that `output` asks for, once it is clear that it can be written; None without one."""
+    return _checked(settings["output"], "output", TABLES, settings) if "output" in settings else None
+
+
+def picture(settings: Settings) -> Path | None:
+    """The same for the picture that `plot` asks for."""
+    return _checked(settings["plot"], "plot", PICTURES, settings) if "plot" in settings else None
+
+
+def folder(settings: Settings, default: str, stem: str) -> list[Path]:
+    """STEM.nc and, unless `plot` is off, STEM.png in the folder that `output` asks for."""
+    place = files.located(settings.get("output", default), "output")
+    return [files.writable(place / f"{stem}{suffix}", "output") for suffix in (".nc", *[".png"] * settings["plot"])]
+
+
+def _checked(source: str, name: str, suffixes: tuple[str, ...], settings: Settings) -> Path:
+    path = files.writable(source, name, suffixes)
+    if "data" in settings and path.exists():
+        data = files.located(settings["data"], "data")
+        if data.exists() and path.samefile(data):
+            raise ValueError(f"{name} {path} must not replace the data")
+    return path
 
 
 def note(text: str) -> None:
     """A line on standard error, for who wonders what is going on."""
-    Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
+    streams.console(stderr=True).print(text, markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -125,7 +144,7 @@ def note_if_slow(text: str, seconds: float = 2.0) -> Iterator[None]:
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """A callable taking (done, total): a bar on a terminal, plain lines elsewhere. Shown on standard error."""
-    errors = Console(stderr=True, highlight=False)
+    errors = streams.console(stderr=True)
     if not errors.is_terminal:
         yield _plain_progress(errors, label)
         return
@@ -162,44 +181,14 @@ def losses_table(problem: "Problem", losses: "Losses", trials: int | None = None
 
     With `trials`, losses have a leading trial axis and are shown as mean ± standard error over trials.
     """
+    from rfdsm import tables
+
     columns: dict[str, list[str]] = {}
     for name in losses.NAMES:
         values = np.asarray(getattr(losses, name), dtype=np.float64)
-        columns[name] = _mean_and_error(values, trials) if trials else [f"{value:.6f}" for value in values.ravel()]
+        columns[name] = (
+            tables.mean_and_error(values, trials) if trials else [f"{value:.6f}" for value in values.ravel()]
+        )
     if losses.converged is not None and not np.all(losses.converged):
         columns["converged"] = ["yes" if value else "no" for value in np.ravel(losses.converged)]
-    return cells_table(problem, columns)
-
-
-def cells_table(problem: "Problem", columns: dict[str, list[str]], caption: str = "") -> Table:
-    """One row per cell of the problem: the fields that vary, then these columns. What is fixed stands in the title."""
-    from rfdsm.problem import FIELDS
-
-    fields = {name: np.broadcast_to(getattr(problem, name), problem.shape).ravel() for name in FIELDS}
-    varying = [name for name in FIELDS if np.ndim(getattr(problem, name))]
-    fixed = [f"{name} = {fields[name][0]:g}" for name in FIELDS if name not in varying]
-    parts = [caption] if caption else []
-    title = [*parts, *fixed, f"activation {problem.activation.name}", f"spectrum {problem.spectrum.label}"]
-    table = Table(title=", ".join(title), title_justify="left")
-    columns = {name: [f"{value:g}" for value in fields[name]] for name in varying} | columns
-    for name in columns:
-        table.add_column(name, justify="right")
-    for row in zip(*columns.values(), strict=True):
-        table.add_row(*row)
-    return table
-
-
-def _mean_and_error(values: np.ndarray, trials: int) -> list[str]:
-    cells = values.reshape(trials, -1)
-    means = cells.mean(axis=0)
-    if trials == 1:
-        return [f"{mean:.4f}" for mean in means]
-    errors = cells.std(axis=0, ddof=1) / np.sqrt(trials)
-    return [f"{mean:.4f} ± {error:.4f}" for mean, error in zip(means, errors, strict=True)]
-
-
-def save_picture(comparison: "Comparison", path: Path) -> None:
-    """Draws the comparison and writes it as PNG, without a display."""
-    figure = comparison.plot()[0].figure
-    with written(path) as partial:
-        figure.savefig(partial, format="png", dpi=150)
+    return tables.cells(problem, columns)

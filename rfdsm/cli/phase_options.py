@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from rfdsm.cli.options import DEFAULTS, FILES, PROBLEM, SIMULATION, PredictOptions, Word, Words
+from rfdsm.cli.options import DEFAULTS, FILES, HEADER, INDEX, PROBLEM, SIMULATION, PredictOptions, Word, Words
 
 QUESTION = Group("Question", sort_key=0)
 OWN = Group("Your problem", sort_key=1)
@@ -115,6 +115,8 @@ class AdviseOptions:
             OWN,
         ),
     ] = None
+    header: Annotated[bool | None, Parameter(help=HEADER, group=OWN)] = None
+    index: Annotated[bool | None, Parameter(help=INDEX, group=OWN)] = None
     t: Annotated[Word, _one("Diffusion time. [default: 0.1]", OWN, "NUMBER")] = None
     m: Annotated[Word, _one("Noise draws per sample: an integer, or inf. [default: inf]", OWN, "NUMBER")] = None
     p: Annotated[Word, _one("Features. [default: the recommended width]", OWN, "NUMBER")] = None

@@ -1,6 +1,5 @@
 """`rfdsm phases | boundary | optimal | advise`: regimes, their boundaries, and what to do."""
 
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from rfdsm.cli.settings import COMMANDS, Program, Settings, resolve
 
 # Anything heavy is imported inside the commands: help must not wait for it.
 
-PICTURES = (".png", ".pdf", ".svg")
+DPI = 300
 MOST_ROWS = 25
 """Rows of a table of boundaries over a fine grid: as many are chosen evenly."""
 
@@ -25,15 +24,13 @@ def phases(*, options: Annotated[PhasesOptions, _Flat] = PhasesOptions(), config
     Ranges are LOW:HIGH:COUNT. Example: rfdsm phases --psi-n 0.1:100:200 --psi-p 0.1:300:200 --m 4 --t 0.1 --d 32
     --plot phases.pdf
     """
-    settings, start, path, picture = _prepared("phases", options, config)
+    settings, path, picture = _prepared("phases", options, config)
     from rfdsm.cli import build, output
 
     problem = build.problem(settings)
-    import numpy as np
 
     import rfdsm
-    from rfdsm import datasets, plots
-    from rfdsm.phases import simulated_regimes
+    from rfdsm import datasets
     from rfdsm.phases.lines import CONTINUOUS
 
     axes = [name for name in datasets.dims(problem) if name in CONTINUOUS]
@@ -42,32 +39,33 @@ def phases(*, options: Annotated[PhasesOptions, _Flat] = PhasesOptions(), config
     along = settings.get("along")
     if along is None:
         along = axes if picture is not None else [name for name in ("psi_p", *axes) if name in axes][:1]
-    diagram = rfdsm.phase_diagram(problem, along)
-    out = output.console()
-    if path is None and picture is None:
-        out.print(_boundaries_table(problem, diagram, along[0]) if along else _cells_table(problem, diagram))
-        out.print(_share(diagram))
-    written = []
-    if path is not None:
-        # A table of cells has no place for curves.
-        cells = diagram[[name for name in diagram if diagram[name].dims == diagram["regime"].dims]]
-        output.save(cells if path.suffix == ".csv" else diagram, path)
-        written.append(path)
-    if picture is not None:
-        simulated = None
-        if "d" in settings:
-            index = [
-                np.unique(np.linspace(0, size - 1, settings["markers"] + 2)[1:-1].astype(int)) for size in problem.shape
-            ]
-            fields = {name: _chosen(problem, name, index) for name in rfdsm.problem.FIELDS}
-            some = rfdsm.Problem(**fields, activation=problem.activation, spectrum=problem.spectrum)
-            with output.progress("simulating") as report:
-                simulated = simulated_regimes(
-                    some, settings["d"], trials=settings["trials"], key=settings["key"], progress=report
-                )
-        _draw(lambda: plots.phase_diagram(diagram, simulated=simulated), picture)
-        written.append(picture)
-    _say(out, start, written)
+    with output.delivery(path, picture) as delivery:
+        diagram = rfdsm.phase_diagram(problem, along)
+        if path is None and picture is None:
+            delivery.show(_boundaries_table(problem, diagram, along[0]) if along else _cells_table(problem, diagram))
+            delivery.show(_share(diagram))
+        if path is not None:
+            # A table of cells has no place for curves.
+            cells = diagram[[name for name in diagram if diagram[name].dims == diagram["regime"].dims]]
+            delivery.save(cells if path.suffix.lower() == ".csv" else diagram, path)
+        if picture is not None:
+            simulated = _simulated(settings, problem) if "d" in settings else None
+            delivery.draw(lambda: rfdsm.plots.phase_diagram(diagram, simulated=simulated), picture, dpi=DPI)
+
+
+def _simulated(settings: Settings, problem: Any) -> Any:
+    """Some cells of the grid, evenly spread."""
+    import numpy as np
+
+    import rfdsm
+    from rfdsm.cli import output
+    from rfdsm.phases import simulated_regimes
+
+    index = [np.unique(np.linspace(0, size - 1, settings["markers"] + 2)[1:-1].astype(int)) for size in problem.shape]
+    fields = {name: _chosen(problem, name, index) for name in rfdsm.problem.FIELDS}
+    some = rfdsm.Problem(**fields, activation=problem.activation, spectrum=problem.spectrum)
+    with output.progress("simulating") as report:
+        return simulated_regimes(some, settings["d"], trials=settings["trials"], key=settings["key"], progress=report)
 
 
 def boundary(
@@ -79,25 +77,26 @@ def boundary(
 
     Example: rfdsm boundary --field memorisation --along psi_p --psi-n 64 --m inf --ridge 1e-6 --t 0.3 0.1 0.01 0.001
     """
-    settings, start, path, picture = _prepared("boundary", options, config)
+    settings, path, picture = _prepared("boundary", options, config)
     from rfdsm.cli import build, output
 
     problem = build.problem(settings)
     import rfdsm
-    from rfdsm import plots
 
     _note_ignored(settings, (settings["along"],), "along")
-    found = rfdsm.boundary(problem, settings["field"], settings["along"], bounds=settings.get("bounds"))
-    dataset = found.to_dataset()
-    out = output.console()
-    if path is None:
-        columns = {f"{found.along} at {found.field} = 0": _texts(found.roots), "becomes positive": _signs(found.rising)}
-        out.print(_table(found.lines, columns, skip=(found.along,)))
-    written = _files(dataset, path)
-    if picture is not None:
-        _draw(lambda: plots.roots(dataset, f"{found.along}_at_boundary"), picture)
-        written.append(picture)
-    _say(out, start, written)
+    with output.delivery(path, picture) as delivery:
+        found = rfdsm.boundary(problem, settings["field"], settings["along"], bounds=settings.get("bounds"))
+        dataset = found.to_dataset()
+        if path is None:
+            columns = {
+                f"{found.along} at {found.field} = 0": _texts(found.roots),
+                "becomes positive": _signs(found.rising),
+            }
+            delivery.show(_table(found.lines, columns, skip=(found.along,)))
+        else:
+            delivery.save(dataset, path)
+        if picture is not None:
+            delivery.draw(lambda: rfdsm.plots.roots(dataset, f"{found.along}_at_boundary"), picture, dpi=DPI)
 
 
 def optimal(
@@ -109,36 +108,39 @@ def optimal(
 
     Example: rfdsm optimal --over ridge --psi-n 0.5:100:30 --psi-p 8 --m 1 4 inf --plot ridge.pdf
     """
-    settings, start, path, picture = _prepared("optimal", options, config)
+    settings, path, picture = _prepared("optimal", options, config)
     from rfdsm.cli import build, output
 
     problem = build.problem(settings)
-    import numpy as np
 
     import rfdsm
-    from rfdsm import plots
 
     over = tuple(settings["over"])
     _note_ignored(settings, over, "over")
     bounds = {name.removesuffix("_bounds"): settings[name] for name in settings if name.endswith("_bounds")}
-    found = rfdsm.optimal(problem, over, settings["minimise"], bounds=bounds or None)
-    dataset = found.to_dataset()
-    out = output.console()
-    if path is None:
-        columns: dict[str, Any] = {}
-        for name in over:
-            sides = np.ravel(found.at_bound[name])
-            marks = {-1: " (lower bound)", 0: "", 1: " (upper bound)"}
-            values = np.ravel(found[name])
-            columns[f"best {name}"] = [f"{v:.6g}{marks[int(s)]}" for v, s in zip(values, sides, strict=True)]
-        for name in ("test", "empirical_test", "train", "floor"):
-            columns[name] = [f"{value:.6f}" for value in np.ravel(getattr(found.losses, name))]
-        out.print(_table(found.lines, columns, skip=over))
-    written = _files(dataset, path)
-    if picture is not None:
-        _draw(lambda: plots.roots(dataset, f"best_{over[0]}"), picture)
-        written.append(picture)
-    _say(out, start, written)
+    with output.delivery(path, picture) as delivery:
+        found = rfdsm.optimal(problem, over, settings["minimise"], bounds=bounds or None)
+        dataset = found.to_dataset()
+        if path is None:
+            delivery.show(_table(found.lines, _best(found, over), skip=over))
+        else:
+            delivery.save(dataset, path)
+        if picture is not None:
+            delivery.draw(lambda: rfdsm.plots.roots(dataset, f"best_{over[0]}"), picture, dpi=DPI)
+
+
+def _best(found: Any, over: tuple[str, ...]) -> dict[str, list[str]]:
+    import numpy as np
+
+    columns: dict[str, list[str]] = {}
+    for name in over:
+        sides = np.ravel(found.at_bound[name])
+        marks = {-1: " (lower bound)", 0: "", 1: " (upper bound)"}
+        values = np.ravel(found[name])
+        columns[f"best {name}"] = [f"{v:.6g}{marks[int(s)]}" for v, s in zip(values, sides, strict=True)]
+    for name in ("test", "empirical_test", "train", "floor"):
+        columns[name] = [f"{value:.6f}" for value in np.ravel(getattr(found.losses, name))]
+    return columns
 
 
 def advise(*, options: Annotated[AdviseOptions, _Flat] = AdviseOptions(), config: Config = None) -> None:  # noqa: B008
@@ -146,41 +148,36 @@ def advise(*, options: Annotated[AdviseOptions, _Flat] = AdviseOptions(), config
 
     Example: rfdsm advise --n 5000 --d 784 --t 0.1 --p 8000 --ridge 1e-3
     """
-    settings, start, path, picture = _prepared("advise", options, config)
+    settings, path, picture = _prepared("advise", options, config)
     from rfdsm.cli import build, output
 
     rows = None
     if "data" in settings:
-        from rfdsm.data import load
-
         if "spectrum" in settings.given:
             raise ValueError("spectrum cannot be combined with data: it is a property of the rows")
-        rows = load(settings["data"])
+        rows = build.loaded(settings)
     elif "n" not in settings or "d" not in settings:
         raise ValueError("n and d must be given, or data")
     import rfdsm
-    from rfdsm import plots
 
     names = ("t", "m", "p", "ridge", "learning_rate", "max_p", "budget", "key")
-    with output.note_if_slow(
-        "best ridges and widths, stopping times, simulations (--budget limits them): this may take minutes"
-    ):
-        advice = rfdsm.advise(
-            settings.get("n"),
-            settings.get("d"),
-            data=rows,
-            activation=build.activation(settings["activation"]),
-            spectrum=None if rows is not None else build.spectrum(settings["spectrum"]),
-            **{name: settings[name] for name in names if name in settings},
-        )
-    out = output.console()
-    out.print(advice.text(), markup=False, soft_wrap=True)
-    dataset = advice.to_dataset()
-    written = _files(dataset, path)
-    if picture is not None:
-        _draw(lambda: plots.widths(dataset), picture)
-        written.append(picture)
-    _say(out, start, written)
+    slow = "best ridges and widths, stopping times, simulations (--budget limits them): this may take minutes"
+    with output.delivery(path, picture) as delivery:
+        with output.note_if_slow(slow):
+            advice = rfdsm.advise(
+                settings.get("n"),
+                settings.get("d"),
+                data=rows,
+                activation=build.activation(settings["activation"]),
+                spectrum=None if rows is not None else build.spectrum(settings["spectrum"]),
+                **{name: settings[name] for name in names if name in settings},
+            )
+        delivery.say(advice.text())
+        dataset = advice.to_dataset()
+        if path is not None:
+            delivery.save(dataset, path)
+        if picture is not None:
+            delivery.draw(lambda: rfdsm.plots.widths(dataset), picture, dpi=DPI)
 
 
 def _note_ignored(settings: Settings, solved_for: tuple[str, ...], option: str) -> None:
@@ -192,23 +189,14 @@ def _note_ignored(settings: Settings, solved_for: tuple[str, ...], option: str) 
             output.note(f"{name} is ignored: with --{option.replace('_', '-')} {name} it is solved for")
 
 
-def _prepared(command: str, options: Any, config: str | None) -> tuple[Settings, float, Path | None, Path | None]:
-    """Settings, starting time, files to write; everything about files that can be refused is refused here."""
-    start = time.perf_counter()
+def _prepared(command: str, options: Any, config: str | None) -> tuple[Settings, Path | None, Path | None]:
+    """Settings and files to write; everything about files and accelerators that can be refused is refused here."""
     settings = resolve(command, options, config, Program("rfdsm", COMMANDS, PHASE_DEFAULTS[command]))
-    import jax
+    from rfdsm.cli import environment, output
 
-    from rfdsm.cli import output
-
-    path = output.checked_file(settings["output"]) if "output" in settings else None
-    picture = None
-    if "plot" in settings:
-        picture = Path(settings["plot"])
-        if picture.suffix not in PICTURES:
-            raise ValueError(f"plot {picture} must end in {', '.join(PICTURES)}")
-        output.checked_folder(str(picture.parent), (picture.name,))
-    jax.config.update("jax_enable_x64", True)
-    return settings, start, path, picture
+    path, picture = output.file(settings), output.picture(settings)
+    environment.start_jax()
+    return settings, path, picture
 
 
 def _chosen(problem: Any, name: str, index: list[Any]) -> Any:
@@ -218,29 +206,6 @@ def _chosen(problem: Any, name: str, index: list[Any]) -> Any:
         if values.shape[axis] > 1:
             values = values.take(index[axis + len(problem.shape) - values.ndim], axis=axis)
     return values
-
-
-def _files(dataset: Any, path: Path | None) -> list[Path]:
-    from rfdsm.cli import output
-
-    if path is None:
-        return []
-    output.save(dataset, path)
-    return [path]
-
-
-def _draw(draw: Any, path: Path) -> None:
-    from rfdsm.cli import output
-
-    figure = draw().get_figure(root=True)
-    with output.written(path) as partial:
-        figure.savefig(partial, format=path.suffix[1:], dpi=300)
-
-
-def _say(out: Any, start: float, paths: list[Path]) -> None:
-    if paths:
-        listed = " and ".join(str(path) for path in paths)
-        out.print(f"wrote {listed} ({time.perf_counter() - start:.1f} s)", markup=False, soft_wrap=True)
 
 
 def _texts(values: Any) -> list[str]:

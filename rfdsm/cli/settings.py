@@ -7,7 +7,6 @@ is a ValueError whose text says where the words came from.
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from rfdsm.cli.options import DEFAULTS, CompareOptions, PredictOptions, SimulateOptions, TrainCurveOptions
@@ -48,13 +47,16 @@ def resolve(command: str, options: Any, config: str | None, program: Program = R
 
     Raises ValueError for a word that cannot be read, for an unreadable file and for a name it must not hold.
     """
-    given = {} if config is None else _from_file(Path(config), command, program)
+    given = {} if config is None else _from_file(config, command, program)
     given |= _from_options(options)
     names = [field.name for field in fields(program.commands[command])]
     defaults = {name: Given(name, program.defaults[name].split()) for name in names if name in program.defaults}
     readers = _READERS | _READERS_OF.get(command, {})
     settings = Settings({name: readers[name](*words) for name, words in (defaults | given).items()})
     settings.given = frozenset(given)
+    for name in ("header", "index"):
+        if name in given and "data" not in given:
+            raise ValueError(f"{given[name].where}: needs data, FILE.csv")
     return settings
 
 
@@ -67,7 +69,10 @@ def _from_options(options: Any) -> dict[str, Given]:
     return given
 
 
-def _from_file(path: Path, command: str, program: Program) -> dict[str, Given]:
+def _from_file(source: str, command: str, program: Program) -> dict[str, Given]:
+    from rfdsm.files import located
+
+    path = located(source, "--config")
     try:
         with path.open("rb") as file:
             content = tomllib.load(file)
@@ -227,6 +232,8 @@ _READERS: dict[str, Callable[[str, list[str]], Any]] = {
     "dtype": _dtype,
     "fresh": _integer,
     "data": _text,
+    "header": _boolean,
+    "index": _boolean,
     "output": _text,
     "quantities": _separated,
     "store": _text,

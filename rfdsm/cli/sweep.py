@@ -1,7 +1,5 @@
 """`rfdsm sweep | status | plot`: sweeps that can be interrupted, how far they are, and pictures of what they found."""
 
-import time
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -15,7 +13,6 @@ from rfdsm.cli.sweep_options import SweepOptions
 _Flat = Parameter(name="*")
 _WITH_RESUME = {"resume", "executor", "retry_failed", "output"}
 _MESSAGES = 5
-_PICTURES = (".png", ".pdf", ".svg")
 
 
 def sweep(
@@ -30,7 +27,6 @@ def sweep(
     Stop it at any time, and resume with --resume FOLDER or with the same command. The result is sweep.nc in that
     folder; rfdsm plot draws it. Example: rfdsm sweep --psi-p 0.5 1 2 4 --m 1 inf --d 50 100 --executor processes
     """
-    start = time.perf_counter()
     if file is not None and config is not None:
         raise ValueError(f"--config {config}: the configuration is given twice, as {file}, too")
     settings = resolve("sweep", options, file if config is None else config)
@@ -38,18 +34,18 @@ def sweep(
         more = settings.given - _WITH_RESUME
         if more:
             raise ValueError(f"--resume {settings['resume']}: {min(more)} cannot be combined with it")
-    from rfdsm.cli import output
+    from rfdsm import files
+    from rfdsm.cli import environment, output
 
-    folder = Path(settings.get("resume", settings["store"]))
-    path = output.checked_file(settings.get("output", str(folder / "sweep.nc")))
-    dataset = _swept(settings)
-    output.save(dataset, path)
+    folder = files.located(settings.get("resume", settings["store"]), "store")
+    path = output.file(settings) or files.writable(folder / "sweep.nc", "output")
+    environment.start_jax(double=False)
     from rfdsm import sweeps
 
-    out = output.console()
-    counts = sweeps.status(folder)
-    text = f"{folder}: {counts.done} of {counts.total} cells done, {counts.failed} failed"
-    out.print(f"{text}; wrote {path} ({time.perf_counter() - start:.1f} s)", markup=False, soft_wrap=True)
+    with output.delivery(path) as delivery:
+        delivery.save(_swept(settings), path)
+        counts = sweeps.status(folder)
+        delivery.summary = f"{folder}: {counts.done} of {counts.total} cells done, {counts.failed} failed; "
 
 
 def _swept(settings: Settings) -> Any:
@@ -62,11 +58,15 @@ def _swept(settings: Settings) -> Any:
     rows = build.data(settings) if "data" in settings else None
     import rfdsm
 
+    more = {name: settings[name] for name in ("times", "initial") if name in settings}
+    # learning curves are simulated where a dimension was asked for, not for its default
+    theory_alone = set(settings["quantities"]) <= {"theory", "training"} and "d" not in settings.given and rows is None
     return rfdsm.sweep(
         build.problem(settings, rows),
-        d=settings["d"],
+        d=None if theory_alone else settings["d"],
         data=rows,
         **{name: settings[name] for name in ("quantities", "trials", "key", "dtype", "store", "confirm")},
+        **more,
         **how,
     )
 
@@ -76,18 +76,23 @@ def status(store: Annotated[str, Parameter(help="Folder of a sweep.")], /) -> No
 
     Example: rfdsm status rfdsm-sweep
     """
-    from rfdsm import sweeps
-    from rfdsm.cli import output
+    from rfdsm.cli import environment, output
 
-    counts, out = sweeps.status(store), output.console()
-    left = f"{counts.remaining} remaining" if counts.remaining else "complete"
-    out.print(f"{store}: {counts}, {left}", markup=False, soft_wrap=True)
-    for unit, failure in sweeps.failed(store)[:_MESSAGES]:
-        out.print(f"  {unit} failed {failure.attempts} times: {failure.message}", markup=False, soft_wrap=True)
+    environment.start_jax(double=False, cpu=True)
+    from rfdsm import sweeps
+
+    with output.delivery() as delivery:
+        counts = sweeps.status(store)
+        left = f"{counts.remaining} remaining" if counts.remaining else "complete"
+        delivery.say(f"{store}: {counts}, {left}")
+        for unit, failure in sweeps.failed(store)[:_MESSAGES]:
+            delivery.say(f"  {unit} failed {failure.attempts} times: {failure.message}")
 
 
 def plot(
-    file: Annotated[str, Parameter(help="FILE.nc of rfdsm sweep, compare or predict, or the folder of a sweep.")],
+    file: Annotated[
+        str, Parameter(help="FILE.nc of rfdsm sweep, compare, predict or linear, or the folder of a sweep.")
+    ],
     /,
     *,
     along: Annotated[
@@ -102,23 +107,20 @@ def plot(
         ),
     ] = None,
 ) -> None:
-    """Draw losses: theory as lines, simulations as points with error bars.
+    """Draw losses: theory as lines, simulations as points with error bars. Learning curves with --along time.
 
     Example: rfdsm plot rfdsm-sweep/sweep.nc --along psi_n
     """
-    start = time.perf_counter()
-    source = Path(file)
-    path = (
-        Path(output) if output is not None else source / "sweep.png" if source.is_dir() else source.with_suffix(".png")
-    )
-    if path.suffix not in _PICTURES:
-        raise ValueError(f"output {path} must end in {', '.join(_PICTURES)}")
-    from rfdsm.cli import output as written
+    from rfdsm import files
+    from rfdsm.cli import environment
+    from rfdsm.cli import output as results
+
+    source = files.located(file, "file")
+    default = source / "sweep.png" if source.is_dir() else source.with_suffix(".png")
+    path = files.writable(default if output is None else output, "output", results.PICTURES)
+    environment.start_jax(double=False)
     from rfdsm.sweeps import picture
 
     dataset = picture.opened(source)
-    figure = picture.draw(dataset, along)[0].figure
-    written.checked_folder(str(path.parent), (path.name,))
-    with written.written(path) as partial:
-        figure.savefig(partial, format=path.suffix[1:], dpi=150)
-    written.console().print(f"wrote {path} ({time.perf_counter() - start:.1f} s)", markup=False, soft_wrap=True)
+    with results.delivery(path) as delivery:
+        delivery.draw(lambda: picture.draw(dataset, along), path)

@@ -1,6 +1,5 @@
 """`rfdsm train-curve`: losses against training time, when to stop, and simulations of the same."""
 
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -39,16 +38,11 @@ def train_curve(
 
     Example: rfdsm train-curve --psi-n 4 16 --psi-p 16 --m inf --t 0.1 --simulate --d 64 --trials 4
     """
-    from rfdsm.cli import build, output
+    from rfdsm.cli import build, environment, output
 
-    start = time.perf_counter()
     settings = resolve("train-curve", options, config, RFDSM._replace(defaults=DEFAULTS | TRAINING_DEFAULTS))
-    names = ("training.nc", "training.png") if settings["plot"] else ("training.nc",)
-    folder = output.checked_folder(settings.get("output", TRAINING_OUTPUT), names)
-    if settings.get("dtype") != "float32":
-        import jax
-
-        jax.config.update("jax_enable_x64", True)
+    paths = output.folder(settings, TRAINING_OUTPUT, "training")
+    environment.start_jax(double=settings.get("dtype") != "float32")
     rows = build.data(settings) if "data" in settings else None
     if isinstance(settings["d"], list):
         raise ValueError(f"d = {settings['d']} must be one dimension in rfdsm train-curve")
@@ -58,22 +52,17 @@ def train_curve(
     from rfdsm.datasets import training
 
     initial = settings.get("initial", 0.0)
-    stopping = rfdsm.optimal_stopping(problem, settings["minimise"], initial=initial)
-    times = _times(settings, problem, stopping)
-    losses = rfdsm.training_curve(problem, times, initial=initial)
-    simulated = _simulated(settings, problem, times, initial, rows) if settings["simulate"] else None
-    scales = {name: getattr(stopping, name) for name in COLUMNS.values() if name.endswith("_time")}
-    dataset = training(problem, times, losses, scales | {"best_time": stopping.time}, simulated)
-    out = output.console()
-    out.print(_table(problem, stopping, settings["minimise"]))
-    output.save(dataset, folder / "training.nc")
-    if settings["plot"]:
-        from rfdsm import plots
-
-        with output.written(folder / "training.png") as partial:
-            plots.training(dataset)[0].figure.savefig(partial, format="png", dpi=150)
-    written = " and ".join(str(folder / name) for name in names)
-    out.print(f"wrote {written} ({time.perf_counter() - start:.1f} s)", markup=False, soft_wrap=True)
+    with output.delivery(*paths) as delivery:
+        stopping = rfdsm.optimal_stopping(problem, settings["minimise"], initial=initial)
+        times = _times(settings, problem, stopping)
+        losses = rfdsm.training_curve(problem, times, initial=initial)
+        simulated = _simulated(settings, problem, times, initial, rows) if settings["simulate"] else None
+        scales = {name: getattr(stopping, name) for name in COLUMNS.values() if name.endswith("_time")}
+        dataset = training(problem, times, losses, scales | {"best_time": stopping.time}, simulated, initial)
+        delivery.show(_table(problem, stopping, settings["minimise"]))
+        delivery.save(dataset, paths[0])
+        for picture in paths[1:]:
+            delivery.draw(lambda: rfdsm.plots.training(dataset), picture)
 
 
 def _times(settings: Settings, problem: "Problem", stopping: "Stopping") -> "np.ndarray":
@@ -122,11 +111,11 @@ def _table(problem: "Problem", stopping: "Stopping", minimise: str) -> Any:
     """One row per cell: when it generalises, when to stop, when it memorises, and what a ridge would do instead."""
     import numpy as np
 
-    from rfdsm.cli.output import cells_table
+    from rfdsm import tables
 
     columns = {
         title: [f"{value:.4g}" for value in np.ravel(getattr(stopping, name))] for title, name in COLUMNS.items()
     }
     if not np.all(stopping.converged):
         columns["converged"] = ["yes" if value else "no" for value in np.ravel(stopping.converged)]
-    return cells_table(problem, columns, f"gradient flow, times of least {minimise}")
+    return tables.cells(problem, columns, f"gradient flow, times of least {minimise}")

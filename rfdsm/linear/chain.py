@@ -17,10 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from rfdsm.linear.generated import GeneratedLaw, checked_smoothing
+from rfdsm.linear.generated import checked_smoothing
 from rfdsm.linear.marchenko_pastur import rule
 from rfdsm.linear.problem import Problem, check_problem
 from rfdsm.linear.schedules import checked_steps, times
+from rfdsm.losses import GeneratedLaw
+from rfdsm.scope import jax_scope
 
 
 def generated_spectrum(
@@ -113,7 +115,7 @@ def chain(
     for count in counts:
         at = times(schedule, count, T)
         at = np.concatenate([at, np.zeros((*shape, padded - count))], axis=-1)
-        with jax.enable_x64(True):
+        with jax_scope():
             spectrum = np.asarray(_generated_spectrum(eigenvalues, at, scale, ridge, start, chi))
         laws.append(_law(spectrum, weights, variance, rho, psi))
     listed = not isinstance(steps, int | np.integer)

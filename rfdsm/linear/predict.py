@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.linear import ridge_equations as ridge
-from rfdsm.linear.losses import DenoisingLosses
 from rfdsm.linear.populations import CELLWISE, Populations, flat_populations, singular
 from rfdsm.linear.problem import Problem, check_problem
+from rfdsm.losses import DenoisingLosses
+from rfdsm.scope import jax_scope
 
 SIZES = (16, 256)
 """Numbers of cells solved together: few, as compiling takes longer than computing; the last bounds memory."""
@@ -151,7 +152,7 @@ def predict(problem: Problem, *, throw: bool = False) -> DenoisingLosses:
     P = P._replace(
         stiffness=np.where(infinite.ravel(), 1.0, P.stiffness), ridge=np.where(infinite.ravel(), 1.0, P.ridge)
     )
-    with jax.enable_x64(True), np.errstate(over="ignore"):
+    with jax_scope(), np.errstate(over="ignore"):
         result = in_batches(_all, problem, P)
     if throw and not np.all(result.converged):
         worst = np.max(np.nan_to_num(result.residual, nan=np.inf))

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rfdsm.arguments import check_whole
-from rfdsm.samples import check_finite, real_array
+from rfdsm.arrays import check_finite, real_array
 
 SCHEDULES = ("uniform", "quadratic", "geometric")
 EARLIEST = 1e-3

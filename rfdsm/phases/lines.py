@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rfdsm import datasets
+from rfdsm.arrays import real_array
 from rfdsm.problem import FIELDS, Problem, check_problem
 
 CONTINUOUS = ("psi_n", "psi_p", "t", "ridge")
@@ -65,9 +66,10 @@ def checked_name(role: str, name: Any, allowed: tuple[str, ...]) -> str:
 def checked_bounds(name: str, bounds: Any, allowed: str, low_range: Any, high_range: Any) -> tuple[float, float]:
     """A pair low < high of numbers that meet their ranges. Raises ValueError with field, values and what is allowed."""
     try:
-        low, high = (float(value) for value in bounds)
+        low, high = (float(real_array(name, value)) for value in bounds)
     except (TypeError, ValueError):
-        raise ValueError(f"bounds of {name} = {bounds!r} must be two numbers, {allowed}") from None
+        shown = " ".join(repr(bounds).split())
+        raise ValueError(f"bounds of {name} = {shown} must be two numbers, {allowed}") from None
     if not (low < high and low_range(low) and high_range(high)):
         raise ValueError(f"bounds of {name} = ({low:g}, {high:g}) must be {allowed}")
     return low, high

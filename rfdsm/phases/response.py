@@ -1,8 +1,7 @@
 """Losses of a family of problems with their exact derivatives by the fields that run freely in it."""
 
-import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import jax
@@ -10,9 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Activation, Moments, tabulate
+from rfdsm.activations.kept import kept
 from rfdsm.losses import Losses
+from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.quadrature import padded
+from rfdsm.scope import jax_scope
 from rfdsm.theory.populations import TABLE_TOLERANCE, check_moments, moments_at, moments_at_times
 from rfdsm.theory.predict import solve_cells
 
@@ -85,12 +87,12 @@ class Family:
             size = chosen.stop - start
             part = [np.pad(values[chosen], (0, chunk - size), mode="edge") for values in cells]
             turned = [np.pad(values[:, chosen], ((0, 0), (0, chunk - size)), mode="edge") for values in tangents]
-            with jax.enable_x64(True):  # the setting is one of the thread
+            with jax_scope():  # the setting is one of the thread
                 found, changed = _respond(part, turned, spectrum.nodes, spectrum.weights)
             values[:, chosen] = np.asarray(found)[:, :size]
             slopes[:, :, chosen] = np.moveaxis(np.asarray(changed), 0, 1)[:, : len(self.free), :size]
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             list(pool.map(solve_chunk, range(0, count, chunk)))
         return values, slopes
 
@@ -104,12 +106,12 @@ class Family:
         changes: Any = ()
         table = tabulate(activation, variance)
         interpolated = table.error <= TABLE_TOLERANCE and TABLE_RANGE[0] <= times[0] and times[-1] <= TABLE_RANGE[1]
-        with jax.enable_x64(True):
+        with jax_scope():
             if interpolated:
                 moments, changes = _interpolated(table.interpolant, padded(times))
             if not interpolated or exact:
                 blocks = [_padded_block(times[start : start + BLOCK]) for start in range(0, len(times), BLOCK)]
-                direct = [_direct(activation, block, variance) for block in blocks]
+                direct = [_direct(activation)(block, variance) for block in blocks]
                 moments, direct_changes = jax.tree.map(lambda *parts: np.concatenate(parts), *direct)
                 # The derivatives that come with interpolation are good enough to improve a root by.
                 changes = changes if interpolated else direct_changes
@@ -139,9 +141,9 @@ def _with_slope(moments: Any, t: Any) -> Any:
     return jax.jvp(moments, (t,), (jnp.ones_like(t),))
 
 
-@partial(jax.jit, static_argnums=0)
-def _direct(activation: Activation, t: Any, variance: Any) -> tuple[Moments, Moments]:
-    return _with_slope(lambda times: moments_at(activation, times, variance), t)
+@kept(maxsize=1)
+def _direct(activation: Activation) -> Callable[[Any, Any], tuple[Moments, Moments]]:
+    return jax.jit(lambda t, variance: _with_slope(lambda times: moments_at(activation, times, variance), t))
 
 
 @jax.jit

@@ -10,7 +10,7 @@ from rfdsm.losses import Losses
 from rfdsm.simulation.design import features
 from rfdsm.simulation.moments import Moments
 from rfdsm.simulation.strips import product
-from rfdsm.simulation.trial import Trial
+from rfdsm.simulation.trial import Trial, probes
 
 BATCHES = 23
 """Folded into a trial's key for its batches."""
@@ -26,14 +26,13 @@ def descend(
 ) -> Losses:
     """Losses after the given numbers of steps, for every ridge: shape (ridges, K).
 
-    The three matrices of moments are kept, so that recording costs as much as three full-batch steps.
+    The matrices of moments are kept, so that recording costs as much as a full-batch step for each.
     """
     train_on = trial.training()
-    given = train_on if trial.settings.infinite else trial.given(trial.design.training)
-    fresh = trial.fresh()
+    measures = {name: probe(trial) for name, probe in probes(trial.settings).items()}
     p, d = trial.law.W.shape
-    scale = jnp.sqrt(trial.law.h / p)  # B = scale A
-    weights = jnp.zeros((d, p), trial.law.W.dtype) if first is None else first / scale
+    scale = trial.scale
+    weights = jnp.zeros((d, p)) if first is None else first / scale
     order = jnp.argsort(steps)
     batches = jax.random.fold_in(key, BATCHES)
 
@@ -45,12 +44,13 @@ def descend(
                 slope = product(B, train_on.U) + train_on.V.T
             else:
                 slope = _batch_slope(trial, B, batch_size, jax.random.fold_in(batches, index))
-            updates, memory = optimiser.update(2 * scale / d * (slope + ridge * B), memory, A)
+            with jax.numpy_dtype_promotion("standard"):  # optax's own counts of steps are promoted
+                updates, memory = optimiser.update(2 * scale / d * (slope + ridge * B), memory, A)
             return A + updates, memory
 
         def record(state: Any, ends: Array) -> tuple[Any, Losses]:
             state = jax.lax.fori_loop(ends[0], ends[1], step, state)
-            return state, _losses(trial, scale * state[0], ridge, train_on, given, fresh)
+            return state, _losses(trial, scale * state[0], ridge, train_on, measures)
 
         ends = steps[order]
         begins = jnp.concatenate([jnp.zeros_like(ends[:1]), ends[:-1]])
@@ -70,12 +70,13 @@ def _batch_slope(trial: Trial, B: Array, size: int, key: Key[Array, ""]) -> Floa
         part = points.noised(rows, key_draws, jnp.arange(size), law.h)
     else:
         draws = jax.random.randint(key_draws, (size,), 0, trial.cell.m)
-        part = points.noised(rows, points.key, draws * points.size + rows, law.h)
+        part = points.noised(rows, points.key, draws * points.size.astype(draws.dtype) + rows, law.h)
     phi = features(law.W, law.activation, part.y)
-    return (B @ phi + part.z.T) @ phi.T / size
+    phi, z = (x.astype(B.dtype) for x in (phi, part.z))
+    return (B @ phi + z.T) @ phi.T / size
 
 
-def _losses(trial: Trial, B: Array, ridge: Array, train_on: Moments, given: Moments, fresh: Moments) -> Losses:
+def _losses(trial: Trial, B: Array, ridge: Array, train_on: Moments, measures: dict[str, Moments]) -> Losses:
     train = train_on.loss(B)
-    empirical_test = train if trial.settings.infinite else given.loss(B)
-    return trial.losses(train, train + ridge * jnp.sum(B**2) / len(B), empirical_test, fresh.loss(B))
+    values = {name: moments.loss(B) for name, moments in measures.items()}
+    return trial.losses(train, train + ridge * jnp.sum(B**2) / len(B), values)

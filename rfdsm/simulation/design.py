@@ -112,7 +112,7 @@ def stream(
     first = jax.lax.axis_index(DRAWS) if shards > 1 else 0
 
     def body(index: Array, carry: Carry) -> Carry:
-        return step(carry, (index * shards + first) * chunk + jnp.arange(chunk))
+        return step(carry, (index * shards + first) * chunk + jnp.arange(chunk, dtype=total.dtype))
 
     whole = chunk * shards
     carry = jax.lax.fori_loop(0, (total + whole - 1) // whole, body, carry)

@@ -29,9 +29,11 @@ class Eigenpath(NamedTuple):
     initial: Float[Array, "k d"] | None
     """Y; None for a network that starts from zero."""
     amplitude: Float[Array, " k"]
-    """Training loss, per coordinate, that each eigenvector can remove."""
+    """Training loss, per coordinate, that each eigenvector can remove; zero for those that rounding may have made."""
+    weak: Float[Array, " k"]
+    """|X_i|^2/d of those."""
     rest: Float[Array, ""]
-    """Training loss that no network removes."""
+    """Training loss that is left when all of `amplitude` is removed."""
 
 
 class Filters(NamedTuple):
@@ -48,24 +50,32 @@ def eigenpath(moments: Moments, initial: Float[Array, "d p"] | None = None) -> E
     d = V.shape[1]
     eigenvalues, vectors = eigendecomposition(U)
     kept = eigenvalues > rank_tolerance(eigenvalues)
-    eigenvalues = jnp.where(kept, eigenvalues, 0)
-    target = jnp.where(kept[:, None], vectors.T @ V, 0)
-    amplitude = jnp.sum(target**2, axis=1) / jnp.where(kept, eigenvalues, 1) / d
+    target = vectors.T @ V
+    square = jnp.sum(target**2, axis=1) / d
+    amplitude = jnp.where(kept, square, 0) / jnp.where(kept, eigenvalues, 1)
     rest = jnp.maximum(z_squared - jnp.sum(amplitude), 0)
     start = None if initial is None else vectors.T @ initial.T
-    return Eigenpath(eigenvalues, vectors.T, jnp.ones_like(eigenvalues), target, start, amplitude, rest)
+    return Eigenpath(
+        jnp.maximum(eigenvalues, 0),
+        vectors.T,
+        jnp.ones_like(eigenvalues),
+        target,
+        start,
+        amplitude,
+        jnp.where(kept, 0, square),
+        rest,
+    )
 
 
 def dual_eigenpath(samples: Samples) -> Eigenpath:
     """From the samples, fewer than the features; for networks that start from zero."""
     phi, z = samples
     eigenvalues, vectors = eigendecomposition(gram(phi))
-    kept = eigenvalues > rank_tolerance(eigenvalues)
-    eigenvalues = jnp.where(kept, eigenvalues, 0)
+    eigenvalues = jnp.maximum(eigenvalues, 0)
     noise = vectors.T @ z
     amplitude = jnp.sum(noise**2, axis=1) / z.shape[1]
-    features = jnp.where(kept[:, None], vectors.T @ phi, 0)
-    return Eigenpath(eigenvalues, features, eigenvalues, noise, None, amplitude, jnp.zeros((), z.dtype))
+    none = jnp.zeros_like(amplitude)
+    return Eigenpath(eigenvalues, vectors.T @ phi, eigenvalues, noise, None, amplitude, none, none[0])
 
 
 def ridge_filters(path: Eigenpath, ridges: Float[Array, " K"]) -> Filters:
@@ -75,10 +85,13 @@ def ridge_filters(path: Eigenpath, ridges: Float[Array, " K"]) -> Filters:
 
 
 def flow_filters(path: Eigenpath, ridge: Float[Array, ""], times: Float[Array, " K"]) -> Filters:
-    """Of gradient flow at the given times; time inf is the minimiser, at ridge 0 the nearest to the start."""
-    rate = path.eigenvalues + ridge
-    exponent = jnp.where(rate > 0, rate, 1) * times[:, None]
-    moving = rate > 0
+    """Of gradient flow at the given times; time inf is the minimiser, at ridge 0 the nearest to the start.
+
+    Without a ridge nothing moves along eigenvectors whose eigenvalue may be one that rounding made of a zero.
+    """
+    moving = (ridge > 0) | (path.eigenvalues > rank_tolerance(path.eigenvalues))
+    rate = jnp.where(moving, path.eigenvalues, 0) + ridge
+    exponent = jnp.where(moving, rate, 1) * times[:, None]
     e = jnp.where(moving, jnp.exp(-exponent), 1)
     safe = jnp.where(moving, rate, 1)
     f = jnp.where(moving, -jnp.expm1(-exponent) / safe, 0)
@@ -87,8 +100,8 @@ def flow_filters(path: Eigenpath, ridge: Float[Array, ""], times: Float[Array, "
 
 def train(path: Eigenpath, filters: Filters) -> Float[Array, " K"]:
     """Training losses, a sum of squares: no digits are lost where it is small."""
-    _, e, unfitted = filters
-    losses = path.rest + unfitted**2 @ path.amplitude
+    f, e, unfitted = filters
+    losses = jnp.maximum(path.rest - (f * (1 + unfitted)) @ path.weak, 0) + unfitted**2 @ path.amplitude
     if path.initial is not None:
         d = path.target.shape[1]
         cross, square = jnp.sum(path.target * path.initial, axis=1) / d, jnp.sum(path.initial**2, axis=1) / d

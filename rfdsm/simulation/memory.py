@@ -3,7 +3,8 @@
 from typing import Any
 
 import jax
-import psutil
+
+from rfdsm.machine import available_memory
 
 CHUNK = 2**22
 """Numbers a chunk of features may hold."""
@@ -34,13 +35,15 @@ def memory_estimate(
 ) -> int:
     """Bytes that bound the peak of one trial with p features in d dimensions, on each device: whatever n and m are.
 
-    1.5 (2 p^2 + 3 p d + chunk) + rows d numbers of `itemsize` bytes: three matrices p x p (moments, factor or
-    eigenvectors, workspace), W, V, B and a product of their size, and a chunk of draws or of `terms` Hermite
-    coefficients. `rows` are those of real data. An eigendecomposition, for several ridges, ridge = 0 and gradient flow,
-    needs `eigenvectors`: 3 p^2 more, LAPACK's workspace and a product. Trials in a batch need as many times more.
+    1.5 (2 p^2 + 3 p d) float64 numbers: three matrices p x p (moments, factor or eigenvectors, workspace), W, V, B and
+    a product of their size. 1.5 chunk + rows d numbers of `itemsize` bytes, 4 in single precision: a chunk of draws or
+    of `terms` Hermite coefficients, and real data of so many rows. An eigendecomposition, for several ridges,
+    ridge = 0 and gradient flow, needs `eigenvectors`: 3 p^2 more float64 numbers, LAPACK's workspace and a product.
+    Trials in a batch need as many times more.
     """
     squares = 6 if eigenvectors else 3
-    return itemsize * (squares * p**2 + (9 * p * d) // 2 + 3 * chunk_numbers(p, d, terms) // 2 + rows * d)
+    chunk = 3 * chunk_numbers(p, d, terms) // 2 + rows * d
+    return 8 * (squares * p**2 + (9 * p * d) // 2) + itemsize * chunk
 
 
 def memory_available(devices: list[Any]) -> int:
@@ -50,4 +53,4 @@ def memory_available(devices: list[Any]) -> int:
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
     # Devices that are cores of one machine share its memory.
-    return psutil.virtual_memory().available // len(here)
+    return available_memory() // len(here)

@@ -1,6 +1,6 @@
 """What a simulation is going to do: sizes, memory and every check, before anything is computed."""
 
-import warnings
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 
 from rfdsm.activations import Activation
 from rfdsm.activations.expansion import Rule
-from rfdsm.arguments import base_key, check_whole
+from rfdsm.arguments import MOST, base_key, check_whole
+from rfdsm.losses import Losses
 from rfdsm.problem import Problem, check_problem
 from rfdsm.samples import check_rows
 from rfdsm.simulation.devices import checked as checked_devices
@@ -19,7 +20,12 @@ from rfdsm.simulation.series import conditional_choice, population_choice, warn_
 DUAL_BLOCK = 64
 """Numbers of draws solved for directly are rounded up to doubles of this: few sizes, few compilations."""
 LEAST_SINGLE_RIDGE = 1e-4
-"""In single precision, losses are within 1e-4 of double precision from this ridge on."""
+"""Relative to the mean square of a feature: for smaller ridges single precision is not enough even for features."""
+LEAST_SINGLE_LOSS = 1e-2
+"""Of the true score: losses near those of smaller ones would keep fewer digits than single precision has."""
+MANY_DRAWS = 8
+"""Draws per feature from which on their products may be single precision: no eigenvalue is small then."""
+_RESULTS = (*Losses.NAMES, "objective", "floor")
 
 
 def realised(problem: Problem, d: int) -> Problem:
@@ -63,6 +69,10 @@ class Settings(NamedTuple):
     coefficient_chunk: int
     together: bool
     """Trials are batched, not one after the other."""
+    dtype: str
+    """Precision of features and of Hermite coefficients and their products; all that follows is float64."""
+    products: str
+    """Precision of products of features over the draws that a network is trained on; their sum is float64."""
 
 
 class Group(NamedTuple):
@@ -132,6 +142,9 @@ def plan(
         d = data.shape[1]
     check_whole("d", d, 1)
     d = int(d)
+    available = memory_available(devices) if memory_limit is None else memory_limit
+    # Before anything of that size is made.
+    _check_sizes(problem, d, dtype, int(trials), available)
     actual = realised(problem, d)
     m, t, ridge, psi_n, psi_p = (
         np.broadcast_to(getattr(actual, name), problem.shape) for name in ("m", "t", "ridge", "psi_n", "psi_p")
@@ -143,7 +156,6 @@ def plan(
     keys = np.stack([x.ravel() for x in (p, n, m, t)], axis=1)
     _, members = np.unique(keys, axis=0, return_inverse=True)
     order, memory, rows = [], [], 0 if data is None else len(data)
-    available = memory_available(devices) if memory_limit is None else memory_limit
     choices = []
     for member in dict.fromkeys(members.ravel().tolist()):  # in the order of the grid
         cells = np.flatnonzero(members == member)
@@ -152,16 +164,21 @@ def plan(
         group_p, group_n, group_m, group_t = keys[cells[0]]
         size = int(group_p)
         time = float(group_t)
-        conditional = conditional_choice(problem.activation, d, size, time, norms, eigenvalues, dtype.name)
-        population = population_choice(problem.activation, size, time, eigenvalues, dtype.name)
-        choices += [conditional, population]
-        eigenvectors = flow or (solves and (len(ridges) > 1 or ridges[-1] == 0))
-        need = memory_estimate(
-            size, d, terms=conditional.terms, rows=rows, itemsize=dtype.itemsize, eigenvectors=bool(eigenvectors)
-        )
-        memory.append((need, int(group_n), size))
+        population = population_choice(problem.activation, size, time, eigenvalues)
         infinite = bool(np.isinf(group_m))
         draws = 0 if infinite else int(group_n * group_m)
+        precision = "float64"
+        # Networks that are trained on the series need all its digits.
+        if dtype == np.float32 and not infinite and ridges[-1] >= LEAST_SINGLE_RIDGE * population.second:
+            precision = "float32" if _floor(time, eigenvalues) >= LEAST_SINGLE_LOSS else "float64"
+        conditional = conditional_choice(problem.activation, d, size, time, norms, eigenvalues, precision)
+        choices += [conditional, population]
+        eigenvectors = flow or (solves and (len(ridges) > 1 or ridges[-1] == 0))
+        itemsize = np.dtype(precision).itemsize
+        need = memory_estimate(
+            size, d, terms=conditional.terms, rows=rows, itemsize=itemsize, eigenvectors=bool(eigenvectors)
+        )
+        memory.append((need, int(group_n), size))
         settings = Settings(
             p=size,
             activation=problem.activation,
@@ -174,6 +191,8 @@ def plan(
             chunk=feature_chunk(size),
             coefficient_chunk=coefficient_chunk(size, conditional.terms),
             together=_together(trials * need, available, devices[0]),
+            dtype=precision,
+            products="float64" if draws < MANY_DRAWS * size else precision,
         )
         order.append(
             Group(
@@ -192,6 +211,12 @@ def plan(
     return Plan(d, base, dtype, data, eigenvalues, devices, n, p, order)
 
 
+def _floor(t: float, eigenvalues: np.ndarray) -> float:
+    """Loss of the true score."""
+    h = -np.expm1(-2 * t)
+    return float(np.mean((1 - h) * eigenvalues / ((1 - h) * eigenvalues + h)))
+
+
 def _padded(draws: int, p: int) -> int:
     """At least `draws` rows: a power of two times DUAL_BLOCK, or the next multiple of it beyond p."""
     blocks = -(-draws // DUAL_BLOCK)
@@ -204,25 +229,30 @@ def _together(need: int, available: int, device: Any) -> bool:
 
 
 def _check_single_precision(dtype: np.dtype, problem: Problem) -> None:
-    if dtype == np.float64:
-        return
-    if np.any(problem.ridge == 0):
-        # Squared, the condition number of the features exceeds what single precision can tell from a singular matrix.
+    if dtype != np.float64 and np.any(problem.ridge == 0):
+        # Features in single precision say nothing of which eigenvalues are zero.
         raise ValueError(f"dtype = {dtype.name!r} must be 'float64' where ridge = 0")
-    least = float(np.min(problem.ridge))
-    if least < LEAST_SINGLE_RIDGE:
-        warnings.warn(
-            f"ridge = {least:g} is below {LEAST_SINGLE_RIDGE:g}: losses in float32 may be off by more than 1e-4, "
-            "relative; use dtype='float64'",
-            RuntimeWarning,
-            stacklevel=4,
+
+
+def _check_sizes(problem: Problem, d: int, dtype: np.dtype, trials: int, available: int) -> None:
+    n, p = (_sizes(problem, name, d) for name in ("psi_n", "psi_p"))
+    for name, field, sizes in (("n", "psi_n", n), ("p", "psi_p", p)):
+        if np.max(sizes) > MOST:
+            raise ValueError(f"{name} = round({field} d) = {np.max(sizes):.3g} must be at most {MOST}")
+    need = memory_estimate(int(np.max(p)), d, terms=2, itemsize=dtype.itemsize)
+    _check_memory((need, int(np.max(n)), int(np.max(p))), d, dtype, available)
+    results = trials * (math.prod(problem.shape) * len(_RESULTS) * dtype.itemsize + 16)
+    if results > available:
+        raise ValueError(
+            f"trials = {trials} of {math.prod(problem.shape)} problems have {results / 1e9:.3g} GB of results, must be "
+            f"at most the {available / 1e9:.3g} GB available"
         )
 
 
 def _check_counts(n: np.ndarray, m: np.ndarray, data: np.ndarray | None) -> None:
     largest = float(np.max(n * m))
-    if largest >= 2**31:
-        raise ValueError(f"n m = {largest:.3g} noise draws in all must be < 2^31: take a smaller m, psi_n or d")
+    if largest > MOST - 2**24:  # loops in chunks end a little beyond the last draw
+        raise ValueError(f"n m = {largest:.3g} noise draws in all must be at most 2.1e9: take a smaller m, psi_n or d")
     if data is None:
         return
     most = len(data) - max(2, -(-len(data) // 10))  # a tenth must be left to test on
@@ -238,7 +268,7 @@ def _check_memory(largest: tuple[int, int, int], d: int, dtype: np.dtype, availa
     if need > available:
         raise ValueError(
             f"d = {d} with n = {n} and p = {p} needs {need / 1e9:.3g} GB of memory in {dtype}, "
-            f"must be at most the {available / 1e9:.3g} GB available: take a smaller d or psi_p, or float32"
+            f"must be at most the {available / 1e9:.3g} GB available: take a smaller d or psi_p"
         )
 
 

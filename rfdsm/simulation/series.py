@@ -30,14 +30,12 @@ def conditional_choice(
     return choose(activation, math.exp(-t) * math.sqrt(typical), most, sizes(float(d), p), TOLERANCE[dtype])
 
 
-def population_choice(
-    activation: Activation, p: int, t: float, eigenvalues: Float[np.ndarray, " d"], dtype: str
-) -> Choice:
+def population_choice(activation: Activation, p: int, t: float, eigenvalues: Float[np.ndarray, " d"]) -> Choice:
     """For moments over the population; eigenvalues of Sigma."""
     h = -math.expm1(-2 * t)
     variance, effective = effective_dimension((1 - h) * eigenvalues + h)
     most = math.sqrt(variance * _quantile(1 - 1e-3 / p, effective))
-    return choose(activation, 0.0, most, sizes(effective, p), TOLERANCE[dtype])
+    return choose(activation, 0.0, most, sizes(effective, p), TOLERANCE["float64"])
 
 
 def effective_dimension(variances: Float[np.ndarray, " d"]) -> tuple[float, float]:

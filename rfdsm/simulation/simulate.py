@@ -1,7 +1,7 @@
 """Finite-d simulation of the real nonlinear network: `simulate`, the twin of theory's `predict`."""
 
 from collections.abc import Callable, Generator
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,8 +10,12 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
+from rfdsm.activations import Activation
+from rfdsm.activations.kept import kept
 from rfdsm.losses import Losses
+from rfdsm.machine import lapack_threads
 from rfdsm.problem import Problem
+from rfdsm.scope import jax_scope
 from rfdsm.simulation import eigenpath
 from rfdsm.simulation.devices import mesh, spread
 from rfdsm.simulation.minimiser import (
@@ -24,7 +28,7 @@ from rfdsm.simulation.minimiser import (
 from rfdsm.simulation.moments import Moments, residual_moment, training_samples
 from rfdsm.simulation.plan import Group, Plan, Settings, plan
 from rfdsm.simulation.strips import product
-from rfdsm.simulation.trial import Cell, Trial, gathered, precision, reported, run_groups, seeds
+from rfdsm.simulation.trial import Cell, Trial, gathered, reported, run_groups, seeds
 
 Progress = Callable[[int, int], Any]
 
@@ -55,11 +59,7 @@ def _trial(key: Key[Array, ""], cell: Cell, settings: Settings, shards: int) -> 
 
     train = joined(eigenpath.train, lambda solution: solution.train)
     penalty = cell.ridges * joined(eigenpath.norm, lambda solution: jnp.sum(solution.B**2) / d)
-    # Exact moments are p x p matrices, too: one after the other.
-    trial = trial.after(penalty[0])
-    empirical_test = train if settings.infinite else over(trial.given(trial.design.training))
-    test = over(trial.after(empirical_test[0]).fresh())
-    return trial.losses(train, train + penalty, empirical_test, test)
+    return trial.measured(train, penalty, over)
 
 
 def _minimum_norm(trial: Trial, train_on: Any) -> Solution:
@@ -70,9 +70,12 @@ def _minimum_norm(trial: Trial, train_on: Any) -> Solution:
     return minimum_norm_minimiser(train_on, partial(residual_moment, trial.law, trial.design.training, trial.cell.m))
 
 
-@lru_cache(maxsize=64)
-def _compiled(settings: Settings, mesh: Mesh, generator: str) -> Callable[[np.ndarray, Cell], Losses]:
-    """All trials of a group: batched, or one after the other."""
+@kept(maxsize=64)
+def _compiled(
+    activation: Activation, settings: Settings, mesh: Mesh, generator: str
+) -> Callable[[np.ndarray, Cell], Losses]:
+    """All trials of a group: batched, or one after the other. The activation is that of the settings."""
+    del activation
     shards = mesh.devices.shape[1]
 
     def trials(words: Array, cell: Cell) -> Losses:
@@ -101,7 +104,8 @@ def simulate(
     Nothing is estimated: given the features and the training draws, `empirical_test` is the expectation over fresh
     noise, `test` and `score` the expectation over fresh points, too, and m = inf trains on the expectation (series in
     the correlations of features, exact to 1e-10; docs/simulation). With data, `test` is the mean over held-out rows.
-    All ridges of a cell share one factorisation: Cholesky for one, an eigendecomposition for several. For no more draws
+    All ridges of a cell share one factorisation: Cholesky for one, an eigendecomposition for several, of which nothing
+    is cut. For no more draws
     than features (nm <= p) the dual system is solved. Memory per trial is `rfdsm.simulation.memory_estimate`, whatever
     n and m are.
 
@@ -116,7 +120,8 @@ def simulate(
         key: integer of at most 64 bits, or one JAX key.
         data: real samples, shape (rows, d), in place of Gaussian ones; used as they are (see `rfdsm.data.standardise`).
             Each trial trains on n rows and tests on all others; the score error is NaN, as the true score is unknown.
-        dtype: "float64" or "float32"; the latter only for ridge > 0, and within 1e-4 of float64 for ridge >= 1e-4.
+        dtype: "float64" or "float32": single precision for features and their products over many draws where that is
+            enough for losses within 1e-4 of float64, relative (docs/simulation, section 6); only for ridge > 0.
         devices: JAX devices to spread the work over; None: all there are, those of other processes included.
         memory_limit: bytes per device to stay below; default: what the first has free.
         progress: called with (cells done, cells in all) after every group of cells that differ in the ridge only.
@@ -146,20 +151,27 @@ def simulate(
             parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
         if progress is not None:
             progress(len(parts), request.n.size)
-    with precision(request.dtype):
+    with jax_scope():
         words = seeds(request.key, trials)
     return reported(gathered(parts, problem.shape, 1), request, words)
 
 
 def simulated_groups(request: Plan, trials: int) -> Generator[tuple[Group, Losses], None, None]:
     """The groups of a plan, each with its losses (NumPy arrays, shape (trials, K)) as soon as it is done."""
-    with precision(request.dtype):
+    yield from group_by_group(request, trials, _compiled)
+
+
+def group_by_group(
+    request: Plan, trials: int, compile_for: Callable[..., Any], *rest: Any
+) -> Generator[tuple[Group, Losses], None, None]:
+    """What `compile_for(activation, settings, mesh, generator)` makes of (words, cell, *rest), for each group."""
+    with jax_scope():
         words, layout = seeds(request.key, trials), mesh(request.devices, trials)
-        compiled = partial(_compiled, mesh=layout, generator=str(jax.random.key_impl(request.key)))
-        groups = run_groups(request, compiled, layout.size == 1, words)
+        compiled = partial(compile_for, mesh=layout, generator=str(jax.random.key_impl(request.key)))
+        groups = run_groups(request, compiled, layout.size == 1, words, *rest)
     try:
         while True:
-            with precision(request.dtype):  # not while the caller is at work
+            with jax_scope(), lapack_threads():  # not while the caller is at work
                 item = next(groups, None)
             if item is None:
                 return

@@ -5,6 +5,7 @@ only.
 """
 
 import itertools
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -23,9 +24,14 @@ def bounds(size: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(size * k // count for k in range(count + 1)))
 
 
-def zeros(size: int, dtype: jnp.dtype) -> Strips:
-    """Of the zero matrix."""
-    return [jnp.zeros((high - low, high), dtype) for low, high in bounds(size)]
+def zeros(size: int) -> Strips:
+    """Of the zero matrix, in double precision."""
+    return [jnp.zeros((high - low, high)) for low, high in bounds(size)]
+
+
+def add(totals: Sequence[Array], parts: Sequence[Array]) -> list[Array]:
+    """Sums of two sequences of arrays, in the precision of the first."""
+    return [total + part.astype(total.dtype) for total, part in zip(totals, parts, strict=True)]
 
 
 def gram(rows: Float[Array, "size k"]) -> Strips:
@@ -76,9 +82,9 @@ def quadratic(strips: Strips, rows: Float[Array, "size k"]) -> Array:
 
 def mirrored(low: int, high: int) -> Array:
     """How often an entry of a strip occurs in the matrix, by column: left of the diagonal block there are two."""
-    return jnp.where(jnp.arange(high) < low, 2, 1)
+    return jnp.where(jnp.arange(high) < low, 2.0, 1.0)
 
 
 def after(value: Float[Array, ""], array: Array) -> Array:
     """The array, which now cannot be used before the value is there: without it, XLA holds all strips at once."""
-    return array + jnp.where(jnp.isfinite(value), 0 * value, 0)
+    return array + jnp.where(jnp.isfinite(value), 0 * value, 0).astype(array.dtype)

@@ -1,11 +1,8 @@
 """One trial: what is drawn, which moments are taken of it, and how its losses are reported."""
 
-import contextlib
-import os
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from rfdsm.activations import Activation
+from rfdsm.activations.kept import kept
 from rfdsm.losses import Losses, Run
+from rfdsm.machine import cores
+from rfdsm.scope import jax_scope
 from rfdsm.simulation.design import Design, Points, draw
 from rfdsm.simulation.exact import Series, conditional_moments, population_moments
 from rfdsm.simulation.moments import Law, Moments, training_moments
@@ -38,11 +39,10 @@ class Cell(NamedTuple):
 
     @staticmethod
     def of(request: Plan, group: Group) -> "Cell":
-        """The arguments of a group, in the precision asked for."""
-        dtype = request.dtype
-        t, ridges, eigenvalues = (np.asarray(x, dtype) for x in (group.t, group.ridges, request.eigenvalues))
-        data = None if request.data is None else np.asarray(request.data, dtype)
-        rules = jax.tree.map(lambda x: np.asarray(x, dtype), (group.conditional_rule, group.population_rule))
+        """The arguments of a group; data in the precision of its features, all else in double precision."""
+        t, ridges, eigenvalues = (np.asarray(x, float) for x in (group.t, group.ridges, request.eigenvalues))
+        data = None if request.data is None else np.asarray(request.data, group.settings.dtype)
+        rules = jax.tree.map(lambda x: np.asarray(x, float), (group.conditional_rule, group.population_rule))
         return Cell(np.int32(group.n), np.int32(group.m), t, ridges, eigenvalues, data, *rules)
 
 
@@ -57,15 +57,16 @@ class Trial(NamedTuple):
     @staticmethod
     def drawn(key: Key[Array, ""], cell: Cell, settings: Settings, shards: int) -> "Trial":
         """The trial of this key; `shards` devices share its draws."""
-        h = -jnp.expm1(-2 * jnp.asarray(cell.t))
-        design = draw(key, jnp.asarray(cell.n), settings.p, cell.eigenvalues, cell.data)
-        return Trial(Law(design.W, settings.activation, h, settings.chunk, shards), design, cell, settings)
+        eigenvalues = jnp.asarray(cell.eigenvalues, settings.dtype)
+        design = draw(key, jnp.asarray(cell.n), settings.p, eigenvalues, cell.data)
+        law = Law(design.W, settings.activation, _noise_variance(cell), settings.chunk, shards)
+        return Trial(law.in_precision(settings.dtype), design, cell, settings)
 
     def training(self) -> Moments:
         """Moments the network is trained on."""
         if self.settings.infinite:
             return self.given(self.design.training)
-        return training_moments(self.law, self.design.training, self.cell.m)
+        return training_moments(self.law, self.design.training, self.cell.m, self.settings.products)
 
     def given(self, points: Points) -> Moments:
         """Moments over fresh noise on these points."""
@@ -76,29 +77,55 @@ class Trial(NamedTuple):
         """Moments over what was not trained on: the population, or the held-out rows of the data."""
         if self.cell.data is not None:
             return self.given(self.design.held_out)
-        variances = (1 - self.law.h) * self.cell.eigenvalues + self.law.h
-        return population_moments(
-            self.law, variances, Series(self.settings.population_terms, self.cell.population_rule)
-        )
+        law = self.law.in_precision("float64")._replace(h=_noise_variance(self.cell))
+        variances = (1 - law.h) * self.cell.eigenvalues + law.h
+        return population_moments(law, variances, Series(self.settings.population_terms, self.cell.population_rule))
+
+    @property
+    def scale(self) -> Float[Array, ""]:
+        """sqrt(h/p): B is that times A, the output weights."""
+        return jnp.sqrt(_noise_variance(self.cell) / self.settings.p)
 
     def after(self, value: Float[Array, ""]) -> "Trial":
         """The same trial, not to be used before the value is there: one p x p matrix of moments at a time."""
         return self._replace(law=self.law._replace(W=after(value, self.law.W)))
 
-    def losses(self, train: Array, objective: Array, empirical_test: Array, test: Array) -> Losses:
-        """Labelled, with the score error that follows from the test loss, and the floor."""
-        h, eigenvalues = self.law.h, self.cell.eigenvalues
+    def measured(self, train: Array, penalty: Array, over: Callable[[Moments], Array]) -> Losses:
+        """All losses of networks, `over` the moments of each probe. They are p x p matrices: one after the other."""
+        trial, last, values = self, penalty, {}
+        for name, probe in probes(self.settings).items():
+            trial = trial.after(last[0])
+            last = values[name] = over(probe(trial))
+        return self.losses(train, train + penalty, values)
+
+    def losses(self, train: Array, objective: Array, values: Mapping[str, Array]) -> Losses:
+        """Labelled: `values` are those of the probes. The score error follows from the test loss."""
+        h, eigenvalues = _noise_variance(self.cell), self.cell.eigenvalues
         signal = (1 - h) * eigenvalues
         # The true score of real data is unknown.
         floor = jnp.mean(signal / (signal + h)) if self.cell.data is None else jnp.full_like(h, jnp.nan)
-        return Losses(train, empirical_test, test, (test - floor) / h, objective, jnp.broadcast_to(floor, test.shape))
+        values = {"empirical_test": train, **values}
+        score, test = (values["test"] - floor) / h, values["test"]
+        floor = jnp.broadcast_to(floor, test.shape)
+        return Losses(train=train, score=score, objective=objective, floor=floor, **values)
 
 
-@contextlib.contextmanager
-def precision(dtype: np.dtype) -> Iterator[None]:
-    """Context in which a simulation of this dtype runs: scoped, never flipping the caller's settings."""
-    with jax.enable_x64(dtype == np.float64), jax.default_matmul_precision("highest"):
-        yield
+def training_points(trial: Trial) -> Moments:
+    """Fresh noise on the training points."""
+    return trial.given(trial.design.training)
+
+
+PROBES: dict[str, Callable[[Trial], Moments]] = {"empirical_test": training_points, "test": Trial.fresh}
+"""Losses that are taken over moments of the features, and those moments. The training loss has ways of its own."""
+
+
+def probes(settings: Settings) -> dict[str, Callable[[Trial], Moments]]:
+    """Those that a trial needs: for m = inf no noise is fresh, and the loss on the training points is `train`."""
+    return {name: probe for name, probe in PROBES.items() if not (settings.infinite and name == "empirical_test")}
+
+
+def _noise_variance(cell: Cell) -> Array:
+    return -jnp.expm1(-2 * jnp.asarray(cell.t))
 
 
 def seeds(key: Key[Array, ""], trials: int) -> np.ndarray:
@@ -107,24 +134,32 @@ def seeds(key: Key[Array, ""], trials: int) -> np.ndarray:
 
 
 def run_groups(
-    request: Plan, compiled: Callable[[Settings], Any], ahead: bool, words: np.ndarray, *rest: Any
+    request: Plan, compiled: Callable[[Activation, Settings], Any], ahead: bool, words: np.ndarray, *rest: Any
 ) -> Generator[tuple[Group, Losses], None, None]:
-    """Every group with its losses, NumPy arrays: what `compiled(settings)` makes of (words, cell, *rest).
+    """Every group with its losses, what `compiled(activation, settings)` makes of (words, cell, *rest).
+
+    Losses are NumPy arrays of the dtype asked for.
 
     XLA compiles a function on one core, so that the groups to come are compiled on the others while one runs; not
     over several devices, where functions are compiled when they are first called.
     """
     cells = [Cell.of(request, group) for group in request.groups]
+
+    def result(losses: Losses) -> Losses:
+        return jax.tree.map(lambda x: np.asarray(x, request.dtype), losses)
+
     if not ahead:
         for group, cell in zip(request.groups, cells, strict=True):
-            yield group, jax.tree.map(np.asarray, compiled(group.settings)(words, cell, *rest))
+            function = compiled(group.settings.activation, group.settings)
+            yield group, result(function(words, cell, *rest))
         return
 
     def compile_one(settings: Settings, cell: Cell) -> Callable[..., Losses]:
-        with precision(request.dtype):  # settings of JAX belong to a thread
-            return _executable(compiled(settings), *_signature((words, cell, *rest)))
+        with jax_scope():  # settings of JAX belong to a thread
+            function = compiled(settings.activation, settings)
+            return _executable(settings.activation, function, *_signature((words, cell, *rest)))
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         futures: dict[Any, Future[Callable[..., Losses]]] = {}
         names = [(group.settings, _signature(cell)) for group, cell in zip(request.groups, cells, strict=True)]
         for name, group, cell in zip(names, request.groups, cells, strict=True):
@@ -132,7 +167,7 @@ def run_groups(
                 futures[name] = pool.submit(compile_one, group.settings, cell)
         try:
             for name, group, cell in zip(names, request.groups, cells, strict=True):
-                yield group, jax.tree.map(np.asarray, futures[name].result()(words, cell, *rest))
+                yield group, result(futures[name].result()(words, cell, *rest))
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -142,8 +177,12 @@ def _signature(arguments: Any) -> tuple[Any, ...]:
     return structure, tuple((np.shape(leaf), np.asarray(leaf).dtype.name) for leaf in leaves)
 
 
-@lru_cache(maxsize=64)
-def _executable(function: Any, structure: Any, leaves: tuple[tuple[tuple[int, ...], str], ...]) -> Any:
+@kept(maxsize=64)
+def _executable(
+    activation: Activation, function: Any, structure: Any, leaves: tuple[tuple[tuple[int, ...], str], ...]
+) -> Any:
+    """Machine code of a function made for this activation."""
+    del activation
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in leaves]
     return function.lower(*jax.tree.unflatten(structure, shapes)).compile()
 
@@ -163,8 +202,8 @@ def reported(losses: Losses, request: Plan, words: np.ndarray) -> Losses:
     failed = int(np.sum(~np.isfinite(losses.train)))
     if failed:
         warnings.warn(
-            f"{failed} of {losses.train.size} simulated networks could not be solved in {request.dtype} and are NaN: "
-            "the ridge is too small for this precision; use dtype='float64' or a larger ridge",
+            f"{failed} of {losses.train.size} simulated networks could not be solved and are NaN: "
+            "the ridge is too small for double precision; use ridge = 0 or a larger one",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -1,8 +1,8 @@
 """Which executor is meant by the argument `executor` of a sweep."""
 
-import os
 from typing import Any
 
+from rfdsm.machine import cores
 from rfdsm.sweeps.compute import context
 from rfdsm.sweeps.configuration import Configuration
 from rfdsm.sweeps.executors import Executor, InProcess
@@ -20,9 +20,9 @@ def check(executor: Any) -> int:
     if isinstance(executor, str):
         kind, _, count = executor.partition(":")
         if kind == "processes" and not (":" in executor and not count.isdecimal()) and count != "0":
-            return int(count) if count else _cores()
+            return int(count) if count else cores()
         if executor == "dask":
-            return _cores()
+            return cores()
         if "://" in executor:
             return 0
     elif callable(getattr(executor, "submit", None)) and callable(getattr(executor, "nthreads", None)):
@@ -42,9 +42,3 @@ def made(executor: Any, configuration: Configuration, memory_limit: int | None) 
     from rfdsm.sweeps.cluster import Cluster
 
     return Cluster(executor, shared)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from filelock import FileLock, Timeout
 
+from rfdsm.files import located
 from rfdsm.problem import Problem
 from rfdsm.sweeps.compute import Result
 from rfdsm.sweeps.configuration import Configuration, difference, digest, read
@@ -54,7 +55,9 @@ class Store:
     @staticmethod
     def opened(path: Any, configuration: Configuration) -> "Store":
         """The store at this path, made if it is not there. Raises SweepError if another sweep is in it."""
-        folder, text = Path(path), configuration.text()
+        folder, text = located(path, "store"), configuration.text()
+        if folder.exists() and not folder.is_dir():
+            raise SweepError(f"store {folder} must be a folder, but is a file")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not (folder / _CONFIGURATION).exists():
@@ -85,11 +88,13 @@ class Store:
     @staticmethod
     def found(path: Any, problem: Problem | None = None, count_only: bool = False) -> "tuple[Store, Configuration]":
         """A store that is already there, and what it holds (see `read` for the other arguments)."""
-        folder = Path(path)
+        folder = located(path, "store")
         try:
             text = (folder / _CONFIGURATION).read_text(encoding="utf-8")
         except OSError:
             raise SweepError(f"store {folder} must be the folder of a sweep: it has no {_CONFIGURATION}") from None
+        except UnicodeDecodeError:
+            raise SweepError(f"store {folder} is damaged: {_CONFIGURATION} cannot be read") from None
         data = None
         if (folder / "data.npy").exists():
             try:

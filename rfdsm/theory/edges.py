@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rfdsm.scope import jax_scope
 from rfdsm.theory.populations import Populations
 from rfdsm.theory.resolvent import PARAMETERS, SMALL_CHUNK, Cells, evaluate, evaluate_pairs
 
@@ -148,7 +149,7 @@ def turning_points(problems: Cells, index: np.ndarray, reals: np.ndarray) -> np.
         y = np.pad(reals[:, part], ((0, 0), padding), mode="edge").T
         own = np.pad(index[part], padding, mode="edge")
         parameters = {name: getattr(problems, name)[own] for name in PARAMETERS}
-        with jax.enable_x64(True):
+        with jax_scope():
             z, moved = _turning_points(y, parameters, problems.nodes, problems.weights)
         found.append(np.where(np.asarray(moved) < 1e-8, z, np.nan)[: index[part].size])
     return np.concatenate(found) if found else np.empty(0)

@@ -230,7 +230,7 @@ def rescaled(x: Triple, P: Populations) -> Triple:
     """
     E_s, F, G = x
     count = _count(x, P)
-    factor = jnp.where(P.peak > 0, _root(count.penalised, -P.excess, (1 - P.excess) * count.unfitted), 1)
+    factor = jnp.where(P.peak > 0, _root(count.penalised, -P.excess, (1 - P.excess) * count.unfitted), 1.0)
 
     def in_turns(_: Any, x: Triple) -> Triple:
         E_s, F, _ = evaluate(x, P).image  # the direction, which far from the solution Newton's method would not find
@@ -260,7 +260,8 @@ def _counted(x: Triple, dF: Triple, matrix: Jacobian, P: Populations, dP: Popula
         """Of the count's imbalance."""
         return jax.jvp(_imbalance, (x, P), (dx, dP))[1]
 
-    share = -change(rest, dP) / change(along, jax.tree.map(jnp.zeros_like, dP))
+    rise = change(along, jax.tree.map(jnp.zeros_like, dP))
+    share = -change(rest, dP) / jnp.where(P.peak > 0, rise, 1.0)
     return tuple(a + share * b for a, b in zip(rest, along, strict=True))  # pyright: ignore[reportReturnType]
 
 
@@ -285,11 +286,11 @@ def solve(P: Populations, limit: Any = MAX_STEPS) -> Solution:
         new = at_peak(newton(x, P))
         change = functools.reduce(jnp.maximum, (jnp.abs(b / a - 1) for a, b in zip(x, new, strict=True)))
         # Close to p = nm at ridge = 0 rounding moves x by more than SETTLED: then the changes cease to shrink.
-        settled = (change <= SETTLED * jnp.where(close, 1e-6, 1)) | (
+        settled = (change <= SETTLED * jnp.where(close, 1e-6, 1.0)) | (
             (change < jnp.where(close, 1e-9, 1e-3)) & (change > 0.75 * previous)
         )
         x = tuple(jnp.where(active, b, a) for a, b in zip(x, new, strict=True))
-        return x, active & ~settled, change, steps + active
+        return x, active & ~settled, change, jnp.where(active, steps + 1, steps)
 
     def unfinished(carry):
         _, active, _, steps = carry

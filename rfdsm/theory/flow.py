@@ -86,13 +86,14 @@ def path(P: Populations, ridge: Any, margin: Any, extent: Any, initial: Any, nod
     """
     column = (-1, 1)
     P = P._replace(nodes=jnp.reshape(P.nodes, column), weights=jnp.reshape(P.weights, column))
-    scale = extent + margin
-    z = scale * nodes - margin
+    scale, shift = (jnp.asarray(value, nodes.dtype) for value in (extent + margin, margin))
+    z = scale * nodes - shift
     y, found = track(z, P, MAX_STEPS)
-    points = one_point(y, P)
+    C = P.like(z)
+    points = one_point(y, C)
     mirrored: Points = jax.tree.map(jnp.conj, points)
     forms = (
-        two_point(points, other, P, (population_probe(P), fresh_noise_probe(points, other, P)))
+        two_point(points, other, C, (population_probe(C), fresh_noise_probe(points, other, C)))
         for other in (points, mirrored)
     )
     population, fresh = (
@@ -104,7 +105,7 @@ def path(P: Populations, ridge: Any, margin: Any, extent: Any, initial: Any, nod
     share = jnp.ravel(P.weights) / total
     return Path(
         z,
-        scale * nodes + (ridge - margin),
+        scale * nodes + jnp.asarray(ridge - margin, nodes.dtype),
         scale * weights,
         points,
         population,
@@ -134,7 +135,7 @@ class Filters(NamedTuple):
 
 def filters(path: Path, times: Any) -> Filters:
     """Of gradient flow at the times (T,)."""
-    exponent = path.rate * times[:, None]
+    exponent = path.rate * jnp.asarray(times, path.rate.dtype)[:, None]
     return Filters(jnp.exp(-exponent), -jnp.expm1(-exponent) / path.rate)
 
 
@@ -156,7 +157,7 @@ def _quadratic(a: Any, form: Any) -> _Term:
     x = jnp.concatenate([a.real, a.imag], axis=1)
     re, im = jnp.split(x @ form, 2, axis=1)
     size = jnp.sum(jnp.abs(x) * (jnp.abs(x) @ jnp.abs(form)), axis=1)
-    return _summed(2 * a * (re - 1j * im), 2 * size)
+    return _summed(2 * a * jax.lax.complex(re, -im), 2 * size)
 
 
 def _summed(terms: Any, size: Any) -> _Term:

@@ -1,7 +1,6 @@
 """Many problems on their contours: what `flow` computes for one, compiled once and mapped over chunks of cells."""
 
 import functools
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -10,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rfdsm.machine import cores
 from rfdsm.problem import Problem
+from rfdsm.scope import jax_scope
 from rfdsm.theory.contour import DIGITS, MORE_DIGITS, Contour, contour, size
 from rfdsm.theory.edges import largest_eigenvalue_bound
 from rfdsm.theory.flow import Path, margin, path
@@ -44,7 +45,7 @@ class Paths(NamedTuple):
 def paths(problem: Problem, variance: float, latest: Callable[[np.ndarray, np.ndarray], Any]) -> Paths:
     """Contours for times up to latest(extent, ridge) in each cell."""
     spectrum, cells = problem.spectrum, cells_of(problem)
-    with jax.enable_x64(True):
+    with jax_scope():
         P, _ = populations(*cells[:4], np.ones_like(cells.t), cells.moments, spectrum.nodes, spectrum.weights)
         arrays = {name: np.array(np.broadcast_to(np.asarray(getattr(P, name)), cells.t.shape)) for name in PARAMETERS}
     ridge = np.broadcast_to(problem.ridge, problem.shape).ravel()
@@ -76,11 +77,11 @@ def mapped(function: Callable[..., Any], problems: Paths, shared: Any, own: Any 
     def run(start: int) -> Any:
         count = min(chunk, problems.size - start)
         cut = jax.tree.map(lambda x: _padded(x[start : start + count], chunk), arrays)
-        with jax.enable_x64(True):  # the setting is one of the thread
+        with jax_scope():  # the setting is one of the thread
             result = _chunk(function, *cut, problems.contour, problems.nodes, problems.weights, shared)
         return jax.tree.map(lambda x: np.asarray(x)[:count], result)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         parts = list(pool.map(run, range(0, problems.size, chunk)))
     return jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)
 

@@ -4,6 +4,7 @@ Rotating the m noisy copies of each sample gives one symmetric mode, which carri
 modes, which carry only noise. Every population covariance is W D W^T / d + beta I, D diagonal in the basis of Sigma.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Activation, Moments, tabulate
+from rfdsm.activations.kept import kept
 from rfdsm.problem import Problem
 from rfdsm.quadrature import padded
+from rfdsm.scope import jax_scope
 
 TABLE_FROM, TABLE_TOLERANCE = 256, 1e-11
 
@@ -79,6 +82,10 @@ class Populations(NamedTuple):
         """Nonlinear variance of the symmetric population, beta_psi + q beta_a."""
         return self.beta_psi + self.q * self.beta_a
 
+    def like(self, values: jax.Array) -> "Populations":
+        """The same parameters in the dtype of these values, such as complex order parameters."""
+        return Populations(*(jnp.asarray(parameter, values.dtype) for parameter in self))
+
     def average(self, values: jax.Array) -> jax.Array:
         """Average of values (S, ...) over the spectrum of Sigma."""
         return jnp.sum(self.weights * values, axis=0)
@@ -107,8 +114,8 @@ def moments_at_times(activation: Activation, t: np.ndarray, variance: float) -> 
         table = tabulate(activation, variance)
         if table.error <= TABLE_TOLERANCE:
             return table(t)
-    with jax.enable_x64(True):
-        moments = _compiled_moments(activation, padded(t), variance)
+    with jax_scope():
+        moments = _compiled_moments(activation)(padded(t), variance)
         return Moments(*(np.asarray(value)[: t.size] for value in moments))
 
 
@@ -135,7 +142,9 @@ def cells_of(problem: Problem) -> Cells:
     return Cells(flat(1 / problem.psi_n), flat(1 / problem.psi_p), flat(1 / problem.m), flat(t), moments)
 
 
-_compiled_moments = jax.jit(moments_at, static_argnums=0)
+@kept(maxsize=1)
+def _compiled_moments(activation: Activation) -> Callable[[Any, Any], Moments]:
+    return jax.jit(lambda t, variance: moments_at(activation, t, variance))
 
 
 def rank(inverse_psi_p: Any, L: Any, linear: Any) -> jax.Array:
@@ -147,7 +156,7 @@ def rank(inverse_psi_p: Any, L: Any, linear: Any) -> jax.Array:
 def _excess(ratio: Any) -> jax.Array:
     """1 - ratio, zero where that is rounding; with its derivative there too."""
     excess = 1 - ratio
-    return excess - jax.lax.stop_gradient(jnp.where(jnp.abs(excess) <= ROUNDING, excess, 0))
+    return excess - jax.lax.stop_gradient(jnp.where(jnp.abs(excess) <= ROUNDING, excess, 0.0))
 
 
 def populations(
@@ -180,16 +189,16 @@ def populations(
     interpolates = interpolates & ~coincide
 
     def nonlinear(beta: Any) -> jax.Array:
-        return jnp.where(linear, 0, beta) + NEGLIGIBLE
+        return jnp.where(linear, 0.0, beta) + NEGLIGIBLE
 
-    ridge = jnp.where(singular, 1, ridge)  # any value: the losses are known
+    ridge = jnp.where(singular, 1.0, ridge)  # any value: the losses are known
     one = jnp.ones_like(ridge)
     column = (-1, *[1] * jnp.ndim(ridge))
     balanced = coincide & (ridge > 0)
-    root = jnp.sqrt(jnp.where(balanced, ridge, 1))
+    root = jnp.sqrt(jnp.where(balanced, ridge, 1.0))
     redundant = linear & (inverse_psi_p <= 1 + NEARLY)
     peak = balanced & (~redundant | (ridge <= SMALL))
-    draws = 1 / jnp.where(peak, inverse_draws, 1)
+    draws = 1 / jnp.where(peak, inverse_draws, 1.0)
     at_d = redundant & (jnp.abs(inverse_psi_p - 1) <= COINCIDENCE)
     parameters = Populations(
         inverse_psi_n,
@@ -205,9 +214,9 @@ def populations(
         jnp.reshape(nodes, column),
         jnp.reshape(weights, column),
         jnp.where(peak, 1.0, 0.0),
-        jnp.where(peak & ~at_d, _excess(draws * inverse_psi_p), 0),
+        jnp.where(peak & ~at_d, _excess(draws * inverse_psi_p), 0.0),
         jnp.where(peak & redundant, 1.0, 0.0),
-        jnp.where(peak & redundant & ~at_d, _excess(draws), 0),
+        jnp.where(peak & redundant & ~at_d, _excess(draws), 0.0),
         jnp.where(at_d & ~interpolates & ~coincide & (L > 0), 1.0, 0.0),
     )
     return parameters, singular

@@ -17,17 +17,19 @@ are positive, so no loss suffers cancellation, however small it is.
 import functools
 import itertools
 import math
-import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Moments
-from rfdsm.losses import Losses
+from rfdsm.losses import SINGULAR, Losses
+from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem, check_problem
+from rfdsm.scope import jax_scope
 from rfdsm.theory.fixed_point import MAX_STEPS, TOLERANCE, Solution, evaluate, jacobian, solve
 from rfdsm.theory.populations import TABLE_FROM, Populations, check_moments, moments_at, moments_at_times, populations
 
@@ -35,6 +37,24 @@ CHUNK, ACCELERATOR_CHUNK = 2**13, 2**20
 """Cells solved per compiled call: one executable serves every grid. On a CPU they stay in a core's cache."""
 FEW_STEPS = 6
 """Newton steps of the first pass over a large grid; the few cells that need more share chunks in a second pass."""
+
+
+class Probe(NamedTuple):
+    """What a loss measures: the weights with which its probe raises c_s and c_a, and its own parts of k_t and k_psi."""
+
+    weight_s: Any
+    weight_a: Any
+    own_t: Any
+    own_psi: Any
+
+
+def empirical_test(q: Any, memory: Any, forgotten: Any) -> Probe:
+    """Training points with fresh noise: of what they share with the draws, what is not fitted counts."""
+    return Probe(forgotten**2, 1 - q + 2 * q * memory, 1 + q * memory**2, forgotten**2)
+
+
+PROBES: dict[str, Callable[[Any, Any, Any], Probe]] = {"empirical_test": empirical_test}
+"""Functions of q = 1/m, of x (the fitted part of a training point's noise-averaged features) and of 1 - x."""
 
 
 def losses_at(solution: Solution, P: Populations) -> Losses:
@@ -73,10 +93,9 @@ def losses_at(solution: Solution, P: Populations) -> Losses:
     bias = P.average(((1 - learned * gap) * shrink) ** 2 / total)
     score = bias + loss(1.0, 1 - P.q, 0.0, 0.0) / P.h
     floor = P.average(P.a_squared * s / total)
-    fresh = 1 + P.q * memory**2  # fresh noise is seen with this weight, the shared part with forgotten^2
     return Losses(
         train=P.unit**2 * loss(state.own_s, state.own_a, P.q * state.own_s + state.own_a, state.own_s),
-        empirical_test=loss(forgotten**2, 1 - P.q + 2 * P.q * memory, fresh, forgotten**2),
+        **{name: loss(*probe(P.q, memory, forgotten)) for name, probe in PROBES.items()},
         test=floor + P.h * score,
         score=score,
         objective=P.unit * c_t * P.average(retained),
@@ -121,10 +140,8 @@ def solve_cells(
     solution = solve(P, limit)
     result = losses_at(solution, P)
     values = {name: getattr(result, name) for name in (*Losses.NAMES, "objective", "floor")}
-    for name in ("train", "objective"):
-        values[name] = _replace(singular, values[name], 0.0)
-    for name in ("empirical_test", "test", "score"):
-        values[name] = _replace(singular, values[name], jnp.inf)
+    for name, limit in SINGULAR.items():
+        values[name] = _replace(singular, values[name], limit)
     converged = jnp.asarray(solution.settled) & (jnp.asarray(result.residual) <= TOLERANCE)  # NaN is False
     values = {name: _replace(~converged, value, jnp.nan) for name, value in values.items()}
     return Losses(**values, converged=converged, residual=result.residual, steps=result.steps)
@@ -168,7 +185,7 @@ def predict(problem: Problem, *, throw: bool = False) -> Losses:
     """
     check_problem(problem)
     dtype = jnp.result_type(float)
-    with jax.enable_x64(True):
+    with jax_scope():
         if problem.traced:
             if throw:
                 raise ValueError(
@@ -204,7 +221,7 @@ def _predict_concrete(problem: Problem) -> Losses:
         count = chosen[0].size
         psi_n, psi_p, m, times, ridge, *own = (np.pad(values, (0, chunk - count), mode="edge") for values in chosen)
         own = Moments(*own) if own else moments_at_times(problem.activation, times, spectrum.mean)
-        with jax.enable_x64(True):  # the setting is one of the thread
+        with jax_scope():  # the setting is one of the thread
             part = solve_cells(
                 1 / psi_n, 1 / psi_p, 1 / m, times, ridge / psi_p, own, spectrum.nodes, spectrum.weights, limit
             )
@@ -212,7 +229,7 @@ def _predict_concrete(problem: Problem) -> Losses:
             values[cells] = np.asarray(getattr(part, name))[:count]
 
     def solve_all(cells: list[Any], limit: int) -> None:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # one chunk keeps one core busy
+        with ThreadPoolExecutor(cores()) as pool:  # one chunk keeps one core busy
             list(pool.map(solve_chunk, cells, itertools.repeat(limit)))
 
     one_pass = size <= chunk

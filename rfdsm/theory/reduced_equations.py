@@ -7,12 +7,12 @@ but the moments of the activation.
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from rfdsm.activations import Moments
 from rfdsm.arguments import field, number_array
 from rfdsm.problem import FIELDS, Problem
+from rfdsm.scope import jax_scope
 from rfdsm.theory.populations import COINCIDENCE, LINEAR, check_moments, moments_at_times
 
 MAX_STEPS = 300
@@ -98,7 +98,7 @@ def moments(problem: Problem) -> tuple[Any, Any, Any]:
 
 def moments_of(problem: Problem, shared: float, private: float) -> tuple[Any, Any, Any]:
     """The same for one pair of variances, as scalars."""
-    with jax.enable_x64(True):
+    with jax_scope():
         problem.activation.check(shared, private)
         found: Moments = problem.activation.moments(shared, private)
     return _without_rounding(*(np.asarray(values) for values in found), noise=np.asarray(shared + private))

@@ -14,7 +14,6 @@ real one is the physical one outside if G, E_s and F increase with z.
 """
 
 import functools
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -23,6 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Moments
+from rfdsm.machine import cores
+from rfdsm.scope import jax_scope
 from rfdsm.theory.fixed_point import solve
 from rfdsm.theory.populations import NEGLIGIBLE, Populations, populations, rank
 
@@ -99,7 +100,7 @@ class Points(NamedTuple):
 
 def cells(inverse_psi_n: Any, inverse_psi_p: Any, q: Any, t: Any, moments: Moments, nodes: Any, weights: Any) -> Cells:
     """Parameters of problems (cells,) that share a spectrum."""
-    with jax.enable_x64(True):
+    with jax_scope():
         P, _ = populations(inverse_psi_n, inverse_psi_p, q, t, jnp.ones_like(q), moments, nodes, weights)
         linear = np.asarray(P.beta_a) <= NEGLIGIBLE
         draws = np.divide(1, q * inverse_psi_n, out=np.full(np.shape(q), np.inf), where=q > 0)
@@ -122,8 +123,9 @@ def cells(inverse_psi_n: Any, inverse_psi_p: Any, q: Any, t: Any, moments: Momen
 def evaluate(y: Triple, z: Any, P: Populations) -> State:
     """The equations at (y_s, y_a, mu) and z, real or complex, with all that Newton's method asks."""
     y_s, y_a, mu = y
+    shared, psi_p, P = P.signal * P.nodes + P.q * P.noise, 1 / P.inverse_psi_p, P.like(mu)
     s, q, signal, noise, per_n = P.nodes, P.q, P.signal, P.noise, P.inverse_psi_n
-    shrink = 1 / (1 + y_s * (signal * s + q * noise) + y_a * noise)
+    shrink = 1 / (1 + y_s * jnp.asarray(shared, mu.dtype) + y_a * noise)
     first = P.weights * shrink
     T_a = P.beta_a + noise * jnp.sum(first, axis=0)
     T_s = P.beta_psi + signal * jnp.sum(first * s, axis=0) + q * T_a
@@ -133,7 +135,7 @@ def evaluate(y: Triple, z: Any, P: Populations) -> State:
     rise_s = signal * i1 + q * rise_a
     bend_aa, bend_sa = noise * rise_a, noise * rise_s
     bend_ss = signal * (signal * i2 + q * noise * i1) + q * bend_sa
-    free = 1 / P.inverse_psi_p - y_s * T_s - y_a * T_a
+    free = jnp.asarray(psi_p, mu.dtype) - y_s * T_s - y_a * T_a
     a, b = mu + per_n * T_s, mu + q * per_n * T_a
     f_s, f_a = 1 - y_s * a, (1 - q) - y_a * b
 
@@ -193,7 +195,7 @@ def track(z: Any, P: Populations, limit: Any) -> tuple[Triple, Any]:
     z turns on its circle from -|z|, where the solution is the positive one. Found means that Newton's method settled at
     z within `limit` steps, on the physical branch.
     """
-    z = z + 0j
+    z = jnp.asarray(z, complex)
     radius, end = jnp.abs(z), jnp.angle(z)
     start = solve(P._replace(unit=jnp.ones_like(radius), ridge=radius * P.inverse_psi_p))
     G = start.G
@@ -211,10 +213,10 @@ def track(z: Any, P: Populations, limit: Any) -> tuple[Triple, Any]:
         y, reached, reached_angle, angle, tries, done, steps, before = carry
         last = angle <= end
         on_axis = angle == 0
-        state = evaluate(y, jnp.where(last, z, radius * jnp.exp(1j * angle)), P)
+        state = evaluate(y, jnp.where(last, z, radius.astype(complex) * jnp.exp(1j * angle.astype(complex))), P)
         new = newton(y, state)
         moved = change(new, y)
-        inside = in_half_planes(new, jnp.where(last, ROUNDING, 0))  # a NaN is not
+        inside = in_half_planes(new, jnp.where(last, ROUNDING, 0.0))  # a NaN is not
         # Within the support real solutions may exist too; not the physical one.
         inside &= ~on_axis | ~real(new) | increasing(y, state)
         # Next to a hard edge rounding moves y by more than SETTLED: then the changes cease to shrink.
@@ -224,7 +226,7 @@ def track(z: Any, P: Populations, limit: Any) -> tuple[Triple, Any]:
         success = inside & small
         # On the axis, on the way to a real solution, imaginary parts may change sign.
         astray = ~inside & (small | ~on_axis | jnp.isnan(moved))
-        failure = ~success & (astray | (tries >= jnp.where(last, 30, 5)))
+        failure = ~success & (astray | (tries >= jnp.where(last, 30.0, 5.0)))
         easy = (angle < 0.3) & (tries <= 2)
         retreat = jnp.where(on_axis, reached_angle * TURN, jnp.sqrt(reached_angle * angle))
         onwards = jnp.maximum(jnp.where(easy, 0, angle * TURN), end)
@@ -262,12 +264,13 @@ def solve_pairs(u: Any, parameters: Any, nodes: Any, weights: Any, limit: Any) -
     y, done = track(u, P, limit)
 
     outside = done & real(y)
-    y = tuple(jnp.where(outside, jnp.real(value), value) for value in y)
+    y = tuple(jnp.where(outside, jnp.real(value).astype(value.dtype), value) for value in y)
 
     y_s, y_a, mu = y
-    shrink = 1 / (1 + y_s * (P.signal * P.nodes + q * P.noise) + y_a * P.noise)
-    T_a = P.beta_a + P.noise * P.average(shrink)
-    T_s = P.beta_psi + P.signal * P.average(P.nodes * shrink) + q * T_a
+    C = P.like(mu)
+    shrink = 1 / (1 + y_s * (C.signal * C.nodes + C.q * C.noise) + y_a * C.noise)
+    T_a = C.beta_a + C.noise * C.average(shrink)
+    T_s = C.beta_psi + C.signal * C.average(C.nodes * shrink) + C.q * T_a
     G, E_s, F = 1 / mu, T_s / mu, T_a / mu
     inside = (jnp.imag(G) > 0) & (jnp.imag(E_s) > 0) & (jnp.imag(F) > 0)
 
@@ -276,10 +279,14 @@ def solve_pairs(u: Any, parameters: Any, nodes: Any, weights: Any, limit: Any) -
         return jnp.arctan2(jnp.abs(jnp.imag(value)), jnp.real(value))
 
     # Imaginary part of (1/d) log det(U - z), section 3 of docs/spectrum.
-    w_part = jnp.imag(y_s * (2 * T_s - P.beta_s) + y_a * (T_a - P.beta_a))
-    many = jnp.where(q > 0, (1 - q) / jnp.where(q > 0, q * per_n, 1) * angle(1 + q * per_n * F), jnp.imag(y_a * T_a))
+    w_part = jnp.imag(y_s * (2 * T_s - C.beta_s) + y_a * (T_a - C.beta_a))
+    many = jnp.where(
+        q > 0, (1 - q) / jnp.where(q > 0, q * per_n, 1) * angle(1 + C.q * C.inverse_psi_n * F), jnp.imag(y_a * T_a)
+    )
     w_part = w_part + jnp.imag(y_a * T_a)
-    counts = angle(G) / per_p - angle(1 + per_n * E_s) / per_n - many - P.average(angle(G) - angle(G * shrink))
+    counts = (
+        angle(G) / per_p - angle(1 + C.inverse_psi_n * E_s) / per_n - many - P.average(angle(G) - angle(G * shrink))
+    )
     below = per_p * (counts + w_part) / jnp.pi
     density = jnp.where(outside, 0, jnp.imag(G) * per_p / jnp.pi)
     return Points(density, below, outside, done & (outside | inside), *(jnp.real(value) for value in y))
@@ -293,7 +300,7 @@ def evaluate_pairs(problems: Cells, index: np.ndarray, u: np.ndarray) -> Points:
         own = index[pairs]
         padding = (0, size - own.size)
         parameters = {name: np.pad(getattr(problems, name)[own], padding, mode="edge") for name in PARAMETERS}
-        with jax.enable_x64(True):  # the setting is one of the thread
+        with jax_scope():  # the setting is one of the thread
             part = solve_pairs(
                 np.pad(u[pairs], padding, mode="edge"), parameters, problems.nodes, problems.weights, limit
             )
@@ -305,7 +312,7 @@ def evaluate_pairs(problems: Cells, index: np.ndarray, u: np.ndarray) -> Points:
         pieces = [pairs[start : start + size] for start in range(0, pairs.size, size)]
         if len(pieces) == 1:
             return chunk(pieces[0], size, limit)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             list(pool.map(lambda piece: chunk(piece, size, limit), pieces))
 
     many = u.size > SMALL_CHUNK

@@ -13,6 +13,7 @@ from rfdsm.arguments import flow_times, number_array
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem, check_problem
 from rfdsm.quadrature import padded
+from rfdsm.scope import jax_scope
 from rfdsm.theory.fixed_point import evaluate, jacobian, solve
 from rfdsm.theory.flow import Path, curves
 from rfdsm.theory.paths import mapped, paths
@@ -88,11 +89,13 @@ def losses_on(path: Path, times: Any, ridge: Any) -> Losses:
     residual = functools.reduce(jnp.maximum, errors)
     converged = path.found & (residual <= TOLERANCE)  # NaN is False
 
+    nan = jnp.full_like(residual, jnp.nan)  # for losses without two-point functions
+
     def checked(values: Any) -> Any:
         return jnp.where(converged, values, jnp.nan)
 
     return Losses(
-        **{name: checked(getattr(found, name).value) for name in Losses.NAMES},
+        **{name: checked(getattr(found, name).value) if name in found._fields else nan for name in Losses.NAMES},
         objective=checked(objective),
         floor=jnp.broadcast_to(path.floor, times.shape),
         converged=converged,
@@ -118,7 +121,7 @@ def _unseen(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """lim (1/p) tr P_0 M P_0, P_0 on the null space of U at ridge = 0: M of the population, and of fresh noise."""
     cells, spectrum = cells_of(problem), problem.spectrum
     ridge = np.broadcast_to(problem.ridge, problem.shape).ravel()
-    with jax.enable_x64(True):
+    with jax_scope():
         found = _unseen_in_cells(*cells[:4], ridge, cells.moments, spectrum.nodes, spectrum.weights)
         population, fresh = (np.asarray(values).reshape(problem.shape) for values in found)
     return population, fresh

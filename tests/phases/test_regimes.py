@@ -1,6 +1,5 @@
 """Phase diagrams: definitions, hand-checked points of every regime, curves on their places, simulated cells, speed."""
 
-
 import numpy as np
 import pytest
 import xarray as xr

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from rfdsm import Problem
+from rfdsm.scope import jax_scope
 from rfdsm.simulation import memory_estimate
 from rfdsm.simulation.plan import plan
-from rfdsm.simulation.trial import Cell, precision, seeds
+from rfdsm.simulation.trial import Cell, seeds
 
 module = importlib.import_module("rfdsm.simulation.simulate")
 
@@ -30,8 +31,8 @@ def test_memory_estimate_bounds_what_the_compiler_plans(fields, d):
     problem = Problem(**(dict(t=0.1, ridge=1e-3) | fields))
     request = plan(problem, d, trials=1, key=0, data=None, dtype="float64", devices=None, memory_limit=None)
     group = request.groups[0]
-    with precision(request.dtype):
-        run = module._compiled(group.settings, module.mesh(request.devices[:1], 1), "threefry2x32")
+    with jax_scope():
+        run = module._compiled(problem.activation, group.settings, module.mesh(request.devices[:1], 1), "threefry2x32")
         planned = run.lower(seeds(request.key, 1), Cell.of(request, group)).compile().memory_analysis()
     used = planned.temp_size_in_bytes + planned.argument_size_in_bytes + planned.output_size_in_bytes
     p, path = group.settings.p, group.settings.path

@@ -1,0 +1,103 @@
+"""What surrounds a command: accelerators and their settings. What is wrong with them is told in one line, by name."""
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+_CACHE_TROUBLE = "Error (reading|writing) persistent compilation cache entry"
+
+
+def start_jax(double: bool = True, cpu: bool = False) -> None:
+    """Makes JAX ready to compute.
+
+    Args:
+        double: turn on 64-bit mode.
+        cpu: leave accelerators alone, whatever JAX_PLATFORMS says: for what computes nothing.
+
+    Raises ValueError, naming the environment variable, if JAX cannot start.
+    """
+    _check_xla_flags()
+    import jax
+
+    if double:
+        jax.config.update("jax_enable_x64", True)
+    if cpu:
+        jax.config.update("jax_platforms", "cpu")
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # it asserts that there is a device at all
+        reason = str(error) or "there is no such device on this machine"
+        given = _given("JAX_PLATFORMS", "JAX_PLATFORM_NAME") or "JAX"
+        raise ValueError(f"{given} cannot be used: {reason}; JAX_PLATFORMS=cpu always can") from None
+    _check_cache(jax.config.values["jax_compilation_cache_dir"])
+
+
+def _given(*names: str) -> str:
+    """Those environment variables that are set."""
+    return ", ".join(f"{name} = {os.environ[name]}" for name in names if os.environ.get(name))
+
+
+def _check_xla_flags() -> None:
+    """XLA ends the process at a flag it does not know: another process tries."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if not flags.strip() or "jax" in sys.modules:
+        return
+    code = "from jaxlib import xla_client; xla_client.CompileOptions()"
+    tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, errors="replace", check=False)
+    if tried.returncode == 0 or "parse_flags" not in tried.stderr:
+        return
+    # Without the list of all flags that there are.
+    reasons = [line.split("] ", 1)[-1] for line in tried.stderr.splitlines() if "_flags" in line.split("]")[0]]
+    raise ValueError(f"XLA_FLAGS = {flags}: {reasons[0]}")
+
+
+def _check_cache(folder: str | None) -> None:
+    """JAX warns of every single function that it cannot keep."""
+    if not folder or "://" in folder:
+        return
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        allowed = os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
+        allowed = False
+    if not allowed:
+        warnings.warn(
+            f"JAX_COMPILATION_CACHE_DIR = {folder} cannot be written: what is compiled is not kept",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        warnings.filterwarnings("ignore", _CACHE_TROUBLE)
+
+
+def matplotlib_trouble(error: Exception) -> str | None:
+    """Which of the user's settings an error while drawing comes from, in words; None if there are none to blame."""
+    try:
+        import matplotlib
+    except Exception as failure:
+        given = _given("MPLBACKEND", "MATPLOTLIBRC", "MPLCONFIGDIR")
+        return f"matplotlib cannot start{' with ' + given if given else ''}: {failure}"
+    if isinstance(error, MemoryError) or (isinstance(error, ValueError) and _own(error)):
+        return None
+    # A backend is looked up, windows and all, when its name is read.
+    keys: Any = sorted(matplotlib.rcParams.keys() - {"backend"})
+    changed = {
+        key: matplotlib.rcParams[key] for key in keys if matplotlib.rcParams[key] != matplotlib.rcParamsDefault[key]
+    }
+    if not changed:
+        return None
+    # TeX is what most often is not there.
+    if "text.usetex" in changed and "latex" in str(error).lower():
+        changed = {"text.usetex": True}
+    settings = ", ".join(f"{key} = {value}" for key, value in changed.items())
+    return f"{settings} in {matplotlib.matplotlib_fname()}: {error}"
+
+
+def _own(error: Exception) -> bool:
+    """Whether this package raised it, about its own arguments."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("rfdsm.")
