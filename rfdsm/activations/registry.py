@@ -20,13 +20,13 @@ MAX_DEGREE = 100  # of polynomials and Hermite sums: keeps factorials inside the
 NAMES = ("tanh", "erf", "relu", "leaky_relu", "abs", "sign", "sin", "softplus", "gelu", "silu", "linear")
 
 
-def _concrete(value: Any) -> Any:
-    return value if isinstance(value, Tracer) else float(real_array("value", value))
+def _concrete(name: str, value: Any) -> Any:
+    return value if isinstance(value, Tracer) else float(real_array(name, value))
 
 
 def _coefficients(kind: str, coefficients: Iterable) -> tuple:
     try:
-        values = tuple(_concrete(value) for value in coefficients)
+        values = tuple(_concrete(kind, value) for value in coefficients)
     except (TypeError, ValueError) as error:
         shown = " ".join(repr(coefficients).split())
         raise ValueError(f"{kind} coefficients must be a sequence of numbers, got {shown}") from error
@@ -39,7 +39,7 @@ def _coefficients(kind: str, coefficients: Iterable) -> tuple:
 
 def leaky_relu(slope: Any = 0.01) -> Activation:
     """u for u >= 0, slope * u below. `slope`: a number or a JAX scalar (differentiable). ValueError if not finite."""
-    slope = _concrete(slope)
+    slope = _concrete("leaky_relu slope", slope)
     if isinstance(slope, Tracer):
         return Rectifier("leaky_relu", slope)
     if not math.isfinite(slope):
@@ -97,7 +97,7 @@ def custom(function: Any, name: str | None = None, breakpoints: Any = ()) -> Act
         raise ValueError(f"activation must be callable, got {function!r}")
     label = name or getattr(function, "__name__", type(function).__name__).replace("<lambda>", "custom")
     try:
-        points = tuple(sorted({_concrete(point) for point in breakpoints}))
+        points = tuple(sorted({_concrete(label, point) for point in breakpoints}))
     except (TypeError, ValueError) as error:
         shown = " ".join(repr(breakpoints).split())
         raise ValueError(f"activation {label!r}: breakpoints must be finite numbers, got {shown}") from error
