@@ -159,8 +159,7 @@ class Comparison:
         if abscissa in dataset.dims and np.any(dataset[abscissa] > 0):
             dataset = dataset.isel({abscissa: np.flatnonzero(dataset[abscissa] > 0)})
         theory = curves(self.problem, abscissa, self.model)
-        floor = None if self.settings.get("data") is not None else self.model.floor
-        return plots.comparison(dataset, theory, abscissa, axes=axes, histogram=histogram, floor=floor)
+        return plots.comparison(dataset, theory, abscissa, axes=axes, histogram=histogram)
 
     def table(self) -> "Table":
         """A rich table with one row per cell and dimension.

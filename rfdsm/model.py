@@ -50,8 +50,6 @@ class Model(ABC):
     """Of what is called otherwise than in the other models."""
     infinite: ClassVar[str] = "ridge = 0, as many draws as independent features"
     """Where theory is infinite, in words."""
-    floor: ClassVar[str] = "floor (true score)"
-    """In pictures."""
 
     def asked(self, problem: Any) -> dict[str, np.ndarray]:
         """All fields that span the grid."""

@@ -433,7 +433,7 @@ def test_picture_along_ridge_leaves_zero_out(monkeypatch):
         drawn.extend(arguments)
         return np.array([])
 
-    monkeypatch.setattr(module.plots, "comparison", record)
+    monkeypatch.setattr("rfdsm.plots.comparison", record)
     theory = np.full((4, 1, 3), np.inf)
     problem = Problem(1.0, 2.0, 2, 0.2, [0.0, 1e-3, 1e-1])
     comparison = made_up(dimensions=(20,), shape=(3,))

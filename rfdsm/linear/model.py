@@ -38,7 +38,6 @@ class LinearDenoiser(Model):
     predicted = (*quantities, *_OF_LOSSES)
     long_names: ClassVar[Mapping[str, str]] = {"floor": "loss of the best denoiser"}
     infinite = "n m = d at ridge = 0, or singular laws that are not smoothed"
-    floor = "floor (best denoiser)"
 
     def asked(self, problem: Problem) -> dict[str, np.ndarray]:
         return super().asked(problem) | {"smoothing": self.smoothing}

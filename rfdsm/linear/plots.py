@@ -6,9 +6,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from rfdsm.linear.model import LinearDenoiser
 from rfdsm.losses import QUANTITIES
 from rfdsm.plots import AXIS_LABELS, COLOURS, MARKERS, loss
+from rfdsm.plots.compared import FLOORS
 from rfdsm.plots.style import fixed as fixed
 from rfdsm.plots.style import legend, log_x, pieces, telling
 
@@ -18,7 +18,7 @@ def lines(axis: Axes, curves: xr.Dataset, name: str, along: str = "psi") -> Axes
 
     A line marks n = d. Returns the Axes.
     """
-    loss(axis, None, curves, name, along, LinearDenoiser.floor)
+    loss(axis, None, curves, name, along, FLOORS["excess"])
     axis.set_xlabel(AXIS_LABELS[along])
     return axis
 

@@ -25,17 +25,14 @@ from rfdsm.plots.style import (
     telling,
 )
 
+FLOORS = {"score": "floor (true score)", "excess": "floor (best denoiser)"}
+"""What the floor is called, by a quantity that is there only if it is known."""
 PEAK = 30.0
 """Range of values from which a loss is drawn on a logarithmic axis: the peak at p = nm without ridge."""
 
 
 def comparison(
-    dataset: xr.Dataset,
-    curves: xr.Dataset,
-    along: str = "psi_p",
-    axes: Any = None,
-    histogram: Any = None,
-    floor: str | None = None,
+    dataset: xr.Dataset, curves: xr.Dataset, along: str = "psi_p", axes: Any = None, histogram: Any = None
 ) -> np.ndarray:
     """Theory as lines and simulation as points with error bars (standard error over trials), one panel per loss.
 
@@ -45,7 +42,6 @@ def comparison(
         along: field on the horizontal axis, logarithmic.
         axes: one Axes per loss; None makes a figure, of two columns for four losses, of one row for three.
         histogram: Axes for the histogram of z-scores (`z_scores`); True adds one below a figure made here.
-        floor: what the floor is called.
 
     Returns:
         Array of the Axes, in the order of the dataset's losses; that of an added histogram is the figure's last.
@@ -61,10 +57,8 @@ def comparison(
     axes = checked(axes, names)
     if histogram is True:
         raise ValueError("histogram = True needs a figure made here: with axes, give the histogram's Axes")
-    if floor is None:
-        floor = "floor (true score)" if "score" in names else "floor of Gaussian data"
     for axis, name in zip(axes, names, strict=True):
-        loss(axis, dataset.sel({kind: name}), curves, name, along, floor)
+        loss(axis, dataset.sel({kind: name}), curves, name, along, _floor_label(names))
     axes[0].legend(fontsize="small", title=fixed(curves, along), title_fontsize="small")
     for axis in axes[-columns(len(names)) :]:
         axis.set_xlabel(AXIS_LABELS[along])
@@ -93,7 +87,7 @@ def losses(curves: xr.Dataset, along: str | None = None, axes: Any = None) -> np
         axes, _ = panels(len(names), False)
     axes = checked(axes, names)
     for axis, name in zip(axes, names, strict=True):
-        loss(axis, None, curves, name, along)
+        loss(axis, None, curves, name, along, _floor_label(names))
     told = axes[0].get_legend_handles_labels()[1]
     axes[0].legend(
         fontsize="small", title=fixed(curves, along), title_fontsize="small", ncols=2 if len(told) > 5 else 1
@@ -149,7 +143,7 @@ def loss(
     curves: xr.Dataset,
     name: str,
     along: str,
-    floor_label: str = "floor (true score)",
+    floor_label: str = FLOORS["score"],
 ) -> Axes:
     """One panel of `comparison`: a loss against one field, a colour for each combination of the others.
 
@@ -186,6 +180,10 @@ def loss(
     axis.set_ylabel(row.label)
     axis.grid(alpha=0.25, lw=0.5)
     return axis
+
+
+def _floor_label(names: list[str]) -> str:
+    return next((label for name, label in FLOORS.items() if name in names), "floor of Gaussian data")
 
 
 def _finite(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
