@@ -24,6 +24,8 @@ ANGLES = (1.0, 0.5, 0.25)
 """The equation is fitted on rays at these angles, in units of pi: the narrower, the finer what they resolve."""
 HEAVY = 1e3
 """Weight of the two exact equations, total mass and mean, beside those of the rays."""
+LARGEST_EXCESS = 0.1
+"""The correction for finite sizes goes no further, relative: near a hard edge at 0 it is no expansion any more."""
 SMALLEST = 1e-4
 """Where the rows cannot tell how small eigenvalues are: smallest positive one of the grid, over the mean."""
 REPEATS = 12
@@ -117,9 +119,10 @@ def estimate(of: Sample) -> Law:
         nodes, weights = _fitted(eigenvalues, rank / freedom, freedom, radii, grid, mean)
     nodes = nodes * (mean / (weights @ nodes))
     if rank < d:
-        nodes, weights = np.append(nodes, 0.0), np.append(weights * (rank / d), 1 - rank / d)
-    order = np.argsort(nodes, kind="stable")
-    return Law(nodes[order], weights[order])
+        nodes, weights = np.append(0.0, nodes), np.append(1 - rank / d, weights * (rank / d))
+        if nodes[1] == 0:
+            nodes, weights = nodes[1:], np.append(weights[0] + weights[1], weights[2:])
+    return Law(nodes, weights)
 
 
 def estimated(centred: Float[np.ndarray, "rows d"]) -> Estimate:
@@ -184,16 +187,20 @@ def _fitted(
     """Nodes and weights that fit the equation at radii * exp(i angle), each divided by its left-hand side."""
     from scipy.optimize import nnls  # loaded on use: importing the package stays cheap
 
-    rows, targets = [], []
-    for angle in ANGLES:
-        z = radii * (-1 if angle == 1 else np.exp(1j * np.pi * angle))
-        # z + 1/v without its cancellation: v = -(1 - q)/z.
-        q = np.sum(eigenvalues / (eigenvalues - z[:, None]), axis=1) / freedom
-        v, left = -(1 - q) / z, -z * q / (1 - q)
-        part = gamma * grid / (1 + grid * v[:, None]) / left[:, None]
-        rows += [part.real, part.imag]  # of the negative axis the second is zero
-        targets += [np.ones(z.size), np.zeros(z.size)]
+    z = np.concatenate([radii * (-1 if angle == 1 else np.exp(1j * np.pi * angle)) for angle in ANGLES])
+    distance = 1 / (eigenvalues - z[:, None])
+    # z + 1/v without its cancellation: v = -(1 - q)/z.
+    q = distance @ eigenvalues / freedom
+    v, left = -(1 - q) / z, -z * q / (1 - q)
+    # For Gaussian rows v exceeds its limit by (v''/(2 v') - v'/v)/rows on average (Bai and Silverstein 2004), the
+    # left-hand side by that times -1/v' more than the right.
+    unseen = freedom - eigenvalues.size
+    first, half_second = (((distance**k).sum(axis=1) + unseen * (-1 / z) ** k) / freedom for k in (2, 3))
+    excess = (half_second / first - first / v) / (freedom * first * left)
+    excess /= np.maximum(1, np.abs(excess) / LARGEST_EXCESS)
+    parts = gamma * grid / (1 + grid * v[:, None]) / left[:, None]
     exact = [np.full(grid.size, HEAVY), HEAVY * grid / mean]
-    weights, _ = nnls(np.vstack([*rows, *exact]), np.append(np.concatenate(targets), [HEAVY, HEAVY]), 100 * grid.size)
+    target = np.concatenate([1 + excess.real, excess.imag, [HEAVY, HEAVY]])
+    weights, _ = nnls(np.vstack([parts.real, parts.imag, *exact]), target, maxiter=100 * grid.size)
     kept = weights > 0
     return grid[kept], weights[kept] / weights.sum()

@@ -41,7 +41,8 @@ class Spectrum:
         weights: fractions, shape (S,), non-negative, sum 1.
         label: short text for tables and file attributes; plays no part in equality.
         error: largest relative error of <1/(1 + x lambda)> and <lambda/(1 + x lambda)> over x > 0 made by using these
-            nodes instead of the full spectrum; 0 where nothing was approximated. The mean is always exact.
+            nodes instead of the full spectrum; 0 where nothing was approximated. The mean is always exact. For a
+            population's spectrum estimated from rows see `from_data`.
 
     Concrete nodes and weights are stored as read-only float64 NumPy arrays; two spectra with equal nodes and weights
     are equal and hash alike, so a spectrum can be static structure of a jitted function. Nodes or weights that JAX is
@@ -339,7 +340,7 @@ def from_data(rows: Any, nodes: Any = 40, sample: Any = False) -> Spectrum:
             f"data repeats rows: {copies} of {count} are copies of others and count as independent samples; if they "
             "are not, drop them: numpy.unique(rows, axis=0)",
             RepeatedRowsWarning,
-            stacklevel=2,
+            stacklevel=1,  # one place, whoever calls: said once
         )
     found = population_spectrum.estimated(centred)
     mean = found.law.weights @ found.law.nodes

@@ -121,7 +121,7 @@ def test_covariance_data_and_eigenvalues_agree():
     for rows, d in ((300, 60), (50, 120)):
         data = 5 + rng.standard_normal((rows, d)) * np.linspace(0.1, 3, d)
         covariance = np.cov(data.T, bias=True)
-        routes = from_data(data), from_covariance(covariance), from_eigenvalues(np.linalg.eigvalsh(covariance))
+        routes = from_data(data, sample=True), from_covariance(covariance), from_eigenvalues(np.linalg.eigvalsh(covariance))
         for x in (1e-2, 1.0, 1e2):
             exact = np.trace(np.linalg.inv(np.eye(d) + x * covariance)) / d
             for spectrum in routes:
@@ -133,10 +133,10 @@ def test_covariance_data_and_eigenvalues_agree():
 def test_rank_of_few_rows_is_found():
     data = np.random.default_rng(7).standard_normal((10, 30))
     for spectrum in (
-        from_data(data),
+        from_data(data, sample=True),
         from_covariance(np.cov(data.T)),
-        from_data(1e140 * data),
-        from_data(1e-140 * data),
+        from_data(1e140 * data, sample=True),
+        from_data(1e-140 * data, sample=True),
     ):
         assert spectrum.nodes[0] == 0
         assert spectrum.weights[0] == pytest.approx(21 / 30, rel=1e-14)  # nine directions after removing the mean
