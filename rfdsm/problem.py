@@ -128,6 +128,7 @@ def check_problem(problem: Any) -> None:
     if not isinstance(problem, Problem):
         raise ValueError(f"problem must be a rfdsm.Problem, got {arguments.kind(problem)}")
 
+
 _REACH: dict[str, arguments.Range] = {
     "psi_n": ("from 1e-30 to 1e30, or inf (the population limit)", lambda x: _within(x, 1e-30, 1e30) | np.isinf(x)),
     "psi_p": ("from 1e-30 to 1e30, or inf (the kernel limit)", lambda x: _within(x, 1e-30, 1e30) | np.isinf(x)),
