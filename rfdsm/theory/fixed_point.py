@@ -195,7 +195,7 @@ def start(P: Populations) -> Triple:
 class _Count(NamedTuple):
     """Degrees of freedom in three ways, each divided by their number: at the solution
 
-    penalised - excess = (nm/p) unfitted      and, of redundant features,      unlearned - excess_over_d = nm/d unfitted.
+    penalised - excess = (nm/p) unfitted     and, of redundant features,     unlearned - excess_over_d = nm/d unfitted.
 
     The first is the sum of the equations with weights c_s, c_a and psi_p/G.
     """
