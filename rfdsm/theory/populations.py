@@ -66,6 +66,26 @@ class Populations(NamedTuple):
     """There 1 - nm/d."""
     square: Any = 0.0
     """1 for linear features at p = d < nm, where G alone has no scale but for rounding."""
+    alpha: Any = 0.0
+    """The network is to learn alpha x + beta z."""
+    beta: Any = -1.0
+    scale: Any = 1.0
+    """Of the input: the score is taken at y/scale."""
+
+    @property
+    def a(self) -> jax.Array:
+        """Amplitude of the signal."""
+        return jnp.sqrt(self.a_squared)
+
+    @property
+    def root_h(self) -> jax.Array:
+        """Amplitude of the noise."""
+        return jnp.sqrt(self.h)
+
+    @property
+    def score_unit(self) -> jax.Array:
+        """Score error per excess of `test` over its floor."""
+        return (self.scale * self.a) ** 2 / (self.h * (self.alpha * self.root_h - self.beta * self.a) ** 2)
 
     @property
     def signal(self) -> jax.Array:
