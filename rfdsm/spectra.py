@@ -307,7 +307,7 @@ def from_data(rows: Any, nodes: Any = 40, sample: Any = False) -> Spectrum:
     spread is taken out again (`rfdsm.population_spectrum`: El Karoui 2008). The mean is removed, the mean eigenvalue is
     that of the covariance with divisor N - 1, and directions in which no row varies stay at 0 where rows and
     dimensions tell so. For N >> d it is the sample's spectrum. `error` is twice the standard error of <1/(1 + x
-    lambda)>, a number between 0 and 1, at the x where it is largest; it is found by repeating the estimate on halves
+    lambda)>, a number between 0 and 1, at the x where it is largest; it is found by repeating the estimate on parts
     of the rows, and on Gaussian rows where they are few. The rows count as independent: copies of rows make the sample
     look larger than it is, and a warning says how many there are.
 
@@ -343,7 +343,7 @@ def from_data(rows: Any, nodes: Any = 40, sample: Any = False) -> Spectrum:
             stacklevel=1,  # one place, whoever calls: said once
         )
     found = population_spectrum.estimated(centred)
-    mean = found.law.weights @ found.law.nodes
+    mean = float(found.law.weights @ found.law.nodes)
     x = np.logspace(-2, 3, 21)[:, None] / mean
     sampling = 2 * found.error(lambda law: (law.weights / (1 + x * law.nodes)).sum(axis=1)).max()
     points, weights, error = thin(*found.law, nodes, mean)

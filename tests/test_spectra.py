@@ -121,11 +121,8 @@ def test_covariance_data_and_eigenvalues_agree():
     for rows, d in ((300, 60), (50, 120)):
         data = 5 + rng.standard_normal((rows, d)) * np.linspace(0.1, 3, d)
         covariance = np.cov(data.T, bias=True)
-        routes = (
-            from_data(data, sample=True),
-            from_covariance(covariance),
-            from_eigenvalues(np.linalg.eigvalsh(covariance)),
-        )
+        own = from_data(data, sample=True)
+        routes = own, from_covariance(covariance), from_eigenvalues(np.linalg.eigvalsh(covariance))
         for x in (1e-2, 1.0, 1e2):
             exact = np.trace(np.linalg.inv(np.eye(d) + x * covariance)) / d
             for spectrum in routes:
