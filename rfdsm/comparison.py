@@ -16,6 +16,7 @@ from rfdsm.samples import check_rows
 from rfdsm.simulation.plan import plan, realised
 from rfdsm.simulation.simulate import Progress, simulate
 from rfdsm.theory.predict import predict
+from rfdsm.values import one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -253,11 +254,13 @@ def compare(
         True
     """
     if not isinstance(trials, int | np.integer) or isinstance(trials, bool) or trials < 2:
-        raise ValueError(f"trials = {trials!r} must be an integer >= 2: the standard error comes from their spread")
+        raise ValueError(
+            f"trials = {one_line(trials)} must be an integer >= 2: the standard error comes from their spread"
+        )
     listed = (isinstance(d, Sequence) and not isinstance(d, str)) or (isinstance(d, np.ndarray) and d.ndim > 0)
     dimensions: tuple[Any, ...] = tuple(d) if listed else (d,)
     if not dimensions or len({str(size) for size in dimensions}) < len(dimensions):
-        raise ValueError(f"d = {d!r} must be one dimension or a list of different ones")
+        raise ValueError(f"d = {one_line(d)} must be one dimension or a list of different ones")
     if data is not None:
         data = check_rows(data)
         problem = dataclasses.replace(problem, spectrum=spectra.from_data(data))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+
+from rfdsm.values import is_traced
 
 __all__ = ["centre", "check_finite", "check_rows", "real_array", "standardise"]
 
@@ -71,16 +72,6 @@ def real_array(name: str, values: Any) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold real numbers, got dtype {array.dtype}")
     return array
-
-
-def is_traced(values: Any) -> bool:
-    """Whether a JAX transformation is tracing the values, or any in a list. JAX need not be loaded to know."""
-    jax = sys.modules.get("jax")
-    if jax is None:
-        return False
-    if isinstance(values, (list, tuple)):
-        return any(is_traced(entry) for entry in values)
-    return isinstance(values, jax.core.Tracer)
 
 
 def check_finite(name: str, array: np.ndarray) -> None:

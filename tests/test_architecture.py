@@ -27,6 +27,7 @@ FLOORS = (
         "scope",
         "spectra",
         "units",
+        "values",
     ),
     ("problem",),
     ("simulation", "theory"),

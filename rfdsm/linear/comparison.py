@@ -17,6 +17,7 @@ from rfdsm.linear.plan import plan, realised
 from rfdsm.linear.predict import predict
 from rfdsm.linear.problem import FIELDS, Problem
 from rfdsm.linear.simulate import Progress, simulate
+from rfdsm.values import one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -173,7 +174,7 @@ def compare(
     listed = (isinstance(d, Sequence) and not isinstance(d, str)) or (isinstance(d, np.ndarray) and d.ndim > 0)
     dimensions: tuple[Any, ...] = tuple(d) if listed else (d,)
     if not dimensions or len({str(size) for size in dimensions}) < len(dimensions):
-        raise ValueError(f"d = {d!r} must be one dimension or a list of different ones")
+        raise ValueError(f"d = {one_line(d)} must be one dimension or a list of different ones")
     rho = checked_smoothing(smoothing, problem)
     shape = np.broadcast_shapes(problem.shape, rho.shape)
     for size in dimensions:  # every refusal comes before the first computation

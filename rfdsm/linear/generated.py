@@ -212,6 +212,8 @@ def _finish(converged: Any, values: Any, rule: Any = False, limit: float = np.in
 def checked_smoothing(smoothing: Any, problem: Problem) -> np.ndarray:
     """The smoothing as an array that broadcasts against the problem. Raises ValueError otherwise."""
     check_problem(problem)
-    rho = arguments.field("smoothing", smoothing, ("finite and >= 0", lambda x: np.isfinite(x) & (x >= 0)))
+    allowed = "finite and >= 0"
+    rho = arguments.number_array("smoothing", smoothing, allowed)
+    rho = arguments.field("smoothing", rho, (allowed, lambda x: np.isfinite(x) & (x >= 0)))
     arguments.check_broadcast({"smoothing": rho, "problem": np.empty(problem.shape)})
     return rho

@@ -40,9 +40,7 @@ class Plan(NamedTuple):
 
 def plan(problem: Problem, d: Any, trials: Any, key: Any, smoothing: np.ndarray, shape: tuple[int, ...]) -> Plan:
     """Check a request and lay out its cells in order. Raises ValueError as `simulate` says."""
-    for name, value in (("d", d), ("trials", trials)):
-        check_whole(name, value, 1)
-    d, trials = int(d), int(trials)
+    d, trials = check_whole("d", d, 1), check_whole("trials", trials, 1)
     psi = np.broadcast_to(problem.psi, shape).ravel()
     n = np.round(psi * d)
     if np.any(n < 2):

@@ -19,6 +19,7 @@ from rfdsm.linear.plan import Cell, Plan, padded_size, plan
 from rfdsm.linear.problem import Problem
 from rfdsm.linear.schedules import checked_steps, times
 from rfdsm.scope import jax_scope
+from rfdsm.values import one_line
 
 Progress = Callable[[int, int], Any]
 
@@ -204,7 +205,7 @@ def simulate_chain(
     """
     check_exact(problem)
     if not isinstance(steps, int | np.integer):
-        raise ValueError(f"steps = {steps!r} must be one integer >= 1 in simulate_chain")
+        raise ValueError(f"steps = {one_line(steps)} must be one integer >= 1 in simulate_chain")
     (count,), chi = checked_steps(steps), checked_stochasticity(stochasticity)
     rho = checked_smoothing(smoothing, problem)
     shape = np.broadcast_shapes(problem.shape, rho.shape)
