@@ -34,6 +34,8 @@ def number_array(name: str, value: Any, allowed: str) -> np.ndarray:
     if is_traced(value):
         raise ValueError(f"{name} is traced by jax.jit, grad or vmap: it must be a concrete number, {allowed}")
     try:
+        if isinstance(value, list | tuple):  # NumPy does not stack the short floats of JAX
+            value = [np.asarray(entry) if isinstance(entry, jax.Array) else entry for entry in value]
         array = np.asarray(value)
         if array.dtype.kind not in "iuf" and not _is_short(array) and not _all_rational(array):
             raise TypeError

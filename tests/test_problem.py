@@ -65,8 +65,7 @@ def refusal(**fields):
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name in FIELDS for value in OUT_OF_RANGE[name]])
 def test_a_value_out_of_range_is_named_with_its_range(name, value):
-    rounded = "; rounding errors? numpy.round makes it 1" if value == 1 + 1e-9 else ""
-    expected = f"{name} = {value:.15g} must be {RANGES[name]}{rounded}"
+    expected = f"{name} = {value:.15g} must be {RANGES[name]}"
     assert refusal(**{name: value}) == expected
     fine = GOOD[name]
     assert refusal(**{name: [fine, fine, value]}) == expected  # not the good neighbours
@@ -84,20 +83,10 @@ def test_what_is_no_number_is_refused(name, value):
 
 def test_numbers_of_every_kind_are_taken():
     """Whatever holds a real number: Python's, NumPy's, those of machine learning, and traced ones in a list."""
-    kinds = [
-        2,
-        2.0,
-        Fraction(2),
-        Decimal("2.0"),
-        np.int8(2),
-        np.float16(2),
-        np.longdouble(2),
-        np.array(2),
-        jnp.array(2),
-    ]
-    kinds += [jnp.bfloat16(2), jnp.array(2, jnp.float8_e4m3fn)]
+    kinds = [2, 2.0, Fraction(2), Decimal("2.0"), np.int8(2), np.float16(2), np.longdouble(2), np.array(2)]
+    kinds += [jnp.array(2), jnp.bfloat16(2), jnp.array(2, jnp.float8_e4m3fn)]
     for value in kinds:
-        for given in (value, [value, value], np.asarray([value])):
+        for given in (value, [value, value], np.asarray(value).reshape(1)):
             built = problem(psi_n=given).psi_n
             assert built.dtype == np.float64 and np.all(built == 2.0), value
     assert problem(psi_n=10**20).psi_n == 1e20 and problem(psi_n=[10**20, 0.5]).psi_n[0] == 1e20
