@@ -9,20 +9,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_finite", "is_traced", "numbers", "place", "real_array", "without_missing"]
+from rfdsm.values import is_traced
+
+__all__ = ["check_finite", "numbers", "place", "real_array", "without_missing"]
 
 _REAL = "biuf"
 _NUMBERLIKE = (np.bool_, np.integer, np.floating)
-
-
-def is_traced(values: Any) -> bool:
-    """Whether a JAX transformation is tracing the values, or any in a list. JAX need not be loaded to know."""
-    jax = sys.modules.get("jax")
-    if jax is None:
-        return False
-    if isinstance(values, list | tuple):
-        return any(is_traced(entry) for entry in values)
-    return isinstance(values, jax.core.Tracer)
 
 
 def real_array(name: str, values: Any) -> np.ndarray:

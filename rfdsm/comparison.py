@@ -15,6 +15,7 @@ from rfdsm.model import RANDOM_FEATURES, Model, Progress
 from rfdsm.population_spectrum import Law, alike, estimated
 from rfdsm.problem import Problem
 from rfdsm.samples import centre, check_rows
+from rfdsm.values import one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -272,11 +273,13 @@ def compared(model: Model, problem: Any, d: Any, progress: Progress | None, kind
     """`compare` for any model and a request to simulate as its `plan` takes it; `kind` is the class returned."""
     trials, key, data = request["trials"], request["key"], request["data"]
     if not isinstance(trials, int | np.integer) or isinstance(trials, bool) or trials < 2:
-        raise ValueError(f"trials = {trials!r} must be an integer >= 2: the standard error comes from their spread")
+        raise ValueError(
+            f"trials = {one_line(trials)} must be an integer >= 2: the standard error comes from their spread"
+        )
     listed = (isinstance(d, Sequence) and not isinstance(d, str)) or (isinstance(d, np.ndarray) and d.ndim > 0)
     dimensions: tuple[Any, ...] = tuple(d) if listed else (d,)
     if not dimensions or len({str(size) for size in dimensions}) < len(dimensions):
-        raise ValueError(f"d = {d!r} must be one dimension or a list of different ones")
+        raise ValueError(f"d = {one_line(d)} must be one dimension or a list of different ones")
     if data is not None:
         data = check_rows(data)
         request["data"], problem = data, dataclasses.replace(problem, spectrum=spectra.from_data(data))

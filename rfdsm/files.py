@@ -33,9 +33,10 @@ def writable(source: Any, name: str, suffixes: tuple[str, ...] = ()) -> Path:
     Raises ValueError for another suffix, for a folder, and for what there is no permission to write.
     """
     path = located(source, name)
+    if os.fsdecode(source).endswith(("/", os.sep)):
+        raise ValueError(f"{name} {os.fsdecode(source)} must be a file, but ends as a folder does")
     if suffixes and path.suffix.lower() not in suffixes:
-        *others, last = suffixes
-        raise ValueError(f"{name} {path} must end in {', '.join(others)} or {last}")
+        raise ValueError(f"{name} {path} must end in {(' or ' if len(suffixes) == 2 else ', ').join(suffixes)}")
     kind = _kind(path, name)
     if kind == "folder":
         raise ValueError(f"{name} {path} must be a file, but is a folder")

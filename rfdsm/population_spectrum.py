@@ -5,10 +5,11 @@ dimension. With gamma = d/rows and v(z) the Stieltjes transform of the rows' Gra
 obeys z + 1/v(z) = gamma <s/(1 + s v(z))>_H at every z off the positive axis. Weights on a fine grid of s are fitted to
 that at many z by non-negative least squares (El Karoui, Annals of Statistics 36, 2757, 2008).
 
-How far the estimate errs is told by repeating it: on halves of the rows, drawn without replacement (a bootstrap would
-draw rows twice, and pairs of equal rows look like fewer rows), and, where rows or columns are few, on Gaussian rows
-drawn from the estimate. In a half the inversion is harder than in the whole, so its scatter errs on the safe side;
-what no half can show, because none of them sees the small eigenvalues, the Gaussian rows do. And of all that sets the
+How far the estimate errs is told by repeating it: on three quarters of the rows, drawn without replacement (a
+bootstrap would draw rows twice, and pairs of equal rows look like fewer rows), and, where rows or columns are few, on
+Gaussian rows drawn from the estimate. Of s rows out of n the estimate deviates from that of all by ((n - s)/s)^(1/2)
+standard errors, or more, as the inversion is harder; so its scatter errs on the safe side. What no part can show,
+because none sees the small eigenvalues, the Gaussian rows do. And of all that sets the
 estimate apart from the sample's own spectrum, one row's share is never taken for known: two rows tell the mean alone.
 """
 
@@ -24,13 +25,15 @@ ANGLES = (1.0, 0.5, 0.25)
 """The equation is fitted on rays at these angles, in units of pi: the narrower, the finer what they resolve."""
 HEAVY = 1e3
 """Weight of the two exact equations, total mass and mean, beside those of the rays."""
+LARGEST_EXCESS = 0.1
+"""The correction for finite sizes goes no further, relative: near a hard edge at 0 it is no expansion any more."""
 SMALLEST = 1e-4
 """Where the rows cannot tell how small eigenvalues are: smallest positive one of the grid, over the mean."""
 REPEATS = 12
 """Repetitions of each kind that the error is taken from."""
 ALIKE = 32
 """Nodes of laws that go through theory one after another."""
-FEW = 64
+FEW = 200
 """Up to so many degrees of freedom or columns Gaussian rows are drawn as well."""
 
 
@@ -65,8 +68,10 @@ class Estimate(NamedTuple):
     own: Law
     """The sample's own spectrum."""
     freedom: int
-    halves: list[Law]
-    """From random halves of the rows."""
+    parts: list[Law]
+    """From random parts of the rows."""
+    scale: float
+    """Standard errors of the estimate in one deviation of a part's."""
     gaussian: list[Law]
     """From Gaussian rows drawn from `drawn`."""
     drawn: Law
@@ -75,14 +80,16 @@ class Estimate(NamedTuple):
     def error(self, value: Callable[[Law], np.ndarray]) -> np.ndarray:
         """Standard error of anything that follows from the spectrum: the largest of the three (see the module)."""
         here = value(self.law)
-        parts = [np.abs(value(self.own) - here) / self.freedom]
-        for laws, centre in ((self.halves, here), (self.gaussian, value(self.drawn) if self.gaussian else here)):
-            if laws:
-                parts.append(np.sqrt(np.mean([(value(law) - centre) ** 2 for law in laws], axis=0)))
-        return np.max(parts, axis=0)
+        found = [np.abs(value(self.own) - here) / self.freedom]
+        if self.parts:
+            found.append(self.scale * np.sqrt(np.mean([(value(law) - here) ** 2 for law in self.parts], axis=0)))
+        if self.gaussian:
+            centre = value(self.drawn)
+            found.append(np.sqrt(np.mean([(value(law) - centre) ** 2 for law in self.gaussian], axis=0)))
+        return np.max(found, axis=0)
 
 
-def sample(centred: Float[np.ndarray, "rows d"], rank: int | None = None) -> Sample:
+def sample(centred: Float[np.ndarray, "rows d"], rank: int = 0) -> Sample:
     """Eigenvalues of rows whose mean was removed.
 
     The rank is found from the rows unless given: columns that never vary do not count, and where fewer directions vary
@@ -92,7 +99,7 @@ def sample(centred: Float[np.ndarray, "rows d"], rank: int | None = None) -> Sam
     gram = centred.T @ centred if d <= count else centred @ centred.T
     eigenvalues = np.linalg.eigvalsh(gram) / (count - 1)
     eigenvalues = eigenvalues[eigenvalues > max(count, d) * EPS * eigenvalues[-1]][-(count - 1) :]
-    if rank is None:
+    if not rank:
         varying = int(np.sum(np.ptp(centred, axis=0) > 0))
         rank = eigenvalues.size if eigenvalues.size < count - 1 else max(varying, eigenvalues.size)
     return Sample(eigenvalues, count - 1, d, rank)
@@ -117,9 +124,10 @@ def estimate(of: Sample) -> Law:
         nodes, weights = _fitted(eigenvalues, rank / freedom, freedom, radii, grid, mean)
     nodes = nodes * (mean / (weights @ nodes))
     if rank < d:
-        nodes, weights = np.append(nodes, 0.0), np.append(weights * (rank / d), 1 - rank / d)
-    order = np.argsort(nodes, kind="stable")
-    return Law(nodes[order], weights[order])
+        nodes, weights = np.append(0.0, nodes), np.append(1 - rank / d, weights * (rank / d))
+        if nodes[1] == 0:
+            nodes, weights = nodes[1:], np.append(weights[0] + weights[1], weights[2:])
+    return Law(nodes, weights)
 
 
 def estimated(centred: Float[np.ndarray, "rows d"]) -> Estimate:
@@ -128,20 +136,21 @@ def estimated(centred: Float[np.ndarray, "rows d"]) -> Estimate:
     law = estimate(whole)
     rng = np.random.default_rng(0)
     count = len(centred)
-    size = max(2, count // 2)
-    halves: list[Law] = []
-    while size < count and len(halves) < REPEATS:
-        half = centred[rng.permutation(count)[:size]]
-        half = half - half.mean(axis=0)
-        # Rows that are all the same say nothing; there are others, or the half would be the whole.
-        if np.abs(half).max() > count * EPS * np.abs(centred).max():
-            halves.append(estimate(sample(half, whole.rank)))
+    size = max(2, 3 * count // 4)
+    parts: list[Law] = []
+    while size < count and len(parts) < REPEATS:
+        part = centred[rng.permutation(count)[:size]]
+        part = part - part.mean(axis=0)
+        # Rows that are all the same say nothing; there are others, or the part would be the whole.
+        if np.abs(part).max() > count * EPS * np.abs(centred).max():
+            parts.append(estimate(sample(part, whole.rank)))
     values = quantiles(law, centred.shape[1])
     gaussian: list[Law] = []
-    if not halves or min(whole.freedom, whole.rank) <= FEW:
+    if not parts or min(whole.freedom, whole.rank) <= FEW:
         gaussian = [estimate(sample(gaussian_rows(values, count, rng), whole.rank)) for _ in range(REPEATS)]
     own = np.append(np.zeros(values.size - whole.eigenvalues.size), whole.eigenvalues)
-    return Estimate(law, _of_equal(own), whole.freedom, halves, gaussian, _of_equal(values))
+    scale = (size / max(count - size, 1)) ** 0.5
+    return Estimate(law, _of_equal(own), whole.freedom, parts, scale, gaussian, _of_equal(values))
 
 
 def repeated(rows: Float[np.ndarray, "rows d"]) -> int:
@@ -184,16 +193,20 @@ def _fitted(
     """Nodes and weights that fit the equation at radii * exp(i angle), each divided by its left-hand side."""
     from scipy.optimize import nnls  # loaded on use: importing the package stays cheap
 
-    rows, targets = [], []
-    for angle in ANGLES:
-        z = radii * (-1 if angle == 1 else np.exp(1j * np.pi * angle))
-        # z + 1/v without its cancellation: v = -(1 - q)/z.
-        q = np.sum(eigenvalues / (eigenvalues - z[:, None]), axis=1) / freedom
-        v, left = -(1 - q) / z, -z * q / (1 - q)
-        part = gamma * grid / (1 + grid * v[:, None]) / left[:, None]
-        rows += [part.real, part.imag]  # of the negative axis the second is zero
-        targets += [np.ones(z.size), np.zeros(z.size)]
+    z = np.concatenate([radii * (-1 if angle == 1 else np.exp(1j * np.pi * angle)) for angle in ANGLES])
+    distance = 1 / (eigenvalues - z[:, None])
+    # z + 1/v without its cancellation: v = -(1 - q)/z.
+    q = distance @ eigenvalues / freedom
+    v, left = -(1 - q) / z, -z * q / (1 - q)
+    # For Gaussian rows v exceeds its limit by (v''/(2 v') - v'/v)/rows on average (Bai and Silverstein 2004), the
+    # left-hand side by that times -1/v' more than the right.
+    unseen = freedom - eigenvalues.size
+    first, half_second = (((distance**k).sum(axis=1) + unseen * (-1 / z) ** k) / freedom for k in (2, 3))
+    excess = (half_second / first - first / v) / (freedom * first * left)
+    excess /= np.maximum(1, np.abs(excess) / LARGEST_EXCESS)
+    parts = gamma * grid / (1 + grid * v[:, None]) / left[:, None]
     exact = [np.full(grid.size, HEAVY), HEAVY * grid / mean]
-    weights, _ = nnls(np.vstack([*rows, *exact]), np.append(np.concatenate(targets), [HEAVY, HEAVY]), 100 * grid.size)
+    target = np.concatenate([1 + excess.real, excess.imag, [HEAVY, HEAVY]])
+    weights, _ = nnls(np.vstack([parts.real, parts.imag, *exact]), target, maxiter=100 * grid.size)
     kept = weights > 0
     return grid[kept], weights[kept] / weights.sum()

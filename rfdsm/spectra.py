@@ -18,10 +18,11 @@ import numpy as np
 from jaxtyping import Float
 
 from rfdsm import population_spectrum
-from rfdsm.arrays import check_finite, is_traced, real_array
+from rfdsm.arrays import check_finite, real_array
 from rfdsm.compression import EPS, compress, relative_error, thin
 from rfdsm.population_spectrum import RepeatedRowsWarning
 from rfdsm.samples import centre
+from rfdsm.values import is_traced, one_line
 
 __all__ = ["Spectrum", "atoms", "from_covariance", "from_data", "from_eigenvalues", "isotropic", "power_law"]
 
@@ -29,6 +30,8 @@ _PANEL_NODES = 32  # Gauss-Legendre nodes per panel of the reference rule of `po
 _SINGLE_ROUNDING = 8 * float(np.finfo(np.float32).eps)
 """Asymmetry and negative eigenvalues of covariances computed in single precision, relative to the largest: up to 1.03
 rounding units were seen for d = 2 to 1000."""
+_MOST_NODES = 1000  # of `power_law`: one more costs as much as all before it
+_MOST = 2**31 - 1
 _LOG_RANGE_LIMIT = 600.0  # exp(600) is still far from overflow once multiplied by any sensible variance
 
 
@@ -41,7 +44,8 @@ class Spectrum:
         weights: fractions, shape (S,), non-negative, sum 1.
         label: short text for tables and file attributes; plays no part in equality.
         error: largest relative error of <1/(1 + x lambda)> and <lambda/(1 + x lambda)> over x > 0 made by using these
-            nodes instead of the full spectrum; 0 where nothing was approximated. The mean is always exact.
+            nodes instead of the full spectrum; 0 where nothing was approximated. The mean is always exact. For a
+            population's spectrum estimated from rows see `from_data`.
 
     Concrete nodes and weights are stored as read-only float64 NumPy arrays; two spectra with equal nodes and weights
     are equal and hash alike, so a spectrum can be static structure of a jitted function. Nodes or weights that JAX is
@@ -96,7 +100,7 @@ class Spectrum:
         Raises ValueError if d < 1, if d is so small that only zero eigenvalues would be left, or if the spectrum is
         traced.
         """
-        d = _whole_number("d", d, 1)
+        d = _whole_number("d", d, 1, _MOST)
         if not self._is_concrete:
             raise ValueError("realise needs concrete nodes and weights, got a spectrum that JAX is tracing")
         order = np.argsort(self.nodes, kind="stable")
@@ -184,8 +188,8 @@ def power_law(exponent: Any, cutoff: Any, nodes: Any = 32, variance: Any = 1.0) 
     Exponent, cutoff and variance may be traced by JAX (to differentiate a loss in them); they are then taken as they
     are, and `error` is NaN. With an exponent of 0 there are `nodes` equal eigenvalues then, and one otherwise.
 
-    Raises ValueError unless exponent is finite and >= 0, cutoff is in (0, 1], nodes >= 2, variance is finite and > 0,
-    and exponent * log(1/cutoff) <= 600.
+    Raises ValueError unless exponent is finite and >= 0, cutoff is in (0, 1], nodes is from 2 to 1000, variance is
+    finite and > 0, and exponent * log(1/cutoff) <= 600.
 
     Examples:
         >>> from rfdsm import spectra
@@ -193,7 +197,7 @@ def power_law(exponent: Any, cutoff: Any, nodes: Any = 32, variance: Any = 1.0) 
         >>> round(float(spectrum.nodes.max() / spectrum.nodes.min()))
         99
     """
-    nodes = _whole_number("nodes", nodes, 2)
+    nodes = _whole_number("nodes", nodes, 2, _MOST_NODES)
     ranges: dict[str, tuple[Any, str, Callable[[float], bool]]] = {
         "exponent": (exponent, "finite and >= 0", lambda v: v >= 0),
         "cutoff": (cutoff, "in (0, 1]", lambda v: 0 < v <= 1),
@@ -263,7 +267,7 @@ def from_eigenvalues(values: Any, nodes: Any = 40) -> Spectrum:
     Raises ValueError for values that are not finite, clearly negative or all zero, and for nodes < 2.
     """
     values = real_array("values", values)
-    nodes = _whole_number("nodes", nodes, 2)
+    nodes = _whole_number("nodes", nodes, 2, _MOST)
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"values must be a non-empty one-dimensional array, got shape {values.shape}")
     check_finite("values", values)
@@ -279,7 +283,7 @@ def from_covariance(covariance: Any, nodes: Any = 40) -> Spectrum:
     nodes >= 2.
     """
     matrix = real_array("covariance", covariance)
-    nodes = _whole_number("nodes", nodes, 2)
+    nodes = _whole_number("nodes", nodes, 2, _MOST)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
         raise ValueError(f"covariance must be a square matrix, got shape {matrix.shape}")
     check_finite("covariance", matrix)
@@ -306,7 +310,7 @@ def from_data(rows: Any, nodes: Any = 40, sample: Any = False) -> Spectrum:
     spread is taken out again (`rfdsm.population_spectrum`: El Karoui 2008). The mean is removed, the mean eigenvalue is
     that of the covariance with divisor N - 1, and directions in which no row varies stay at 0 where rows and
     dimensions tell so. For N >> d it is the sample's spectrum. `error` is twice the standard error of <1/(1 + x
-    lambda)>, a number between 0 and 1, at the x where it is largest; it is found by repeating the estimate on halves
+    lambda)>, a number between 0 and 1, at the x where it is largest; it is found by repeating the estimate on parts
     of the rows, and on Gaussian rows where they are few. The rows count as independent: copies of rows make the sample
     look larger than it is, and a warning says how many there are.
 
@@ -325,7 +329,7 @@ def from_data(rows: Any, nodes: Any = 40, sample: Any = False) -> Spectrum:
         >>> round(inverse(spectra.from_data(rows)), 1), round(inverse(spectra.from_data(rows, sample=True)), 1)
         (0.5, 0.7)
     """
-    nodes = _whole_number("nodes", nodes, 2)
+    nodes = _whole_number("nodes", nodes, 2, _MOST)
     centred = centre(rows)
     count, d = centred.shape
     label = f"data(rows={count}, d={d})"
@@ -339,10 +343,10 @@ def from_data(rows: Any, nodes: Any = 40, sample: Any = False) -> Spectrum:
             f"data repeats rows: {copies} of {count} are copies of others and count as independent samples; if they "
             "are not, drop them: numpy.unique(rows, axis=0)",
             RepeatedRowsWarning,
-            stacklevel=2,
+            stacklevel=1,  # one place, whoever calls: said once
         )
     found = population_spectrum.estimated(centred)
-    mean = found.law.weights @ found.law.nodes
+    mean = float(found.law.weights @ found.law.nodes)
     x = np.logspace(-2, 3, 21)[:, None] / mean
     sampling = 2 * found.error(lambda law: (law.weights / (1 + x * law.nodes)).sum(axis=1)).max()
     points, weights, error = thin(*found.law, nodes, mean)
@@ -380,26 +384,32 @@ def _non_negative_vector(name: str, values: Any) -> np.ndarray:
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} must be a non-empty one-dimensional array, got shape {array.shape}")
     check_finite(name, array)
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float64)
+    check_finite(name, array)  # extended precision reaches further
     if array.min() < 0:
         raise ValueError(f"{name} must be >= 0, got {array.min():.6g}")
-    return array.astype(np.float64) + 0.0  # a copy, without negative zeros
+    return array + 0.0  # a copy, without negative zeros
 
 
 def _number(name: str, value: Any, allowed: str, is_allowed: Callable[[float], bool]) -> float:
     try:
-        number = math.nan if is_traced(value) else float(real_array(name, value))
-    except (TypeError, ValueError):
+        no_number = isinstance(value, str | bytes | bool) or is_traced(value)
+        number = math.nan if no_number else float(real_array(name, value))
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not (math.isfinite(number) and is_allowed(number)):
-        raise ValueError(f"{name} must be a number, {allowed}, got {' '.join(repr(value).split())}")
+        raise ValueError(f"{name} must be a number, {allowed}, got {one_line(value)}")
     return number
 
 
-def _whole_number(name: str, value: Any, least: int) -> int:
+def _whole_number(name: str, value: Any, least: int, most: int) -> int:
     try:
         number = operator.index(value)
     except TypeError:
         number = None
     if number is None or isinstance(value, (bool, np.bool_)) or number < least:
-        raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+        raise ValueError(f"{name} must be an integer >= {least}, got {one_line(value)}")
+    if number > most:
+        raise ValueError(f"{name} must be an integer from {least} to {most}, got {one_line(value)}")
     return number

@@ -32,6 +32,7 @@ FLOORS = (
         "spectra",
         "units",
         "vocabulary",
+        "values",
     ),
     ("problem",),
     ("simulation", "theory"),

@@ -475,10 +475,8 @@ def test_data_give_no_score(on_rows):
 
 
 def test_data_bring_their_dimension_and_spectrum(on_rows, rows):
-    eigenvalues = np.linalg.eigvalsh(np.cov(rows.T, bias=True))
-    assert on_rows.dimensions == (4,)
-    np.testing.assert_allclose(np.sort(on_rows.problem.spectrum.nodes), eigenvalues, rtol=ROUTES)
-    # n = 7 and p = 5 are realised, the spectrum is that of the data as it is.
+    assert on_rows.dimensions == (4,) and on_rows.problem.spectrum == spectra.from_data(rows)
+    # n = 7 and p = 5 are realised, the spectrum is that of the data's population as it was estimated.
     theory = predict(Problem(7 / 4, 5 / 4, [1, 3], 0.3, 1e-2, CUBIC, spectra.from_data(rows)))
     for loss, name in enumerate(on_rows.names):
         np.testing.assert_allclose(on_rows.theory[loss, 0], getattr(theory, name), rtol=ROUTES)

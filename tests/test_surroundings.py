@@ -84,6 +84,10 @@ def test_a_tilde_is_the_home_folder_wherever_a_path_is_given(home, capsys):
 def test_what_is_no_path_is_refused_at_the_door(home, capsys):
     (home / "folder.nc").mkdir()
     (home / "file").write_text("")
+    for name, text in (("listed", b"[1]"), ("bytes", b"\xff")):
+        (home / name).mkdir()
+        (home / name / "sweep.json").write_bytes(text)
+    np.save(home / "listed" / "data.npy", np.ones(3))
     (home / "~notes.csv").write_text("1,2\n3,5\n")
     (home / "loop.nc").symlink_to(home / "loop.nc")
     for source in (3, None, "", " ", "a\0b", "~nobody-at-all/x.nc"):
@@ -97,6 +101,7 @@ def test_what_is_no_path_is_refused_at_the_door(home, capsys):
         "~/file/deeper/x.nc": "file is a file",
         "~/x.xls": "must end in .nc or .csv",
         "~/x": "must end in .nc or .csv",
+        "~/x.nc/": "must be a file",
         "~/" + 300 * "x" + ".nc": "too long",
         "~/loop.nc": "ymbolic link",
         "~nobody-at-all/x.nc": "~nobody-at-all is nobody's home folder",
@@ -110,11 +115,14 @@ def test_what_is_no_path_is_refused_at_the_door(home, capsys):
         assert expected in one_line(capsys.readouterr().err), source
     for command, expected in {
         "compare --output=~/file": "file is a file",
-        "phases --plot=~/x.gif": "must end in .png, .pdf or .svg",
+        "phases --plot=~/x.gif": "must end in .png, .pdf, .svg",
         "phases --plot=~/folder.nc/x.png --output=~/folder.nc": "is a folder",
         "sweep --store=~/file": "file is a file",
         "sweep --resume=~/file": "file",
         "status ~/file": "must be the folder of a sweep",
+        "status ~/listed": "store {home}/listed is damaged: sweep.json tells of no data",
+        "plot ~/bytes": "bytes is damaged: sweep.json cannot be read",
+        "phases --psi-n 1:2:99999999999": "COUNT >= 2, <= 1000000",
         "plot ~/missing.nc": "does not exist",
         "predict --config ~/folder.nc": "Is a directory",
         "predict --spectrum ~/missing.npy": "No such file",
@@ -122,11 +130,12 @@ def test_what_is_no_path_is_refused_at_the_door(home, capsys):
         "simulate --data=~/~notes.csv --output=~/~notes.csv": "must not replace the data",
     }.items():
         assert main(command.split()) == 2
-        assert expected in one_line(capsys.readouterr().err), command
+        assert expected.format(home=home) in one_line(capsys.readouterr().err), command
     for store in (3, home / "file", "~/file"):
         with pytest.raises(ValueError, match=r"^store "):
             sweeps.sweep(Problem(1, 1, 1, 0.1, 1e-2), quantities="theory", store=store)
-    assert tree(home) == ["file", "~notes.csv"] and tree(home.parent / "work") == []
+    assert tree(home) == ["bytes/sweep.json", "file", "listed/data.npy", "listed/sweep.json", "~notes.csv"]
+    assert tree(home.parent / "work") == []
 
 
 def test_there_is_room_before_anything_is_computed(home):

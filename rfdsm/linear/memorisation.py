@@ -19,6 +19,7 @@ from rfdsm.linear.problem import Problem, check_problem
 from rfdsm.linear.simulate import Progress
 from rfdsm.machine import available_memory, cores, lapack_threads
 from rfdsm.scope import jax_scope
+from rfdsm.values import one_line
 
 Array = jax.Array | np.ndarray
 
@@ -210,7 +211,7 @@ def memorisation(
     for name, value, least in (("fresh", fresh, 2), ("generated", generated, 1)):
         check_whole(name, value, least)
     if dtype not in ("float32", "float64"):
-        raise ValueError(f"dtype = {dtype!r} must be 'float32' or 'float64'")
+        raise ValueError(f"dtype = {one_line(dtype)} must be 'float32' or 'float64'")
     request = plan(problem, d, np.zeros(()), trials=trials, key=key)
     scale = float(request.deviations[0])
     cells = [cell._replace(sigma=cell.sigma * scale) for cell in request.groups]

@@ -68,7 +68,7 @@ def plan(
     dtype: Any = "float64",
 ) -> Plan:
     """Check a request and lay out its cells in order. Raises ValueError as `simulate` says."""
-    check_whole("trials", trials, 1)
+    trials = check_whole("trials", trials, 1)
     if np.dtype(dtype) != np.float64:
         raise ValueError(f"dtype = {dtype!r} must be 'float64' for the linear denoiser")
     base, devices = base_key(key), checked_devices(devices)
@@ -77,8 +77,7 @@ def plan(
         if d is not None and d != data.shape[1]:
             raise ValueError(f"d = {d} must be the number of columns of data, {data.shape[1]}")
         d = data.shape[1]
-    check_whole("d", d, 1)
-    d, trials = int(d), int(trials)
+    d = check_whole("d", d, 1)
     shape = np.broadcast_shapes(problem.shape, smoothing.shape)
     psi = np.broadcast_to(problem.psi, shape).ravel()
     n = np.round(psi * d)

@@ -24,6 +24,7 @@ from rfdsm.machine import lapack_threads
 from rfdsm.scope import jax_scope
 from rfdsm.simulation.devices import mesh, spread
 from rfdsm.simulation.trial import seeds
+from rfdsm.values import one_line
 
 Progress = Callable[[int, int], Any]
 
@@ -255,7 +256,7 @@ def simulate_chain(
     """
     check_exact(problem)
     if not isinstance(steps, int | np.integer):
-        raise ValueError(f"steps = {steps!r} must be one integer >= 1 in simulate_chain")
+        raise ValueError(f"steps = {one_line(steps)} must be one integer >= 1 in simulate_chain")
     (count,), chi = checked_steps(steps), checked_stochasticity(stochasticity)
     rho = checked_smoothing(smoothing, problem)
     request = plan(problem, d, rho, trials=trials, key=key, devices=devices)

@@ -277,9 +277,10 @@ def advise(
 
 def _hopeless(problem: Problem, test: float, floor: float, widest: int) -> str | None:
     """In words why no network is worth training, if none is."""
-    (mu1,), (v0_squared,), (beta_a,) = moments_at_times(problem.activation, problem.t.reshape(1), problem.spectrum.mean)
-    a_squared = np.exp(-2 * float(problem.t))
-    linear = mu1**2 * (a_squared * problem.spectrum.mean + 1 - a_squared)
+    t, variance = np.asarray(problem.t, float).reshape(1), problem.spectrum.mean
+    (mu1,), (v0_squared,), (beta_a,) = moments_at_times(problem.activation, t, variance)
+    a_squared = float(np.exp(-2 * t[0]))
+    linear = mu1**2 * (a_squared * variance + 1 - a_squared)
     if linear <= LEAST_LINEAR * (linear + v0_squared + beta_a):
         return nothing_linear(problem.activation.name)
     if 1 - test <= LEAST_GAIN * (1 - floor):

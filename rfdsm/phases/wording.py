@@ -136,10 +136,10 @@ def _trust(a: Any) -> list[str]:
     ]
     lines += _spectrum(a)
     if evidence.rows is not None:
+        on_points, of_theory = (number(values["empirical_test"]) for values in (evidence.mean, evidence.theory))
         lines.append(
             f"  {_gaussian(evidence)} Measured on yours: regime {evidence.regime.replace('_', '-')}, loss on the "
-            f"training points {number(evidence.mean['empirical_test'])} "
-            f"(theory {number(evidence.theory['empirical_test'])})."
+            f"training points {on_points} (theory {of_theory})."
         )
         if (evidence.n, evidence.p) != (a.n, a.asked.p):
             lines.append("  That is not the size asked about: rows are held out, and wide networks are not simulated.")

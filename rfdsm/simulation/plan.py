@@ -9,13 +9,14 @@ from jaxtyping import Float, Int
 
 from rfdsm.activations import Activation
 from rfdsm.activations.expansion import Rule
-from rfdsm.arguments import MOST, base_key, check_whole
+from rfdsm.arguments import MOST, base_key, check_whole, number_array
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem, check_problem
 from rfdsm.samples import check_rows
 from rfdsm.simulation.devices import checked as checked_devices
 from rfdsm.simulation.memory import coefficient_chunk, feature_chunk, memory_available, memory_estimate
 from rfdsm.simulation.series import conditional_choice, population_choice, warn_if_inexact
+from rfdsm.values import one_line
 
 DUAL_BLOCK = 64
 """Numbers of draws solved for directly are rounded up to doubles of this: few sizes, few compilations."""
@@ -134,17 +135,16 @@ def plan(
         raise ValueError("simulate needs concrete numbers: call it outside jax.jit, grad and vmap")
     if solves:
         _check_single_precision(dtype, problem)
-    check_whole("trials", trials, 1)
+    trials = check_whole("trials", trials, 1)
     if data is not None:
         data = check_rows(data)
         if d is not None and d != data.shape[1]:
-            raise ValueError(f"d = {d} must be the number of columns of data, {data.shape[1]}")
+            raise ValueError(f"d = {one_line(d)} must be the number of columns of data, {data.shape[1]}")
         d = data.shape[1]
-    check_whole("d", d, 1)
-    d = int(d)
-    available = memory_available(devices) if memory_limit is None else memory_limit
+    d = check_whole("d", d, 1)
+    available = memory_available(devices) if memory_limit is None else _checked_limit(memory_limit)
     # Before anything of that size is made.
-    _check_sizes(problem, d, dtype, int(trials), available)
+    _check_sizes(problem, d, dtype, trials, available)
     actual = realised(problem, d)
     m, t, ridge, psi_n, psi_p = (
         np.broadcast_to(getattr(actual, name), problem.shape) for name in ("m", "t", "ridge", "psi_n", "psi_p")
@@ -272,11 +272,18 @@ def _check_memory(largest: tuple[int, int, int], d: int, dtype: np.dtype, availa
         )
 
 
+def _checked_limit(memory_limit: Any) -> int:
+    array = number_array("memory_limit", memory_limit, "bytes")
+    if array.ndim or not (np.isfinite(array) and array > 0):
+        raise ValueError(f"memory_limit = {one_line(memory_limit)} must be a number of bytes > 0")
+    return int(array)
+
+
 def _checked_dtype(dtype: Any) -> np.dtype:
     try:
         name = np.dtype(dtype).name
-    except TypeError:
+    except (TypeError, ValueError):
         name = None
     if dtype is None or name not in ("float32", "float64"):
-        raise ValueError(f"dtype = {dtype!r} must be 'float32' or 'float64'")
+        raise ValueError(f"dtype = {one_line(dtype)} must be 'float32' or 'float64'")
     return np.dtype(name)

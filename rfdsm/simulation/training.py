@@ -23,6 +23,7 @@ from rfdsm.simulation.moments import training_samples
 from rfdsm.simulation.plan import Group, Plan, Settings, plan
 from rfdsm.simulation.simulate import Progress, group_by_group
 from rfdsm.simulation.trial import Cell, Trial, gathered, reported, seeds
+from rfdsm.values import one_line
 
 INITIAL = 17
 """Folded into a trial's key for its initial weights."""
@@ -78,7 +79,7 @@ def simulate_training(
     """
     times = _checked_times(times, optimiser)
     if optimiser is not None and not (hasattr(optimiser, "init") and hasattr(optimiser, "update")):
-        raise ValueError(f"optimiser = {optimiser!r} must be an optax optimiser, such as optax.adam(1e-2)")
+        raise ValueError(f"optimiser = {one_line(optimiser)} must be an optax optimiser, such as optax.adam(1e-2)")
     if batch_size is not None:
         check_whole("batch_size", batch_size, 1)
         if optimiser is None:

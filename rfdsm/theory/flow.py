@@ -4,7 +4,8 @@ The network at time theta is B = -V^T f(U) + B_0 e(U), e(u) = exp(-(u + lambda) 
 a start B_0 with entries of variance h v/p. With the nodes z_k and weights W_k of `contour`,
 
     train          = (1 - u f)^2 [-J*/z] + h v (u e^2) [g]
-    empirical_test = 1 - 2 h L f [c_t tau] + f f [transfer] + h v e e [gain],      and the same for test,
+    empirical_test = T_t - 2 f [lin] + f f [transfer] + h v e e [gain],      and the same for test,
+    lin of test = L <N N_t/(1 + w)>,  lin of empirical_test = memory T_psi + L <N (N_t - memory N_psi)/(1 + w)>,
 
 where f [Q] = 2 Re sum_k W_k f(z_k) Q(z_k), and f f [Q] = 2 Re (a^T Q(z, z') a + a^T Q(z, z'*) a*), a_k = W_k f(z_k),
 is a real quadratic form in (Re a, Im a). Everything that does not know the time is computed once per problem: a `Path`.
@@ -40,10 +41,12 @@ class Path(NamedTuple):
     population: Pair  # real quadratic forms, (2N, 2N)
     fresh: Pair
     initial: Any  # h variance of the start's entries; None for a start at zero, and no gains then
-    h: Any
-    noise: Any  # L h
+    to_population: Any  # lin of test and of empirical_test at the nodes
+    to_fresh: Any
+    null: Any  # T_t, the loss of a network that outputs zero
     floor: Any
-    perfect: Any  # S_bar = <1/(a^2 s + h)>, the score's second moment
+    excess: Any  # null - floor
+    score_unit: Any  # score error per excess of test over the floor
     found: Any  # whether every node was solved for
 
 
@@ -100,9 +103,13 @@ def path(P: Populations, ridge: Any, margin: Any, extent: Any, initial: Any, nod
         Pair(_real_form(a.transfer, b.transfer), None if initial is None else _real_form(a.gain, b.gain))
         for a, b in zip(*forms, strict=True)
     )
+    known, known_s = points.known
+    signal, noise = P.alpha * P.a, P.beta * P.root_h
+    to_population = P.L * (signal * known_s + noise * known)
+    variance = jnp.sum(P.average(P.nodes))
+    to_fresh = to_population + points.memory * P.alpha * (P.alpha * variance - P.L * P.a * known_s)
     s = jnp.ravel(P.nodes)
-    total = P.a_squared * s + P.h
-    share = jnp.ravel(P.weights) / total
+    share = jnp.ravel(P.weights) / (P.a_squared * s + P.h)
     return Path(
         z,
         scale * nodes + jnp.asarray(ridge - margin, nodes.dtype),
@@ -111,10 +118,12 @@ def path(P: Populations, ridge: Any, margin: Any, extent: Any, initial: Any, nod
         population,
         fresh,
         initial,
-        P.h,
-        P.noise,
-        jnp.sum(share * P.a_squared * s),
-        jnp.sum(share),
+        to_population,
+        to_fresh,
+        P.alpha**2 * variance + P.beta**2,
+        (P.alpha * P.root_h - P.beta * P.a) ** 2 * jnp.sum(share * s),
+        jnp.sum(share * (signal * s + noise) ** 2),
+        P.score_unit,
         jnp.all(found),
     )
 
@@ -178,12 +187,13 @@ def curves(path: Path, times: Any) -> Curves:
     """
     e, f = filters(path, times)
     z, f_weighted, e_weighted = path.nodes, f * path.weights, e * path.weights
-    explained, learned, gain = path.points.explained, path.points.learned, path.points.gain
+    explained, gain = path.points.explained, path.points.gain
     unfitted = 1 - z * f
-    train = _linear(unfitted * unfitted * path.weights / -z, 1 - explained)
-    norm, cross = _linear(f * f_weighted, explained), _linear(f_weighted, learned)
+    train = _linear(unfitted * unfitted * path.weights / -z, path.null - explained)
+    norm = _linear(f * f_weighted, explained)
+    to_population, to_fresh = (_linear(f_weighted, values) for values in (path.to_population, path.to_fresh))
     population, fresh = (_quadratic(f_weighted, pair.transfer) for pair in (path.population, path.fresh))
-    worst = functools.reduce(jnp.maximum, (term.half for term in (cross, population, fresh)))
+    worst = functools.reduce(jnp.maximum, (term.half for term in (to_population, to_fresh, population, fresh)))
 
     def total(constant: Any, *terms: tuple[Any, _Term]) -> Curve:
         """constant + sum of factor * term; errors add."""
@@ -198,16 +208,16 @@ def curves(path: Path, times: Any) -> Curves:
     def from_start(factor: Any, term: Callable[[], _Term]) -> list[tuple[Any, _Term]]:
         return [] if path.initial is None else [(factor * path.initial, term())]
 
-    def loss(perfect: Any, own: _Term, pair: Pair, unit: Any) -> Curve:
-        terms = [(-2 * path.noise * unit, cross), (unit, own)]
-        return total(perfect, *terms, *from_start(unit, lambda: _quadratic(e_weighted, pair.gain)))
+    def loss(constant: Any, cross: _Term, own: _Term, pair: Pair) -> Curve:
+        terms = [(-2.0, cross), (1.0, own)]
+        return total(constant, *terms, *from_start(1.0, lambda: _quadratic(e_weighted, pair.gain)))
 
-    score = loss(path.perfect, population, path.population, 1 / path.h)
+    excess = loss(path.excess, to_population, population, path.population)
     return Curves(
         train=total(0.0, (1.0, train), *from_start(1.0, lambda: _linear(z * e * e_weighted, gain))),
-        empirical_test=loss(1.0, fresh, path.fresh, 1.0),
-        test=Curve(path.floor + path.h * score.value, path.h * score.error),
-        score=score,
+        empirical_test=loss(path.null, to_fresh, fresh, path.fresh),
+        test=Curve(path.floor + excess.value, excess.error),
+        score=Curve(path.score_unit * excess.value, path.score_unit * excess.error),
         penalty=total(0.0, (1.0, norm), *from_start(1.0, lambda: _linear(e * e_weighted, gain))),
     )
 
@@ -225,17 +235,16 @@ def slopes(path: Path, times: Any) -> Slopes:
     e, f = filters(path, times)
     f_weighted, e_weighted = f * path.weights, e * path.weights
     decay = -path.rate * e_weighted
-    cross = 2 * jnp.real(e_weighted @ path.points.learned)
 
     def bilinear(a: Any, form: Any, b: Any) -> Any:
         x, y = (jnp.concatenate([values.real, values.imag], axis=1) for values in (a, b))
         return 2 * jnp.sum((x @ form) * y, axis=1)
 
-    def slope(pair: Pair) -> Any:
-        own = -2 * path.noise * cross + 2 * bilinear(f_weighted, pair.transfer, e_weighted)
+    def slope(cross: Any, pair: Pair) -> Any:
+        own = -4 * jnp.real(e_weighted @ cross) + 2 * bilinear(f_weighted, pair.transfer, e_weighted)
         if path.initial is None:
             return own
         return own + 2 * path.initial * bilinear(e_weighted, pair.gain, decay)
 
-    test = slope(path.population)
-    return Slopes(slope(path.fresh), test, test / path.h)
+    test = slope(path.to_population, path.population)
+    return Slopes(slope(path.to_fresh, path.fresh), test, path.score_unit * test)

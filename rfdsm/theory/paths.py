@@ -47,7 +47,10 @@ def paths(problem: Problem, variance: float, latest: Callable[[np.ndarray, np.nd
     spectrum, cells = problem.spectrum, cells_of(problem)
     with jax_scope():
         P, _ = populations(*cells[:4], np.ones_like(cells.t), cells.moments, spectrum.nodes, spectrum.weights)
-        arrays = {name: np.array(np.broadcast_to(np.asarray(getattr(P, name)), cells.t.shape)) for name in PARAMETERS}
+        arrays = {
+            name: np.array(np.broadcast_to(np.asarray(getattr(P, name)), cells.t.shape))
+            for name in (*PARAMETERS, *ASKED)
+        }
     ridge = np.broadcast_to(problem.ridge, problem.shape).ravel()
     extent = largest_eigenvalue_bound(Populations(**arrays, unit=1.0, ridge=1.0, nodes=P.nodes, weights=P.weights))
     extent = np.maximum(extent, np.finfo(float).tiny)  # a constant activation
@@ -88,6 +91,10 @@ def mapped(function: Callable[..., Any], problems: Paths, shared: Any, own: Any 
 
 def _padded(values: np.ndarray, count: int) -> np.ndarray:
     return np.pad(values, [(0, count - len(values)), *[(0, 0)] * (values.ndim - 1)], mode="edge")
+
+
+ASKED = ("alpha", "beta", "scale")
+"""What of `Populations` the features do not know."""
 
 
 @functools.partial(jax.jit, static_argnums=0)

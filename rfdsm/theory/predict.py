@@ -1,17 +1,20 @@
 """Losses from the order parameters: theory's `predict` (docs/theory, section 4).
 
 Every loss is the linear response of the optimal objective to a probe, and the four responses differ only in three
-non-negative multiplicities (k_t, k_psi, k_g). With b(s) = L c_t G/(1 + G D(s)) the learned linear map along an
-eigendirection of Sigma,
+non-negative multiplicities (k_t, k_psi, k_g), whatever the target alpha x + beta z is. With the cross-covariance
+N(s) = c_s alpha a s + c_t beta sqrt(h), the learned linear map l(s) = L N G/(1 + G D(s)) along an eigendirection of
+Sigma, and delta = alpha sqrt(h) - beta a,
 
-    loss = k_t <(1 - h b)^2> + k_psi h a^2 <s b^2> + k_g (h/L) <b^2>/G^2
+    loss = k_t <(beta - l sqrt(h))^2> + k_psi <s (alpha - l a)^2> + k_g L <N^2/(1 + G D)^2>
+    beta - l sqrt(h) = (beta - G L c_s a s delta)/(1 + G D)     alpha - l a = (alpha + G L c_t sqrt(h) delta)/(1 + G D)
 
     test              k_t = 1 + kappa_t               k_psi = 1 + kappa_s
     empirical_test    k_t = 1 + q x^2 + kappa_t       k_psi = (1 - x)^2 + kappa_s     x = (e_s - e_a)/(1 + e_s)
     train / unit^2    k_t = q c_s^2 + ... + kappa_t   k_psi = c_s^2 + kappa_s
 
-kappa_s and kappa_a are the responses of c_s and c_a, kappa_t = q kappa_s + kappa_a, k_g the response of G; all terms
-are positive, so no loss suffers cancellation, however small it is.
+kappa_s and kappa_a are the responses of c_s and c_a, kappa_t = q kappa_s + kappa_a, k_g the response of G. All terms
+are positive, and of the first two squares at most one can vanish, so no loss suffers cancellation, however small it is.
+The excess of `test` over its floor is <(a^2 s + h)(l - l*)^2> plus the same with own parts 0, l* the best linear map.
 """
 
 import functools
@@ -63,16 +66,19 @@ def losses_at(solution: Solution, P: Populations) -> Losses:
     _, F, G = x
     state = evaluate(x, P)
     matrix = jacobian(x, state, P)
+    s, shrink_squared = P.nodes, state.shrink**2
+    r_a = 1 / (P.unit + P.q * P.inverse_psi_n * F)
+    shared = P.inverse_psi_n * state.shared  # e_s - e_a
+    gap = (1 - P.q) * shared * state.c_s * r_a  # c_t - c_s
     c_t = P.q * state.c_s + state.c_a
-    s, shrink = P.nodes, state.shrink
-
-    learned = G * P.signal * s
-    retained = (1 + learned * state.c_s) * shrink  # 1 - h b
-    constant_term = P.average(retained**2)
-    shrink_squared = shrink**2
-    scale = P.noise * c_t**2
-    signal_term = scale * P.signal * G**2 * P.average(s * shrink_squared)  # h a^2 <s b^2>
-    feature_term = scale * P.average(shrink_squared)
+    a, root_h, alpha, beta = P.a, P.root_h, P.alpha, P.beta
+    delta = alpha * root_h - beta * a
+    total = P.a_squared * s + P.h
+    GL = G * P.L
+    best = alpha * a * s + beta * root_h  # l* (a^2 s + h)
+    constant_term = P.average((beta - GL * a * delta * state.c_s * s) ** 2 * shrink_squared)
+    signal_term = (alpha + GL * root_h * delta * c_t) ** 2 * P.average(s * shrink_squared)
+    feature_term = P.L * P.average((state.c_s * best + gap * beta * root_h) ** 2 * shrink_squared)
 
     def combine(k_t: Any, k_psi: Any, k_g: Any) -> Any:
         return k_t * constant_term + k_psi * signal_term + k_g * feature_term
@@ -84,21 +90,18 @@ def losses_at(solution: Solution, P: Populations) -> Losses:
         kappa_t = P.q * (kappa_s + P.inverse_psi_n * state.own_a * y_f)
         return combine(own_t + kappa_t, own_psi + kappa_s, y_g)
 
-    r_a = 1 / (P.unit + P.q * P.inverse_psi_n * F)
-    shared = P.inverse_psi_n * state.shared  # e_s - e_a
     memory = shared * state.c_s
     forgotten = state.c_s / r_a  # 1 - memory
-    total = P.a_squared * s + P.h
-    gap = (1 - P.q) * shared * state.c_s * r_a  # c_t - c_s
-    bias = P.average(((1 - learned * gap) * shrink) ** 2 / total)
-    score = bias + loss(1.0, 1 - P.q, 0.0, 0.0) / P.h
-    floor = P.average(P.a_squared * s / total)
+    bias = P.average((best + GL * a * root_h * delta * gap * s) ** 2 * shrink_squared / total)
+    excess = bias + loss(1.0, 1 - P.q, 0.0, 0.0)
+    floor = delta**2 * P.average(s / total)
+    unexplained = state.c_s * alpha**2 * s + c_t * beta**2 + GL * state.c_s * c_t * delta**2 * s
     return Losses(
         train=P.unit**2 * loss(state.own_s, state.own_a, P.q * state.own_s + state.own_a, state.own_s),
         **{name: loss(*probe(P.q, memory, forgotten)) for name, probe in PROBES.items()},
-        test=floor + P.h * score,
-        score=score,
-        objective=P.unit * c_t * P.average(retained),
+        test=floor + excess,
+        score=P.score_unit * excess,
+        objective=P.unit * P.average(unexplained * state.shrink),
         floor=floor,
         converged=None,  # known with the residual, to whom it matters
         residual=functools.reduce(jnp.maximum, (jnp.abs(a - b) / a for a, b in zip(x, state.image, strict=True))),

@@ -19,6 +19,7 @@ from rfdsm.theory.flow import Path, curves
 from rfdsm.theory.paths import mapped, paths
 from rfdsm.theory.populations import cells_of, populations
 from rfdsm.theory.predict import predict
+from rfdsm.values import one_line
 
 FEW = 32
 """Times computed at least: few shapes, few compilations."""
@@ -147,7 +148,7 @@ def check_initial(initial: Any) -> float:
     """The variance as a float. Raises ValueError unless it is one finite number >= 0."""
     array = number_array("initial", initial, "a variance >= 0")
     if array.ndim or not (np.isfinite(array) and array >= 0):
-        raise ValueError(f"initial = {initial!r} must be one finite variance >= 0")
+        raise ValueError(f"initial = {one_line(initial)} must be one finite variance >= 0")
     return float(array)
 
 

@@ -121,7 +121,7 @@ def test_interrupted(folder):
         ("plot missing.nc", ["missing.nc does not exist"]),
         ("plot study.toml", ["study.toml is no netCDF file"]),
         ("plot empty.nc", ["neither theory nor simulations"]),
-        ("plot study.toml --output picture.gif", ["picture.gif must end in .png, .pdf or .svg"]),
+        ("plot study.toml --output picture.gif", ["picture.gif must end in .png, .pdf, .svg"]),
         ("plot theory.nc --along d", ["along = 'd'", "psi_n, psi_p, m, t, ridge"]),
     ],
 )
