@@ -6,7 +6,7 @@ Every refusal is one line that names the argument, its value and what is allowed
 import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,6 @@ from rfdsm.arrays import numbers, without_missing
 from rfdsm.scope import jax_scope
 from rfdsm.values import is_traced, one_line, shown
 
-P = ParamSpec("P")
 R = TypeVar("R")
 Range = tuple[str, Callable[[Any], Any]]
 """What is allowed, in words, and the test of it, elementwise."""
@@ -28,10 +27,10 @@ GENERATOR = "threefry2x32"
 """Of keys made here: a seed means the same draws whatever the caller's default generator is."""
 
 
-def keywords(*names: str, after: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def keywords(*names: str, after: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Lets arguments that have become keywords still be given by position, behind `after` others, with a warning."""
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+    def decorate(function: Callable[..., R]) -> Callable[..., R]:
         @functools.wraps(function)
         def call(*args: Any, **more: Any) -> R:
             named = dict(zip(names, args[after:], strict=False))

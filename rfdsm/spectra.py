@@ -204,7 +204,8 @@ def power_law(exponent: Any, cutoff: Any, nodes: Any = 32, variance: Any = 1.0) 
         "variance": (variance, "finite and > 0", lambda v: v > 0),
     }
     exponent, cutoff, variance = (
-        value if is_traced(value) else _number(name, value, *rest) for name, (value, *rest) in ranges.items()
+        value if is_traced(value) else _number(name, value, allowed, holds)
+        for name, (value, allowed, holds) in ranges.items()
     )
     if is_traced([exponent, cutoff, variance]):
         return _traced_power_law(exponent, cutoff, nodes, variance)

@@ -113,6 +113,7 @@ def measured(problem: Problem, d: int, *, widest: int, data: np.ndarray | None, 
     mean = quantities({name: np.mean(values, axis=0) for name, values in simulated.items()}, asked.t)
     theory = quantities(expected, asked.t)
     run = compared.runs[0]
+    assert run.p is not None
     return Evidence(
         d=size,
         n=int(run.n),
