@@ -29,7 +29,7 @@ class Problem(Printed):
         psi_n: samples per dimension n/d, from 1e-30 to 1e30; inf is the population limit of `predict`.
         psi_p: features per dimension p/d, from 1e-30 to 1e30; inf is the kernel limit of `predict` at fixed ridge.
         m: noise draws per sample, an integer from 1 to 1e15 or inf (the expectation over the noise).
-        t: diffusion time, from 1e-30 to 300 (signal e^{-t}, noise variance h = 1 - e^{-2t}).
+        t: diffusion time, from 1e-15 to 300 (signal e^{-t}, noise variance h = 1 - e^{-2t}).
         ridge: penalty lambda of the objective J(B) = (1/(d n m)) sum |B phi + z|^2 + (lambda/d) |B|^2, 0 or from 1e-100
             to 1e100.
         activation: name, `rfdsm.activations` object, or any JAX callable acting elementwise.
@@ -133,7 +133,7 @@ _REACH: dict[str, arguments.Range] = {
     "psi_n": ("from 1e-30 to 1e30, or inf (the population limit)", lambda x: _within(x, 1e-30, 1e30) | np.isinf(x)),
     "psi_p": ("from 1e-30 to 1e30, or inf (the kernel limit)", lambda x: _within(x, 1e-30, 1e30) | np.isinf(x)),
     "m": ("from 1 to 1e15, or inf", lambda x: (x <= 1e15) | np.isinf(x)),
-    "t": ("from 1e-30 to 300", lambda x: _within(x, 1e-30, 300)),
+    "t": ("from 1e-15 to 300", lambda x: _within(x, 1e-15, 300)),
     "ridge": ("0, or from 1e-100 to 1e100", lambda x: _within(x, 1e-100, 1e100) | (x == 0)),
 }
 """Within their ranges, what double precision carries to the losses."""

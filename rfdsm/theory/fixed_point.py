@@ -31,6 +31,8 @@ import numpy as np
 from rfdsm.theory.populations import Populations
 
 MAX_STEPS = 250
+TURNS = 60
+"""Of scaling redundant features' solutions next to their peak: each leaves a third of the error."""
 SETTLED = 1e-9
 """Relative change after which a step, which squares it, has reached rounding."""
 TOLERANCE = 1e-12
@@ -242,7 +244,7 @@ def rescaled(x: Triple, P: Populations) -> Triple:
         return E_s, F, jnp.maximum(P.excess + unfitted, unfitted / 8) / P.ridge
 
     def of_redundant(x: Triple) -> Triple:
-        found = jax.lax.fori_loop(0, 30, in_turns, x)
+        found = jax.lax.fori_loop(0, TURNS, in_turns, x)
         return tuple(jnp.where(P.redundant > 0, a, b) for a, b in zip(found, x, strict=True))  # pyright: ignore[reportReturnType]
 
     of_G = jnp.where(P.square > 0, jnp.sqrt(count.unlearned / count.penalised), factor)

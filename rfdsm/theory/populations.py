@@ -21,7 +21,7 @@ TABLE_FROM, TABLE_TOLERANCE = 256, 1e-11
 
 VANISHING = 1e-60
 """Stands for ridge = 0 where the minimum-norm limit has no finite resolvent (redundant features)."""
-NEGLIGIBLE = 1e-200
+NEGLIGIBLE = 1e-140
 """Added to the nonlinear variances, so that a constant activation, whose features vanish, divides no zero by zero."""
 LINEAR = 1e-28
 """An activation whose nonlinear variance is below this fraction of L h is linear: its features have rank d at most."""
