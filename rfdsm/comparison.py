@@ -11,12 +11,12 @@ from jaxtyping import Float
 from rfdsm import datasets, plots, spectra
 from rfdsm.extrapolation import ROUNDING, Extrapolation, fit, ratio, z_score
 from rfdsm.losses import Losses, Run
-from rfdsm.population_spectrum import Law, alike, estimated
 from rfdsm.problem import FIELDS, Problem
-from rfdsm.samples import centre, check_rows
+from rfdsm.samples import check_rows
 from rfdsm.simulation.plan import plan, realised
 from rfdsm.simulation.simulate import Progress, simulate
 from rfdsm.theory.predict import predict
+from rfdsm.theory_error import sampling_error
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -69,10 +69,7 @@ class Comparison:
 
     @property
     def z(self) -> Float[np.ndarray, "..."]:
-        """Deviation from theory in standard errors; at one d it contains the finite-size bias, which is O(1/d).
-
-        With data the error is that of the simulation and that of theory together.
-        """
+        """Deviation from theory in standard errors (of both, with data); at one d with the finite-size bias, O(1/d)."""
         return z_score(self.deviation, np.hypot(self.standard_error, self.theory_error))
 
     @property
@@ -100,10 +97,7 @@ class Comparison:
             "mean": datasets.variable("", over, self.mean, "simulation, mean over trials"),
             "standard_error": datasets.variable("", over, self.standard_error, "standard error over trials"),
             "theory_error": datasets.variable(
-                "",
-                over,
-                np.broadcast_to(self.theory_error, self.theory.shape),
-                "standard error of theory: its spectrum is estimated from the rows of data",
+                "", over, np.broadcast_to(self.theory_error, self.theory.shape), "standard error of theory, with data"
             ),
             "z": datasets.variable("", over, self.z, "deviation in standard errors"),
             "relative_deviation": datasets.variable("", over, self.relative_deviation, "deviation relative to theory"),
@@ -218,11 +212,9 @@ class Comparison:
         if self.settings["data"] is not None:
             lines.append("Real samples: theory is that of Gaussian data with their population's spectrum")
             uncertain = ratio(np.broadcast_to(self.theory_error, self.theory.shape), self.theory)
-            if np.any(np.isfinite(uncertain)):
-                share = np.nanmedian(np.where(np.isfinite(uncertain), uncertain, np.nan))
-                lines[-1] += (
-                    f", estimated from the rows: theory's standard error is {share:.2%} (median), and z counts it"
-                )
+            if np.any(kept := np.isfinite(uncertain)):
+                share = f"{np.median(uncertain[kept]):.2%}"
+                lines[-1] += f", estimated from the rows: theory's standard error is {share} (median), and z counts it"
             lines[-1] += "."
         return " ".join(lines)
 
@@ -322,21 +314,6 @@ def compare(
         ),
         theory_error=0.0 if data is None else sampling_error(problem, dimensions, names, data),
     )
-
-
-def sampling_error(
-    problem: Problem, dimensions: Sequence[int], names: Sequence[str], data: np.ndarray
-) -> Float[np.ndarray, "losses dimensions *grid"]:
-    """Standard errors of theory at the ratios realised: with data their population's spectrum is an estimate."""
-    found = estimated(centre(data))
-
-    def losses(law: Law) -> np.ndarray:
-        spectrum = spectra.Spectrum(*alike(law))
-        at = [predict(dataclasses.replace(realised(problem, d), spectrum=spectrum)) for d in dimensions]
-        return np.array([[np.asarray(getattr(part, name)) for part in at] for name in names], dtype=np.float64)
-
-    with np.errstate(invalid="ignore"):  # inf - inf at p = nm without ridge
-        return found.error(losses)
 
 
 def _cell_text(theory: float, mean: float, error: float) -> str:

@@ -35,6 +35,7 @@ FLOORS = (
         "extrapolation",
         "plots",
     ),  # plots takes datasets and computes nothing, so that comparison can stand on both
+    ("theory_error",),
     ("comparison", "linear", "phases"),
     ("data", "references"),
     ("sweeps",),

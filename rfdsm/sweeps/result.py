@@ -9,13 +9,14 @@ import numpy as np
 import xarray as xr
 
 from rfdsm import datasets
-from rfdsm.comparison import Comparison, sampling_error
+from rfdsm.comparison import Comparison
 from rfdsm.losses import Losses, Run
 from rfdsm.simulation.trial import precision, seeds
 from rfdsm.sweeps.compute import SIMULATED, THEORY, Result
 from rfdsm.sweeps.configuration import Configuration
 from rfdsm.sweeps.layout import Layout
 from rfdsm.sweeps.store import Failure
+from rfdsm.theory_error import sampling_error
 
 LISTED = 10_000
 """Most units whose wall times are listed one by one."""
