@@ -12,9 +12,9 @@ from rfdsm import datasets, spectra
 from rfdsm.extrapolation import Extrapolation, fit, ratio, relative, z_score
 from rfdsm.losses import Run
 from rfdsm.model import RANDOM_FEATURES, Model, Progress
-from rfdsm.population_spectrum import Law, alike, estimated
 from rfdsm.problem import Problem
-from rfdsm.samples import centre, check_rows
+from rfdsm.samples import check_rows
+from rfdsm.theory_error import sampling_error
 from rfdsm.values import one_line
 
 if TYPE_CHECKING:
@@ -72,10 +72,7 @@ class Comparison:
 
     @property
     def z(self) -> Float[np.ndarray, "..."]:
-        """Deviation from theory in standard errors; at one d it contains the finite-size bias, which is O(1/d).
-
-        With data the error is that of the simulation and that of theory together.
-        """
+        """Deviation from theory in standard errors (of both, with data); at one d with the finite-size bias, O(1/d)."""
         return z_score(self.deviation, np.hypot(self.standard_error, self.theory_error))
 
     @property
@@ -208,11 +205,9 @@ class Comparison:
         if self.settings.get("data") is not None:
             lines.append("Real samples: theory is that of Gaussian data with their population's spectrum")
             uncertain = ratio(np.broadcast_to(self.theory_error, self.theory.shape), self.theory)
-            if np.any(np.isfinite(uncertain)):
-                share = np.nanmedian(np.where(np.isfinite(uncertain), uncertain, np.nan))
-                lines[-1] += (
-                    f", estimated from the rows: theory's standard error is {share:.2%} (median), and z counts it"
-                )
+            if np.any(kept := np.isfinite(uncertain)):
+                share = f"{np.median(uncertain[kept]):.2%}"
+                lines[-1] += f", estimated from the rows: theory's standard error is {share} (median), and z counts it"
             lines[-1] += "."
         return " ".join(lines)
 
@@ -320,24 +315,6 @@ def compared(model: Model, problem: Any, d: Any, progress: Progress | None, kind
         model=model,
         theory_error=0.0 if data is None else sampling_error(model, problem, dimensions, names, data),
     )
-
-
-def sampling_error(
-    model: Model, problem: Any, dimensions: Sequence[int], names: Sequence[str], data: np.ndarray
-) -> Float[np.ndarray, "losses dimensions *grid"]:
-    """Standard errors of theory at the ratios realised: with data their population's spectrum is an estimate."""
-    found = estimated(centre(data))
-
-    def quantities(law: Law) -> np.ndarray:
-        spectrum = spectra.Spectrum(*alike(law))
-        at = [
-            model.predict(dataclasses.replace(model.realised(problem, int(d), data), spectrum=spectrum))
-            for d in dimensions
-        ]
-        return np.array([[part[name] for part in at] for name in names], dtype=np.float64)
-
-    with np.errstate(invalid="ignore"):  # inf - inf at p = nm without ridge
-        return found.error(quantities)
 
 
 def _rms(values: np.ndarray) -> float:

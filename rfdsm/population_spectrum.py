@@ -13,6 +13,7 @@ because none sees the small eigenvalues, the Gaussian rows do. And of all that s
 estimate apart from the sample's own spectrum, one row's share is never taken for known: two rows tell the mean alone.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -151,6 +152,24 @@ def estimated(centred: Float[np.ndarray, "rows d"]) -> Estimate:
     own = np.append(np.zeros(values.size - whole.eigenvalues.size), whole.eigenvalues)
     scale = (size / max(count - size, 1)) ** 0.5
     return Estimate(law, _of_equal(own), whole.freedom, parts, scale, gaussian, _of_equal(values))
+
+
+def from_rows(centred: Float[np.ndarray, "rows d"]) -> tuple[Law, float]:
+    """The estimate, and twice the standard error of <1/(1 + x lambda)> at the x where it is largest.
+
+    A RepeatedRowsWarning says how many rows are copies of others.
+    """
+    if copies := repeated(centred):
+        warnings.warn(
+            f"data repeats rows: {copies} of {len(centred)} are copies of others and count as independent samples; if "
+            "they are not, drop them: numpy.unique(rows, axis=0)",
+            RepeatedRowsWarning,
+            stacklevel=1,  # one place, whoever calls: said once
+        )
+    found = estimated(centred)
+    x = np.logspace(-2, 3, 21)[:, None] / (found.law.weights @ found.law.nodes)
+    error = found.error(lambda law: (law.weights / (1 + x * law.nodes)).sum(axis=1))
+    return found.law, 2 * float(error.max())
 
 
 def repeated(rows: Float[np.ndarray, "rows d"]) -> int:

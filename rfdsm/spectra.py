@@ -20,7 +20,6 @@ from jaxtyping import Float
 from rfdsm import population_spectrum
 from rfdsm.arrays import check_finite, real_array
 from rfdsm.compression import EPS, compress, relative_error, thin
-from rfdsm.population_spectrum import RepeatedRowsWarning
 from rfdsm.samples import centre
 from rfdsm.values import is_traced, one_line
 
@@ -44,8 +43,8 @@ class Spectrum:
         weights: fractions, shape (S,), non-negative, sum 1.
         label: short text for tables and file attributes; plays no part in equality.
         error: largest relative error of <1/(1 + x lambda)> and <lambda/(1 + x lambda)> over x > 0 made by using these
-            nodes instead of the full spectrum; 0 where nothing was approximated. The mean is always exact. For a
-            population's spectrum estimated from rows see `from_data`.
+            nodes instead of the full spectrum; 0 where nothing was approximated. The mean is always exact. Estimates
+            from rows: see `from_data`.
 
     Concrete nodes and weights are stored as read-only float64 NumPy arrays; two spectra with equal nodes and weights
     are equal and hash alike, so a spectrum can be static structure of a jitted function. Nodes or weights that JAX is
@@ -316,7 +315,6 @@ def from_data(rows: Any, nodes: Any = 40, sample: Any = False) -> Spectrum:
     look larger than it is, and a warning says how many there are.
 
     Args:
-        rows: samples, one in each row.
         nodes: most nodes to use, >= 2, a node at 0 included.
         sample: the spectrum of the sample covariance itself, divisor N, compressed as by `from_eigenvalues`.
 
@@ -339,19 +337,9 @@ def from_data(rows: Any, nodes: Any = 40, sample: Any = False) -> Spectrum:
         eigenvalues = np.zeros(d)
         eigenvalues[d - gram.shape[0] :] = np.linalg.eigvalsh(gram) / count
         return _compressed(eigenvalues, nodes, label, "eigenvalues of data", max(count, d) * EPS, math.sqrt(EPS))
-    if copies := population_spectrum.repeated(centred):
-        warnings.warn(
-            f"data repeats rows: {copies} of {count} are copies of others and count as independent samples; if they "
-            "are not, drop them: numpy.unique(rows, axis=0)",
-            RepeatedRowsWarning,
-            stacklevel=1,  # one place, whoever calls: said once
-        )
-    found = population_spectrum.estimated(centred)
-    mean = float(found.law.weights @ found.law.nodes)
-    x = np.logspace(-2, 3, 21)[:, None] / mean
-    sampling = 2 * found.error(lambda law: (law.weights / (1 + x * law.nodes)).sum(axis=1)).max()
-    points, weights, error = thin(*found.law, nodes, mean)
-    return Spectrum(points, weights, f"population of {label}", float(sampling) + error)
+    law, error = population_spectrum.from_rows(centred)
+    points, weights, thinned = thin(*law, nodes, float(law.weights @ law.nodes))
+    return Spectrum(points, weights, f"population of {label}", error + thinned)
 
 
 def _of_eigenvalues(values: np.ndarray, nodes: int, label: str, name: str, unit: float, skew: str = "") -> Spectrum:

@@ -38,6 +38,7 @@ FLOORS = (
     ("simulation", "theory"),
     ("model",),
     ("datasets", "extrapolation", "plots", "tables"),
+    ("theory_error",),
     ("comparison", "phases"),
     ("linear",),  # a further model: its doors are those of the floors below, with its own record
     ("data", "files", "references"),

@@ -12,13 +12,13 @@ from rfdsm.arguments import check_whole, number_array
 from rfdsm.phases import fields
 from rfdsm.phases.boundaries import boundary
 from rfdsm.phases.evidence import Evidence, measured, spectrum_error
+from rfdsm.phases.hopeless import hopeless_because
 from rfdsm.phases.optimal import optimal
 from rfdsm.phases.regimes import REGIMES, labels
-from rfdsm.phases.wording import advice_text, nothing_gained, nothing_linear
+from rfdsm.phases.wording import advice_text
 from rfdsm.population_spectrum import repeated
 from rfdsm.problem import Problem
 from rfdsm.samples import check_rows, standardise
-from rfdsm.theory.populations import moments_at_times
 from rfdsm.theory.predict import predict
 from rfdsm.theory.stopping import optimal_stopping
 from rfdsm.units import flow_steps
@@ -29,10 +29,6 @@ GOOD_ENOUGH = 0.05
 """The recommended width is the smallest whose test loss exceeds the floor by at most that much more than the best."""
 FAR = 1e3
 """The memorisation boundary is looked for up to so many times the larger of n and d."""
-LEAST_GAIN = 1e-3
-"""Nothing is recommended if the best network gains less than that part of what the true score does."""
-LEAST_LINEAR = 1e-12
-"""Share of the linear part in an activation's variance that counts as none: rounding of mu_1, squared."""
 CURVES = ("train", "empirical_test", "test", "floor")
 
 
@@ -235,7 +231,9 @@ def advise(
     with_best = optimal(dataclasses.replace(problem, psi_p=widths / d), "ridge")
     excess = with_best.losses.test - with_best.losses.floor
     chosen = int(np.argmax(excess <= (1 + GOOD_ENOUGH) * np.min(excess)))
-    hopeless = _hopeless(problem, float(np.min(with_best.losses.test)), float(with_best.losses.floor.min()), widest)
+    hopeless = hopeless_because(
+        problem, float(np.min(with_best.losses.test)), float(with_best.losses.floor.min()), widest
+    )
     width = int(p) if p is not None else widest if hopeless else int(widths[chosen])
     here = int(np.flatnonzero(widths == width)[0])
     at_width = dataclasses.replace(problem, psi_p=np.asarray(width / d))
@@ -273,19 +271,6 @@ def advise(
         copies=0 if rows is None else repeated(rows),
         curves=_curves(problem, widths, int(d), best_ridges),
     )
-
-
-def _hopeless(problem: Problem, test: float, floor: float, widest: int) -> str | None:
-    """In words why no network is worth training, if none is."""
-    t, variance = np.asarray(problem.t, float).reshape(1), problem.spectrum.mean
-    (mu1,), (v0_squared,), (beta_a,) = moments_at_times(problem.activation, t, variance)
-    a_squared = float(np.exp(-2 * t[0]))
-    linear = mu1**2 * (a_squared * variance + 1 - a_squared)
-    if linear <= LEAST_LINEAR * (linear + v0_squared + beta_a):
-        return nothing_linear(problem.activation.name)
-    if 1 - test <= LEAST_GAIN * (1 - floor):
-        return nothing_gained(test, floor, widest, linear / (linear + v0_squared + beta_a))
-    return None
 
 
 def _evidence(

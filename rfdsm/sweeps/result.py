@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from rfdsm import datasets
-from rfdsm.comparison import Comparison, sampling_error
+from rfdsm.comparison import Comparison
 from rfdsm.losses import Run
 from rfdsm.scope import jax_scope
 from rfdsm.simulation.trial import seeds
@@ -16,6 +16,7 @@ from rfdsm.sweeps.compute import Result
 from rfdsm.sweeps.configuration import Configuration, Part
 from rfdsm.sweeps.layout import Layout
 from rfdsm.sweeps.store import Failure
+from rfdsm.theory_error import sampling_error
 
 LISTED = 10_000
 """Most units whose wall times are listed one by one."""
