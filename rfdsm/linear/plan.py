@@ -9,6 +9,7 @@ import psutil
 
 from rfdsm.arguments import base_key, check_whole
 from rfdsm.linear.problem import Problem
+from rfdsm.scope import jax_scope
 
 FEWEST_ROWS = 128
 """Smaller arrays would be computed no faster than others are compiled."""
@@ -71,7 +72,8 @@ def plan(problem: Problem, d: Any, trials: Any, key: Any, smoothing: np.ndarray,
     batch = 1 if jax.default_backend() == "cpu" else int(np.clip(available // 4 // need, 1, trials))
     check_memory(64 * trials * psi.size, f"trials = {trials}")
     base = base_key(key)
-    keys = jax.vmap(lambda k: jax.random.fold_in(base, k))(jnp.arange(trials))
+    with jax_scope():
+        keys = jax.vmap(lambda k: jax.random.fold_in(base, k))(jnp.arange(trials))
     return Plan(d, keys, np.sqrt(problem.spectrum.realise(d)[0]), cells, batch)
 
 
