@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from rfdsm.compression import EPS, compress, relative_error
 from rfdsm.samples import centre, check_finite, real_array
-from rfdsm.values import is_traced, number
+from rfdsm.values import is_traced, number, whole_number
 
 __all__ = ["Spectrum", "atoms", "from_covariance", "from_data", "from_eigenvalues", "isotropic", "power_law"]
 
@@ -195,7 +195,8 @@ def power_law(exponent: Any, cutoff: Any, nodes: Any = 32, variance: Any = 1.0) 
         "variance": (variance, "finite and > 0", lambda v: v > 0),
     }
     exponent, cutoff, variance = (
-        value if is_traced(value) else number(name, value, *rest) for name, (value, *rest) in ranges.items()
+        value if is_traced(value) else number(name, value, allowed, holds)
+        for name, (value, allowed, holds) in ranges.items()
     )
     if is_traced([exponent, cutoff, variance]):
         return _traced_power_law(exponent, cutoff, nodes, variance)

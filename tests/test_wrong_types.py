@@ -130,7 +130,7 @@ def test_what_is_no_number_is_refused_at_every_door_in_one_line():
             if (name, type(value)) in (
                 ("slope", int),
                 ("steps", np.ndarray),
-            ):  # a slope of -1, a list of numbers of steps
+            ):  # -1; a list of steps
                 continue
             try:
                 door(value)

@@ -54,8 +54,10 @@ def checked_fractions(schedule: Any) -> np.ndarray:
 
 def checked_steps(steps: Any) -> tuple[int, ...]:
     """Numbers of steps, from one or a list. Raises ValueError unless they are integers >= 1."""
-    several = (isinstance(steps, Sequence) and not isinstance(steps, str | bytes)) or np.ndim(steps) == 1
-    listed = list(steps) if several else [steps]
+    if isinstance(steps, np.ndarray):
+        listed = list(steps) if steps.ndim else [steps]
+    else:
+        listed = list(steps) if isinstance(steps, Sequence) and not isinstance(steps, str | bytes) else [steps]
     for count in listed:
         check_whole("steps", count, 1)
     if not listed:
