@@ -171,7 +171,7 @@ def compare(
     The other arguments are those of `simulate`, which see for the errors raised. Returns a `Comparison`.
     """
     check_whole("trials", trials, 2)
-    listed = (isinstance(d, Sequence) and not isinstance(d, str)) or (isinstance(d, np.ndarray) and d.ndim > 0)
+    listed = (isinstance(d, Sequence) and not isinstance(d, str | bytes)) or (isinstance(d, np.ndarray) and d.ndim > 0)
     dimensions: tuple[Any, ...] = tuple(d) if listed else (d,)
     if not dimensions or len({str(size) for size in dimensions}) < len(dimensions):
         raise ValueError(f"d = {one_line(d)} must be one dimension or a list of different ones")
