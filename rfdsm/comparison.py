@@ -271,7 +271,7 @@ def compared(model: Model, problem: Any, d: Any, progress: Progress | None, kind
         raise ValueError(
             f"trials = {one_line(trials)} must be an integer >= 2: the standard error comes from their spread"
         )
-    listed = (isinstance(d, Sequence) and not isinstance(d, str)) or (isinstance(d, np.ndarray) and d.ndim > 0)
+    listed = (isinstance(d, Sequence) and not isinstance(d, str | bytes)) or (isinstance(d, np.ndarray) and d.ndim > 0)
     dimensions: tuple[Any, ...] = tuple(d) if listed else (d,)
     if not dimensions or len({str(size) for size in dimensions}) < len(dimensions):
         raise ValueError(f"d = {one_line(d)} must be one dimension or a list of different ones")

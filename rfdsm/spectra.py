@@ -8,7 +8,6 @@ distinct eigenvalues, otherwise by a quadrature rule whose measured error is kep
 from __future__ import annotations
 
 import math
-import operator
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from rfdsm import population_spectrum
 from rfdsm.arrays import check_finite, real_array
 from rfdsm.compression import EPS, compress, relative_error, thin
 from rfdsm.samples import centre
-from rfdsm.values import is_traced, one_line
+from rfdsm.values import is_traced, number, whole_number
 
 __all__ = ["Spectrum", "atoms", "from_covariance", "from_data", "from_eigenvalues", "isotropic", "power_law"]
 
@@ -99,7 +98,7 @@ class Spectrum:
         Raises ValueError if d < 1, if d is so small that only zero eigenvalues would be left, or if the spectrum is
         traced.
         """
-        d = _whole_number("d", d, 1, _MOST)
+        d = whole_number("d", d, 1, _MOST)
         if not self._is_concrete:
             raise ValueError("realise needs concrete nodes and weights, got a spectrum that JAX is tracing")
         order = np.argsort(self.nodes, kind="stable")
@@ -138,7 +137,7 @@ def isotropic(variance: Any = 1.0) -> Spectrum:
     """
     if is_traced(variance):
         return atoms([variance])
-    variance = _number("variance", variance, "finite and > 0", lambda v: v > 0)
+    variance = number("variance", variance, "finite and > 0", lambda v: v > 0)
     return Spectrum(np.array([variance]), np.ones(1), "isotropic" if variance == 1 else f"isotropic({variance:g})")
 
 
@@ -196,14 +195,14 @@ def power_law(exponent: Any, cutoff: Any, nodes: Any = 32, variance: Any = 1.0) 
         >>> round(float(spectrum.nodes.max() / spectrum.nodes.min()))
         99
     """
-    nodes = _whole_number("nodes", nodes, 2, _MOST_NODES)
+    nodes = whole_number("nodes", nodes, 2, _MOST_NODES)
     ranges: dict[str, tuple[Any, str, Callable[[float], bool]]] = {
         "exponent": (exponent, "finite and >= 0", lambda v: v >= 0),
         "cutoff": (cutoff, "in (0, 1]", lambda v: 0 < v <= 1),
         "variance": (variance, "finite and > 0", lambda v: v > 0),
     }
     exponent, cutoff, variance = (
-        value if is_traced(value) else _number(name, value, allowed, holds)
+        value if is_traced(value) else number(name, value, allowed, holds)
         for name, (value, allowed, holds) in ranges.items()
     )
     if is_traced([exponent, cutoff, variance]):
@@ -267,7 +266,7 @@ def from_eigenvalues(values: Any, nodes: Any = 40) -> Spectrum:
     Raises ValueError for values that are not finite, clearly negative or all zero, and for nodes < 2.
     """
     values = real_array("values", values)
-    nodes = _whole_number("nodes", nodes, 2, _MOST)
+    nodes = whole_number("nodes", nodes, 2, _MOST)
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"values must be a non-empty one-dimensional array, got shape {values.shape}")
     check_finite("values", values)
@@ -283,7 +282,7 @@ def from_covariance(covariance: Any, nodes: Any = 40) -> Spectrum:
     nodes >= 2.
     """
     matrix = real_array("covariance", covariance)
-    nodes = _whole_number("nodes", nodes, 2, _MOST)
+    nodes = whole_number("nodes", nodes, 2, _MOST)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
         raise ValueError(f"covariance must be a square matrix, got shape {matrix.shape}")
     check_finite("covariance", matrix)
@@ -328,7 +327,7 @@ def from_data(rows: Any, nodes: Any = 40, sample: Any = False) -> Spectrum:
         >>> round(inverse(spectra.from_data(rows)), 1), round(inverse(spectra.from_data(rows, sample=True)), 1)
         (0.5, 0.7)
     """
-    nodes = _whole_number("nodes", nodes, 2, _MOST)
+    nodes = whole_number("nodes", nodes, 2, _MOST)
     centred = centre(rows)
     count, d = centred.shape
     label = f"data(rows={count}, d={d})"
@@ -379,26 +378,3 @@ def _non_negative_vector(name: str, values: Any) -> np.ndarray:
     if array.min() < 0:
         raise ValueError(f"{name} must be >= 0, got {array.min():.6g}")
     return array + 0.0  # a copy, without negative zeros
-
-
-def _number(name: str, value: Any, allowed: str, is_allowed: Callable[[float], bool]) -> float:
-    try:
-        no_number = isinstance(value, str | bytes | bool) or is_traced(value)
-        number = math.nan if no_number else float(real_array(name, value))
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not (math.isfinite(number) and is_allowed(number)):
-        raise ValueError(f"{name} must be a number, {allowed}, got {one_line(value)}")
-    return number
-
-
-def _whole_number(name: str, value: Any, least: int, most: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, (bool, np.bool_)) or number < least:
-        raise ValueError(f"{name} must be an integer >= {least}, got {one_line(value)}")
-    if number > most:
-        raise ValueError(f"{name} must be an integer from {least} to {most}, got {one_line(value)}")
-    return number

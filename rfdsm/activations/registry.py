@@ -15,6 +15,7 @@ from rfdsm.activations.base import Activation
 from rfdsm.activations.closed_forms import Erf, Gelu, Linear, Rectifier, Series, Sign, Sine
 from rfdsm.activations.numerical import Quadrature
 from rfdsm.arrays import real_array
+from rfdsm.scope import jax_scope
 from rfdsm.values import one_line
 
 MAX_DEGREE = 100  # of polynomials and Hermite sums: keeps factorials inside the range of doubles
@@ -111,7 +112,8 @@ def custom(function: Any, name: str | None = None, breakpoints: Any = ()) -> Act
         ) from error
     if not all(math.isfinite(point) for point in points):
         raise ValueError(f"activation {label!r}: breakpoints must be finite numbers, got {one_line(breakpoints)}")
-    _try(function, label)
+    with jax_scope():
+        _try(function, label)
     try:
         hash(function)
     except TypeError:  # callable objects holding arrays: fall back on identity

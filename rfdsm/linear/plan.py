@@ -10,6 +10,7 @@ import numpy as np
 from rfdsm.arguments import base_key, check_whole
 from rfdsm.linear.problem import Problem
 from rfdsm.samples import check_rows, covariance_frame
+from rfdsm.scope import jax_scope
 from rfdsm.simulation.devices import checked as checked_devices
 from rfdsm.simulation.memory import memory_available
 
@@ -52,7 +53,8 @@ class Plan(NamedTuple):
     @property
     def keys(self) -> jax.Array:
         """One for each trial."""
-        return jax.vmap(lambda k: jax.random.fold_in(self.key, k))(jnp.arange(self.trials))
+        with jax_scope():
+            return jax.vmap(lambda k: jax.random.fold_in(self.key, k))(jnp.arange(self.trials))
 
 
 def plan(

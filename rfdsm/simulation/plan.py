@@ -114,7 +114,7 @@ def plan(
     data: Any,
     dtype: Any,
     devices: Any,
-    memory_limit: int | None,
+    memory_limit: Any,
     primal: bool = False,
     solves: bool = True,
     flow: bool = False,

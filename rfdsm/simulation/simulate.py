@@ -96,7 +96,7 @@ def simulate(
     data: Any = None,
     dtype: Any = "float64",
     devices: Any = None,
-    memory_limit: int | None = None,
+    memory_limit: Any = None,
     progress: Progress | None = None,
 ) -> Losses:
     """Losses of real random-feature networks of n = round(psi_n d) points, p = round(psi_p d) features.

@@ -42,7 +42,7 @@ def simulate_training(
     data: Any = None,
     dtype: Any = "float64",
     devices: Any = None,
-    memory_limit: int | None = None,
+    memory_limit: Any = None,
     progress: Progress | None = None,
 ) -> Losses:
     """Losses of real networks during training, recorded exactly as `simulate` computes them.
