@@ -75,7 +75,8 @@ def check(name: str, claims: list[Claim], settings: tuple[str, ...] = ()) -> Non
     """A page says what its claims say, and no other result; `settings` as in `unclaimed`."""
     missing = [sentence for claim in claims if (sentence := claim.filled()) not in page(name)]
     assert not missing, f"{name} does not say: {missing}"
-    assert unclaimed(name, claims, settings) == []
+    loose = unclaimed(name, claims, settings)
+    assert not loose, f"{name} has results that are in no claim: {loose}"
 
 
 def unclaimed(name: str, claims: list[Claim], settings: tuple[str, ...] = ()) -> list[str]:

@@ -41,7 +41,7 @@ CLAIMS = [
         misprints,
     ),
 ]
-SETTINGS = ("and a fifth within 10⁻³ of", "farther than 10⁻³ from the peak")
+SETTINGS = ("and a fifth within 10⁻³ of", "steps, 99 % at most", "farther than 10⁻³ from the peak")
 
 
 def test_numbers():

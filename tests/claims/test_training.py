@@ -33,7 +33,9 @@ CLAIMS = [
 SETTINGS = (
     "ψ from 10⁻³ to 10³, ridge 0 or 10⁻¹² to 10³, t from 10⁻⁴ to 10, a fifth of the problems within 10⁻³ of p = nm or",
     "tanh, t = 0.1, ψ_p = 2¹⁴",
+    "(ridge from 10⁻⁶, m from 1 to ∞, θ from 10⁻³ to 10⁶,",
     "it never comes at t = 0.1",
+    "(t = 0.01, m = 1: exponent",
     "ψ_n = 4, ψ_p = 64, t = 0.1",
     "between m = 16 and ∞ at t = 0.01",
 )
