@@ -242,7 +242,8 @@ def test_sources_that_are_no_files(tmp_path):
     assert_one_line(load, tmp_path / "none.npy", "none.npy' does not exist")
     (tmp_path / "folder.csv").mkdir()
     assert_one_line(load, tmp_path / "folder.csv", "folder.csv' is not a file but a directory")
-    for source in ("iris", "rows.txt", "rows.npz", "rows", ""):
+    assert_one_line(load, "", "^data = '' must be a path")
+    for source in ("iris", "rows.txt", "rows.npz", "rows"):
         assert_one_line(load, source, f"must be 'digits' or a file ending in .npy or .csv, got '{source}'")
 
 
