@@ -30,9 +30,9 @@ GENERATOR = "threefry2x32"
 def keywords(*names: str, after: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Lets arguments that have become keywords still be given by position, behind `after` others, with a warning."""
 
-    def decorate(function: Callable[..., R]) -> Callable[..., R]:
+    def decorate(function: Any) -> Any:
         @functools.wraps(function)
-        def call(*args: Any, **more: Any) -> R:
+        def call(*args: Any, **more: Any) -> Any:
             named = dict(zip(names, args[after:], strict=False))
             if not named:
                 return function(*args, **more)

@@ -95,11 +95,11 @@ def losses_on(path: Path, times: Any, ridge: Any) -> Losses:
     def checked(values: Any) -> Any:
         return jnp.where(converged, values, jnp.nan)
 
-    losses: dict[str, Any] = {
+    named: dict[str, Any] = {
         name: checked(getattr(found, name).value) if name in found._fields else nan for name in Losses.NAMES
     }
     return Losses(
-        **losses,
+        **named,
         objective=checked(objective),
         floor=jnp.broadcast_to(path.floor, times.shape),
         converged=converged,
