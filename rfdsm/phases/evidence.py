@@ -189,7 +189,7 @@ def _work(problem: Problem, d: int, p: int, points: float, norms: np.ndarray | N
     return points * p * choice.terms * nodes
 
 
-def _losses(compared: Comparison, values: np.ndarray, limit: Any) -> dict[str, np.ndarray]:
+def _losses(compared: Comparison, values: np.ndarray, limit: Any) -> dict[str, Any]:
     """Of the only dimension, by name."""
     named = dict(zip(compared.names, values[:, 0], strict=True))
     named.setdefault("score", np.full(np.shape(named["test"]), np.nan))
