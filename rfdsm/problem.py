@@ -26,12 +26,11 @@ class Problem(Printed):
     As a pytree its leaves are the five numeric fields; activation and spectrum are structure.
 
     Args:
-        psi_n: samples per dimension n/d, from 1e-30 to 1e30; inf is the population limit of `predict`.
-        psi_p: features per dimension p/d, from 1e-30 to 1e30; inf is the kernel limit of `predict` at fixed ridge.
-        m: noise draws per sample, an integer from 1 to 1e15 or inf (the expectation over the noise).
-        t: diffusion time, from 1e-15 to 300 (signal e^{-t}, noise variance h = 1 - e^{-2t}).
-        ridge: penalty lambda of the objective J(B) = (1/(d n m)) sum |B phi + z|^2 + (lambda/d) |B|^2, 0 or from 1e-100
-            to 1e100.
+        psi_n: samples per dimension n/d, > 0; inf is the population limit of `predict`.
+        psi_p: features per dimension p/d, > 0; inf is the kernel limit of `predict` at fixed ridge.
+        m: noise draws per sample, an integer >= 1 or inf (the expectation over the noise).
+        t: diffusion time, > 0 (signal e^{-t}, noise variance h = 1 - e^{-2t}).
+        ridge: penalty lambda >= 0 of the objective J(B) = (1/(d n m)) sum |B phi + z|^2 + (lambda/d) |B|^2.
         activation: name, `rfdsm.activations` object, or any JAX callable acting elementwise.
         spectrum: eigenvalue law of the data covariance (`rfdsm.spectra`); None means identity covariance.
 
@@ -127,16 +126,3 @@ def check_problem(problem: Any) -> None:
     """Raises ValueError for anything but a `Problem`: a mapping of fields, or the linear denoiser's own."""
     if not isinstance(problem, Problem):
         raise ValueError(f"problem must be a rfdsm.Problem, got {arguments.kind(problem)}")
-
-_REACH: dict[str, arguments.Range] = {
-    "psi_n": ("from 1e-30 to 1e30, or inf (the population limit)", lambda x: _within(x, 1e-30, 1e30) | np.isinf(x)),
-    "psi_p": ("from 1e-30 to 1e30, or inf (the kernel limit)", lambda x: _within(x, 1e-30, 1e30) | np.isinf(x)),
-    "m": ("from 1 to 1e15, or inf", lambda x: (x <= 1e15) | np.isinf(x)),
-    "t": ("from 1e-15 to 300", lambda x: _within(x, 1e-15, 300)),
-    "ridge": ("0, or from 1e-100 to 1e100", lambda x: _within(x, 1e-100, 1e100) | (x == 0)),
-}
-"""Within their ranges, what double precision carries to the losses."""
-
-
-def _within(x: Any, low: float, high: float) -> Any:
-    return (x >= low) & (x <= high)
