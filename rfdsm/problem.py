@@ -26,12 +26,11 @@ class Problem(Printed):
     As a pytree its leaves are the five numeric fields; activation and spectrum are structure.
 
     Args:
-        psi_n: samples per dimension n/d, from 1e-30 to 1e30; inf is the population limit of `predict`.
-        psi_p: features per dimension p/d, from 1e-30 to 1e30; inf is the kernel limit of `predict` at fixed ridge.
-        m: noise draws per sample, an integer from 1 to 1e15 or inf (the expectation over the noise).
-        t: diffusion time, from 1e-15 to 300 (signal e^{-t}, noise variance h = 1 - e^{-2t}).
-        ridge: penalty lambda of the objective J(B) = (1/(d n m)) sum |B phi + z|^2 + (lambda/d) |B|^2, 0 or from 1e-100
-            to 1e100.
+        psi_n: samples per dimension n/d, > 0; inf is the population limit of `predict`.
+        psi_p: features per dimension p/d, > 0; inf is the kernel limit of `predict` at fixed ridge.
+        m: noise draws per sample, an integer >= 1 or inf (the expectation over the noise).
+        t: diffusion time, > 0 (signal e^{-t}, noise variance h = 1 - e^{-2t}).
+        ridge: penalty lambda >= 0 of the objective J(B) = (1/(d n m)) sum |B phi + z|^2 + (lambda/d) |B|^2.
         activation: name, `rfdsm.activations` object, or any JAX callable acting elementwise.
         spectrum: eigenvalue law of the data covariance (`rfdsm.spectra`); None means identity covariance.
 
@@ -70,7 +69,8 @@ class Problem(Printed):
         spectrum: Any = None,
     ) -> None:
         for name, value in zip(FIELDS, (psi_n, psi_p, m, t, ridge), strict=True):
-            setattr(self, name, arguments.field(name, value, RANGES[name]))
+            checked = arguments.field(name, value, RANGES[name])
+            setattr(self, name, arguments.field(name, checked, _REACH[name]))
         if spectrum is not None and not isinstance(spectrum, Spectrum):
             raise ValueError(arguments.not_a_spectrum(spectrum))
         self.activation = activations.get(activation)
