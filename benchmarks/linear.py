@@ -23,6 +23,7 @@ import numpy as np
 from rfdsm import linear
 
 SIZES = (25, 50, 75, 100, 120)
+TITLES = {"log_distance": "log |Delta|", "bhattacharyya": "Bhattacharyya rate"}
 
 
 def log_kernel_overlaps(points: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> tuple[float, float]:
@@ -65,7 +66,7 @@ def transcription(n: int, d: int, fresh: int, rng: np.random.Generator) -> tuple
     return float(np.sign(plus - minus)), float(log), float(overlap / d)
 
 
-def agreement(own: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
+def agreement(own: np.ndarray, other: np.ndarray) -> tuple[Any, Any, Any]:
     """Means of both, and their difference in standard errors by the spread over our repeats, which are many."""
     if not np.all(np.isfinite(own)):
         return own[0], other[0], np.nan
@@ -108,12 +109,11 @@ def main() -> dict[str, Any]:
               f"average squared Hellinger distance {hellinger:.9f}")  # fmt: skip
         cells.append({"n": n, "probability": probabilities, "hellinger": hellinger})
         both = ((result.log_distance[:, k], plain[:, k, 1]), (result.bhattacharyya[:, k], plain[:, k, 2]))
-        titles = {"log_distance": "log |Delta|", "bhattacharyya": "Bhattacharyya rate"}
-        for (name, title), (own, other) in zip(titles.items(), both, strict=True):
+        for (name, title), (own, other) in zip(TITLES.items(), both, strict=True):
             mine, plainly, z = cells[-1][name] = agreement(np.asarray(own), other)
             differ = f", {z:+.1f} standard errors" if np.isfinite(z) else ""
             print(f"  {title}: {mine:.4f}, NumPy {plainly:.4f}{differ}")
-    differences = np.array([cell[name][2] for cell in cells for name in titles])
+    differences = np.array([cell[name][2] for cell in cells for name in TITLES])
     return {
         "d": d,
         "fresh": arguments.fresh,
