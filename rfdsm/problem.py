@@ -133,7 +133,7 @@ _REACH: dict[str, arguments.Range] = {
     "psi_n": ("from 1e-30 to 1e30, or inf (the population limit)", lambda x: _within(x, 1e-30, 1e30) | np.isinf(x)),
     "psi_p": ("from 1e-30 to 1e30, or inf (the kernel limit)", lambda x: _within(x, 1e-30, 1e30) | np.isinf(x)),
     "m": ("from 1 to 1e15, or inf", lambda x: (x <= 1e15) | np.isinf(x)),
-    "t": ("from 1e-15 to 300", lambda x: _within(x, 1e-15, 300)),
+    "t": ("from 1e-15 to 300", lambda x: _within(x, 1e-15, 300.0)),
     "ridge": ("0, or from 1e-100 to 1e100", lambda x: _within(x, 1e-100, 1e100) | (x == 0)),
 }
 """Within their ranges, what double precision carries to the losses."""
