@@ -9,8 +9,8 @@ from jaxtyping import Float
 
 from rfdsm import spectra
 from rfdsm.model import Model
-from rfdsm.population_spectrum import Law, alike, estimated
 from rfdsm.samples import centre
+from rfdsm.spectra.population import Law, alike, estimated
 
 
 def sampling_error(

@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from rfdsm.quadrature import HALF_WIDTH, ORDER, Arcs, PiecewiseChebyshev, gaussian_rule, legendre_rule, split_moments
+from rfdsm.activations.quadrature import (
+    HALF_WIDTH,
+    ORDER,
+    Arcs,
+    PiecewiseChebyshev,
+    gaussian_rule,
+    legendre_rule,
+    split_moments,
+)
 
 OFFSETS = jnp.array([0.0, 0.5, 1.5, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0])
 

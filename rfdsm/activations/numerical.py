@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from rfdsm.activations.base import Activation, Moments
 from rfdsm.activations.kept import kept
-from rfdsm.quadrature import HALF_WIDTH, ORDER, split_moments
+from rfdsm.activations.quadrature import HALF_WIDTH, ORDER, split_moments
 from rfdsm.scope import jax_scope
 
 
@@ -24,7 +24,7 @@ class QuadratureWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Quadrature(Activation):
-    """An activation without closed form: moments by the split rule of `rfdsm.quadrature`.
+    """An activation without closed form: moments by the split rule of `rfdsm.activations.quadrature`.
 
     `certified` marks the registry's own: analytic, even or odd up to an affine part, and of tested accuracy.
     """

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from rfdsm.activations.base import Activation, Moments
 from rfdsm.activations.kept import kept
-from rfdsm.quadrature import PiecewiseChebyshev, padded
+from rfdsm.activations.quadrature import PiecewiseChebyshev, padded
 from rfdsm.scope import jax_scope
 
 # The table covers noise levels h = 1 - exp(-2t) with |logit h| <= 20.25, that is 8e-10 <= t <= 10.1.

@@ -16,9 +16,9 @@ from rfdsm.phases.hopeless import hopeless_because
 from rfdsm.phases.optimal import optimal
 from rfdsm.phases.regimes import REGIMES, labels
 from rfdsm.phases.wording import advice_text
-from rfdsm.population_spectrum import repeated
 from rfdsm.problem import Problem
 from rfdsm.samples import check_rows, standardise
+from rfdsm.spectra.population import repeated
 from rfdsm.theory.predict import predict
 from rfdsm.theory.stopping import optimal_stopping
 from rfdsm.units import flow_steps

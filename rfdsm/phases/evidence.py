@@ -13,7 +13,13 @@ from rfdsm.arguments import base_key
 from rfdsm.comparison import Comparison, compare
 from rfdsm.phases import fields
 from rfdsm.phases.regimes import REGIMES, labels
-from rfdsm.population_spectrum import (
+from rfdsm.problem import Problem
+from rfdsm.samples import centre, standardise
+from rfdsm.simulation.plan import realised
+from rfdsm.simulation.series import conditional_choice
+from rfdsm.simulation.simulate import simulate
+from rfdsm.spectra import Spectrum
+from rfdsm.spectra.population import (
     Law,
     RepeatedRowsWarning,
     alike,
@@ -23,12 +29,6 @@ from rfdsm.population_spectrum import (
     quantiles,
     sample,
 )
-from rfdsm.problem import Problem
-from rfdsm.samples import centre, standardise
-from rfdsm.simulation.plan import realised
-from rfdsm.simulation.series import conditional_choice
-from rfdsm.simulation.simulate import simulate
-from rfdsm.spectra import Spectrum
 from rfdsm.theory.predict import predict
 
 LARGEST_D = 64

@@ -10,10 +10,10 @@ import numpy as np
 
 from rfdsm.activations import Activation, Moments, tabulate
 from rfdsm.activations.kept import kept
+from rfdsm.activations.quadrature import padded
 from rfdsm.losses import Losses
 from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem
-from rfdsm.quadrature import padded
 from rfdsm.scope import jax_scope
 from rfdsm.theory.populations import TABLE_TOLERANCE, check_moments, moments_at, moments_at_times
 from rfdsm.theory.predict import solve_cells

@@ -13,8 +13,8 @@ import numpy as np
 
 from rfdsm.activations import Activation, Moments, tabulate
 from rfdsm.activations.kept import kept
+from rfdsm.activations.quadrature import padded
 from rfdsm.problem import Problem
-from rfdsm.quadrature import padded
 from rfdsm.scope import jax_scope
 
 TABLE_FROM, TABLE_TOLERANCE = 256, 1e-11

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Moments
+from rfdsm.activations.quadrature import padded
 from rfdsm.arguments import flow_times, number_array
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem, check_problem
-from rfdsm.quadrature import padded
 from rfdsm.scope import jax_scope
 from rfdsm.theory.fixed_point import evaluate, jacobian, solve
 from rfdsm.theory.flow import Path, curves

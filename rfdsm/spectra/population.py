@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from rfdsm.compression import EPS, thin
+from rfdsm.spectra.compression import EPS, thin
 
 ANGLES = (1.0, 0.5, 0.25)
 """The equation is fitted on rays at these angles, in units of pi: the narrower, the finer what they resolve."""
