@@ -295,7 +295,7 @@ def test_dataset_holds_everything_under_its_name(small):
     for loss in Losses.NAMES:
         np.testing.assert_array_equal(dataset["limit"].sel(loss=loss), getattr(small.limit, loss))
     np.testing.assert_array_equal(dataset["floor"], small.limit.floor)
-    assert len(dataset.data_vars) == 15
+    assert len(dataset.data_vars) == 16
     np.testing.assert_array_equal(dataset["d"], [4, 6])
     np.testing.assert_array_equal(dataset["m"], [2, np.inf])
     np.testing.assert_array_equal(dataset["t"], [0.2, 0.4])
