@@ -4,6 +4,7 @@ One function converts, so that every door takes the same and loses nothing: entr
 refused by name and place, not read as the numbers that happen to lie beneath.
 """
 
+import math
 import sys
 from typing import Any
 
@@ -85,6 +86,8 @@ def _unpacked(values: Any) -> tuple[np.ndarray, Any]:
     try:
         if _holds_masked(values):
             return np.asarray(_data(values)), np.asarray(_mask(values))
+        if isinstance(values, list | tuple):  # NumPy does not stack the short floats of other libraries
+            values = [np.asarray(entry) if hasattr(entry, "__array__") else entry for entry in values]
         return np.asarray(values), np.False_
     except MemoryError:
         raise
@@ -142,7 +145,10 @@ def _number(entry: Any) -> float:
     scalar = isinstance(entry, np.generic)
     if isinstance(entry, str | bytes) or getattr(entry, "ndim", 0) or (scalar and not isinstance(entry, _NUMBERLIKE)):
         raise TypeError
-    return float(entry)
+    number = float(entry)
+    if math.isinf(number) and entry != number:  # decimals do not say so themselves
+        raise OverflowError
+    return number
 
 
 def _described(entry: Any) -> tuple[str, str]:

@@ -143,7 +143,7 @@ def test_single_precision(name):
     assert single.coefficients.dtype == single.second.dtype == jnp.float32
     double = activation.expand(jnp.asarray(means, float), jnp.asarray(deviations, float), 12, rule)
     scale = np.maximum(np.sqrt(np.asarray(double.second)), 1e-2)
-    assert np.all(np.abs(single.coefficients - double.coefficients) < 1e-5 * scale)
+    assert np.all(np.abs(np.asarray(single.coefficients) - np.asarray(double.coefficients)) < 1e-5 * scale)
     np.testing.assert_allclose(single.second, double.second, rtol=1e-5, atol=1e-6)
 
 

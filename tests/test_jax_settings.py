@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 
-import jax
 import numpy as np
 import pytest
 
@@ -61,7 +60,3 @@ def test_no_setting_changes_a_number():
     assert set(expected) == set(found)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-6 if name == "single" else 1e-12, err_msg=name)
-
-
-def test_the_suite_runs_under_strict_promotion():
-    assert jax.config.jax_numpy_dtype_promotion == "strict" and jax.config.jax_numpy_rank_promotion == "raise"

@@ -120,7 +120,8 @@ def test_edges_of_the_ranges_are_allowed():
     assert problem(m=float("inf")).m == np.inf
     assert problem(psi_n=np.inf).psi_n == np.inf
     assert problem(psi_p=[1.0, np.inf], m=np.inf).psi_p[1] == np.inf
-    assert problem(psi_n=5e-324, t=1e300).psi_n == 5e-324
+    assert problem(psi_n=1e-30, t=300).psi_n == 1e-30
+    assert problem(psi_p=1e30, ridge=1e-100).ridge == 1e-100
     np.testing.assert_array_equal(problem(m=[1, 4, np.inf]).m, [1, 4, np.inf])
 
 
