@@ -40,8 +40,25 @@ LONGEST_FIRST = (
 )
 
 
+SLOW = (
+    "tests/test_agreement.py",
+    "tests/test_minimum_norm.py",
+    "tests/test_training_evidence.py",
+    "tests/simulation/test_devices.py",
+    "tests/simulation/test_exact.py",
+    "tests/simulation/test_memory.py",
+    "tests/simulation/test_simulate.py",
+    "tests/simulation/test_training.py",
+    "tests/sweeps/",
+)
+"""Whole files of slow tests."""
+
+
 def pytest_collection_modifyitems(items):
     """Files that take minutes begin first: a worker left with one of them at the end would work alone."""
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker("slow")
     ranks = {path: rank for rank, path in enumerate(LONGEST_FIRST)}
     items.sort(
         key=lambda item: next((rank for path, rank in ranks.items() if item.nodeid.startswith(path)), len(ranks))

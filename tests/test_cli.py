@@ -123,6 +123,7 @@ def test_no_argument_shows_help(capsys):
 # End to end
 
 
+@pytest.mark.slow
 def test_compare(tmp_path):
     result = run("compare", *TINY, *SMALL, "--output", "result", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -167,6 +168,7 @@ def test_predict_writes_a_single_cell(tmp_path):
     np.testing.assert_allclose(cell["test"], rfdsm.predict(TINY_PROBLEM).test[0, 0], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_predict_table(tmp_path):
     result = run("predict", *TINY, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -197,6 +199,7 @@ def test_simulate_file(tmp_path):
     np.testing.assert_allclose(test, losses.test, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_compare_real_data(tmp_path, rng_rows):
     np.save(tmp_path / "rows.npy", rng_rows)
     question = ["--psi-n", "4", "--psi-p", "1", "--m", "1", "inf", "--trials", "2", *CUBIC]

@@ -237,6 +237,7 @@ def small(asked, steps):
     return compare(asked, [4, 6], progress=lambda done, total: steps.append((done, total)), **OPTIONS)
 
 
+@pytest.mark.slow
 def test_shapes(small):
     assert small.names == Losses.NAMES
     assert small.dimensions == (4, 6)
@@ -340,6 +341,7 @@ def singular():
     return compare(Problem(1.0, 2.0, [1, 2, 4], 0.2, 0.0, CUBIC), [4, 6], **OPTIONS)
 
 
+@pytest.mark.slow
 def test_where_theory_is_infinite_nothing_is_held_against_it(singular):
     infinite = np.zeros((4, 2, 3), bool)
     infinite[1:, :, 1] = True
@@ -467,6 +469,7 @@ def on_rows(rows):
     return compare(Problem(1.7, 1.2, [1, 3], 0.3, 1e-2, CUBIC), data=rows, trials=3)
 
 
+@pytest.mark.slow
 def test_data_give_no_score(on_rows):
     assert on_rows.names == ("train", "empirical_test", "test")
     assert on_rows.simulation.shape == (3, 1, 3, 2)
@@ -482,6 +485,7 @@ def test_data_bring_their_dimension_and_spectrum(on_rows, rows):
         np.testing.assert_allclose(on_rows.theory[loss, 0], getattr(theory, name), rtol=ROUTES)
 
 
+@pytest.mark.slow
 def test_theory_of_many_columns_keeps_the_weights_of_the_compressed_spectrum(monkeypatch):
     """60 eigenvalues become at most 40 nodes; their weights must not be rounded to whole eigenvalues out of 60."""
     nothing = Losses(*[np.zeros((2,))] * 6, run=Run(np.array(31), np.array(49), 60, np.zeros((2, 2), np.uint32)))

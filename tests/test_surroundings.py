@@ -46,6 +46,7 @@ def one_line(err):
 # Paths
 
 
+@pytest.mark.slow
 def test_a_tilde_is_the_home_folder_wherever_a_path_is_given(home, capsys):
     np.save(home / "eigenvalues.npy", [0.5, 1.5])
     rows = np.random.default_rng(0).normal(size=(40, 4))
@@ -170,6 +171,7 @@ def full():
     return open("/dev/full", "w", encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
 def test_files_are_there_whatever_becomes_of_the_text(home, monkeypatch, capsys):
     """One line where there is something to tell, and none to a closed pipe."""

@@ -63,6 +63,7 @@ def answers():
     return [line.split("|") for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_every_door_refuses_what_is_no_problem(answers):
     said = [answer for answer in answers if answer[0] != "spectrum"]
     assert len(said) == 12 * 3 + 6 * 2
