@@ -283,9 +283,9 @@ def test_a_defect_in_drawing_keeps_its_traceback(home, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("a defect")
 
-    from rfdsm.linear import plots
+    from rfdsm import plots
 
-    monkeypatch.setattr(plots, "lines", fail)
+    monkeypatch.setattr(plots, "losses", fail)
     with pytest.raises(RuntimeError, match="a defect"):
         main([*GENERATED, "--output", "out"])
     assert tree(home.parent / "work") == ["out/generated.nc"]

@@ -106,7 +106,7 @@ def doors():
     yield "d", lambda v: simulate_training(one, [1.0], v), True
     yield "times", lambda v: simulate_training(one, v, 4), False
     yield "initial", lambda v: simulate_training(one, [1.0], 4, initial=v), False
-    yield "d", lambda v: compare(one, v), True
+    yield "d", lambda v: compare(one, [v]), True
     yield "trials", lambda v: compare(one, 4, trials=v), True
     yield "times", lambda v: training_curve(one, v), False
     yield "initial", lambda v: training_curve(one, [1.0], initial=v), False
@@ -114,9 +114,9 @@ def doors():
     yield "tolerance", lambda v: optimal_stopping(one, tolerance=v), False
     yield "n", lambda v: phases.advise(n=v, d=10), True
     yield "t", lambda v: phases.advise(n=100, d=10, t=v), False
-    yield "d", lambda v: linear.simulate(line, v, 2), True
-    yield "trials", lambda v: linear.simulate(line, 4, v), True
-    yield "fresh", lambda v: linear.memorisation(line, 4, 2, fresh=v), True
+    yield "d", lambda v: linear.simulate(line, v, trials=2), True
+    yield "trials", lambda v: linear.simulate(line, 4, trials=v), True
+    yield "fresh", lambda v: linear.memorisation(line, 4, trials=2, fresh=v), True
     yield "steps", lambda v: linear.chain(exact, v), True
     yield "stochasticity", lambda v: linear.chain(exact, 2, stochasticity=v), False
     yield "smoothing", lambda v: linear.generated(line, v), False
@@ -150,7 +150,7 @@ def test_requests_too_large_are_refused_before_they_are_begun():
         (lambda: simulate(Problem(10**20, 3, 2, 0.1, 0.1), 4), "n = round(psi_n d) = 4e+20 must be at most"),
         (lambda: simulate(Problem(2, 10**20, 2, 0.1, 0.1), 4), "p = round(psi_p d) = 4e+20 must be at most"),
         (lambda: simulate(one, 4, memory_limit="1 GB"), "memory_limit = '1 GB' must be a number"),
-        (lambda: linear.simulate(linear.Problem(2.0, 1.0), many, 2), "GB of memory"),
+        (lambda: linear.simulate(linear.Problem(2.0, 1.0), many, trials=2), "GB of memory"),
     ):
         with pytest.raises(ValueError) as caught:
             call()

@@ -57,7 +57,7 @@ SETTINGS = (
     "a warning above 10⁻⁸",
     "not converged above 10⁻⁸",
     "below 10⁻¹⁰: Hermite series",
-    "within 10⁻⁴, relative, for ridge ≥ 10⁻⁴",
+    "within 10⁻⁴ of float64, relative",
     "**d for 1 %**",
     "further than 10⁻³ from 1",
 )
