@@ -225,7 +225,11 @@ def populations(
         inverse_psi_p,
         q,
         jnp.where(balanced, root, jnp.where(interpolates, ridge, one)),
-        jnp.where(balanced, root, jnp.where(interpolates, one, jnp.maximum(ridge, VANISHING))),
+        jnp.where(
+            balanced,
+            root,
+            jnp.where(interpolates, one, ridge + jax.lax.stop_gradient(jnp.maximum(VANISHING - ridge, 0))),
+        ),
         a_squared,
         h,
         L,
