@@ -50,6 +50,13 @@ SLOW = (
     "tests/simulation/test_simulate.py",
     "tests/simulation/test_training.py",
     "tests/sweeps/",
+    "tests/linear/",
+    "tests/phases/",
+    "tests/test_figures.py",
+    "tests/test_jax_settings.py",
+    "tests/test_new_loss.py",
+    "tests/theory/test_spectrum.py",
+    "tests/theory/test_training.py",
 )
 """Whole files of slow tests."""
 
