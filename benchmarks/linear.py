@@ -1,4 +1,4 @@
-"""Speed of the memorisation experiment against a plain NumPy transcription of it: `python benchmarks/linear.py`.
+"""Speed of the memorisation experiment against a plain NumPy transcription of it: `python -m benchmarks.linear`.
 
 Both do what the program published with arXiv 2411.17807 does: n = 25, 50, 75, 100 points (120 added) in d = 100
 dimensions, T = 2, noise scale e^{-2T}; a denoiser with intercept; the squared-L2 distance of its law to the densities
@@ -15,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does; 
 
 import argparse
 import time
+from typing import Any
 
 import jax
 import numpy as np
@@ -22,6 +23,7 @@ import numpy as np
 from rfdsm import linear
 
 SIZES = (25, 50, 75, 100, 120)
+TITLES = {"log_distance": "log |Delta|", "bhattacharyya": "Bhattacharyya rate"}
 
 
 def log_kernel_overlaps(points: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> tuple[float, float]:
@@ -64,16 +66,16 @@ def transcription(n: int, d: int, fresh: int, rng: np.random.Generator) -> tuple
     return float(np.sign(plus - minus)), float(log), float(overlap / d)
 
 
-def agreement(own: np.ndarray, other: np.ndarray) -> str:
+def agreement(own: np.ndarray, other: np.ndarray) -> tuple[Any, Any, Any]:
     """Means of both, and their difference in standard errors by the spread over our repeats, which are many."""
     if not np.all(np.isfinite(own)):
-        return f"{own[0]}, NumPy {other[0]}"
+        return own[0], other[0], np.nan
     error = np.std(own, ddof=1) * np.sqrt(1 / own.size + 1 / other.size)
-    z = (np.mean(other) - np.mean(own)) / error
-    return f"{np.mean(own):.4f}, NumPy {np.mean(other):.4f}, {z:+.1f} standard errors"
+    return np.mean(own), np.mean(other), (np.mean(other) - np.mean(own)) / error
 
 
-def main() -> None:
+def main() -> dict[str, Any]:
+    """Prints everything and returns its figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=300)
     parser.add_argument("--numpy-repeats", type=int, default=4)
@@ -86,7 +88,7 @@ def main() -> None:
     print(f"device: {jax.devices()[0].device_kind}; d = {d}, n = {sizes}, fresh set {arguments.fresh}")
 
     start = time.perf_counter()
-    result = linear.memorisation(problem, d, arguments.repeats, 1, fresh=arguments.fresh)
+    result = linear.memorisation(problem, d, trials=arguments.repeats, key=1, fresh=arguments.fresh)
     seconds = time.perf_counter() - start
     ours = seconds / (arguments.repeats * len(sizes))
     print(f"rfdsm: {arguments.repeats} repeats of {len(sizes)} cells in {seconds:.1f} s, compilation included "
@@ -99,13 +101,31 @@ def main() -> None:
     )
     theirs = (time.perf_counter() - start) / (arguments.numpy_repeats * len(sizes))
     print(f"NumPy: {arguments.numpy_repeats} repeats, {theirs:.2f} s per cell and repeat; ratio {theirs / ours:.0f}")
+    cells = []
     for k, n in enumerate(sizes):
-        print(f"n = {n}: P(Delta > 0) {result.probability[k]:.3f} ± {result.probability_error[k]:.3f}, "
-              f"NumPy {np.mean(plain[:, k, 0] > 0):.2f}; "
-              f"average squared Hellinger distance {result.hellinger[:, k].mean():.9f}")  # fmt: skip
+        probabilities = [result.probability[k], result.probability_error[k], np.mean(plain[:, k, 0] > 0)]
+        hellinger = result.hellinger[:, k].mean()
+        print(f"n = {n}: P(Delta > 0) {probabilities[0]:.3f} ± {probabilities[1]:.3f}, NumPy {probabilities[2]:.2f}; "
+              f"average squared Hellinger distance {hellinger:.9f}")  # fmt: skip
+        cells.append({"n": n, "probability": probabilities, "hellinger": hellinger})
         both = ((result.log_distance[:, k], plain[:, k, 1]), (result.bhattacharyya[:, k], plain[:, k, 2]))
-        for name, (own, other) in zip(("log |Delta|", "Bhattacharyya rate"), both, strict=True):
-            print(f"  {name}: {agreement(np.asarray(own), other)}")
+        for (name, title), (own, other) in zip(TITLES.items(), both, strict=True):
+            mine, plainly, z = cells[-1][name] = agreement(np.asarray(own), other)
+            differ = f", {z:+.1f} standard errors" if np.isfinite(z) else ""
+            print(f"  {title}: {mine:.4f}, NumPy {plainly:.4f}{differ}")
+    differences = np.array([cell[name][2] for cell in cells for name in TITLES])
+    return {
+        "d": d,
+        "fresh": arguments.fresh,
+        "repeats": arguments.repeats,
+        "seconds": seconds,
+        "per_cell": ours,
+        "numpy": {"repeats": arguments.numpy_repeats, "per_cell": theirs},
+        "ratio": theirs / ours,
+        "cells": cells,
+        "compared": np.sum(np.isfinite(differences)),
+        "worst_z": np.nanmax(np.abs(differences)),
+    }
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Phase diagrams, boundaries and optima: seconds after compilation, solves, and the published crossover.
 
-    python benchmarks/phases.py [--cells 200] [--rounds 7]
+    python -m benchmarks.phases [--cells 200] [--rounds 7]
 
 Prints the time of a diagram with four losses, signed fields and labels; the same with its boundaries; boundaries
 of many lines, beside SciPy's brentq on `predict` line by line; optimal ridges, beside SciPy's bounded search; and p/n
@@ -38,7 +38,8 @@ def memorisation(psi_n: float, psi_p: float) -> float:
     return float(min(losses.floor, losses.test - losses.floor) - losses.empirical_test)
 
 
-def main() -> None:
+def main() -> dict[str, Any]:
+    """Prints everything and returns its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=7)
@@ -50,8 +51,10 @@ def main() -> None:
 
     first, seconds, _ = timed(lambda: rfdsm.phase_diagram(grid), arguments.rounds)
     print(f"diagram of {arguments.cells} x {arguments.cells} cells: {seconds:.3f} s (first call {first:.1f} s)")
+    figures: dict[str, Any] = {"cells": arguments.cells, "diagram": {"seconds": seconds, "first_call": first}}
     first, seconds, _ = timed(lambda: rfdsm.phase_diagram(grid, "psi_p"), arguments.rounds)
     print(f"  with all boundaries along psi_p and the peak of test: {seconds:.3f} s (first call {first:.1f} s)")
+    figures["with_boundaries"] = {"seconds": seconds, "first_call": first}
 
     lines = rfdsm.Problem(np.geomspace(0.5, 100, 1000), 1.0, 4, 0.1, 1e-3)
     _, seconds, found = timed(lambda: rfdsm.boundary(lines, "memorisation"), arguments.rounds)
@@ -59,6 +62,7 @@ def main() -> None:
         f"boundary on 1000 lines: {seconds:.3f} s, {found.solves / 1000:.0f} solves per line, "
         f"largest relative error {np.nanmax(found.error):.0e}"
     )
+    figures["boundary"] = {"seconds": seconds, "solves": found.solves / 1000, "error": np.nanmax(found.error)}
     start = time.perf_counter()
     some = slice(None, None, 50)
     alone = [
@@ -70,9 +74,11 @@ def main() -> None:
     print(
         f"  brentq on predict, bracket given: {each:.3f} s per line, {1000 * each / seconds:.0f} x; apart {apart:.0e}"
     )
+    figures["boundary"]["brentq"] = {"seconds": each, "ratio": 1000 * each / seconds, "apart": apart}
 
     _, seconds, best = timed(lambda: rfdsm.optimal(lines_at(8.0), "ridge"), arguments.rounds)
     print(f"optimal ridge on 1000 lines: {seconds:.3f} s, {best.solves / 1000:.0f} solves per line")
+    figures["optimal"] = {"seconds": seconds, "solves": best.solves / 1000}
 
     def test(x: float, n: float) -> float:
         return float(rfdsm.predict(rfdsm.Problem(n, 8.0, 4, 0.1, np.exp(x))).test)
@@ -87,10 +93,13 @@ def main() -> None:
     print(
         f"  SciPy's bounded search: {each:.3f} s per line, {1000 * each / seconds:.0f} x; ours is higher by {gain:.0e}"
     )
+    figures["optimal"]["bounded"] = {"seconds": each, "ratio": 1000 * each / seconds, "higher": gain}
 
     times = np.array([0.3, 0.1, 0.01, 0.001])
     crossover = rfdsm.boundary(rfdsm.Problem(64.0, 1.0, np.inf, times, 1e-6), "memorisation")
-    print("p/n where memorisation begins at t = 0.3, 0.1, 0.01, 0.001:", np.round(crossover.roots[:, 0] / 64, 6))
+    figures["crossover"] = crossover.roots[:, 0] / 64
+    print("p/n where memorisation begins at t = 0.3, 0.1, 0.01, 0.001:", np.round(figures["crossover"], 6))
+    return figures
 
 
 def lines_at(psi_p: float) -> rfdsm.Problem:

@@ -1,6 +1,6 @@
 """Theory: problems per second of `rfdsm.predict`, against three other ways to solve the same equations, in one run.
 
-    python benchmarks/predict.py [--problems 1000000] [--rounds 5] [--activation tanh]
+    python -m benchmarks.predict [--problems 1000000] [--rounds 5] [--activation tanh]
 
 `predict` returns all four losses, its time includes the Gaussian moments of every (distinct) diffusion time. The others
 are asked for the order parameters alone, with the moments given, started at 1 in logarithms, as one would write it by
@@ -48,16 +48,16 @@ def whole_box(count: int, activation: Any, spectrum: Any, rng: np.random.Generat
 
 
 BOXES = {
-    "moderate box, identity covariance": (moderate_box, None),
-    "whole box, identity covariance": (whole_box, None),
-    "moderate box, three atoms": (moderate_box, ATOMS),
-    "whole box, three atoms": (whole_box, ATOMS),
+    "moderate": ("moderate box, identity covariance", moderate_box, None),
+    "whole": ("whole box, identity covariance", whole_box, None),
+    "moderate_atoms": ("moderate box, three atoms", moderate_box, ATOMS),
+    "whole_atoms": ("whole box, three atoms", whole_box, ATOMS),
 }
 
 
-def rate_of_predict(name: str, count: int, rounds: int, activation: str) -> float:
-    """Problems per second, the median over rounds with fresh problems; prints what they needed."""
-    box, spectrum = BOXES[name]
+def rate_of_predict(name: str, count: int, rounds: int, activation: str) -> dict[str, float]:
+    """Problems per second, the median over rounds with fresh problems, and what they needed."""
+    title, box, spectrum = BOXES[name]
     rng = np.random.default_rng(0)
     start = time.perf_counter()
     rfdsm.predict(box(8192, activation, spectrum, rng))
@@ -71,11 +71,21 @@ def rate_of_predict(name: str, count: int, rounds: int, activation: str) -> floa
     rates = np.sort(count / np.array(seconds))
     steps = np.percentile(losses.steps, [50, 99, 100])
     print(
-        f"{name}: {np.median(rates):,.0f} per second ({rates[0]:,.0f} to {rates[-1]:,.0f}); first call {first:.1f} s\n"
+        f"{title}: {np.median(rates):,.0f} per second ({rates[0]:,.0f} to {rates[-1]:,.0f}); first call {first:.1f} s\n"
         f"  converged {np.mean(losses.converged):.6%}, residual <= {np.max(losses.residual):.0e}, "
         f"Newton steps: median {steps[0]:.0f}, 99 % {steps[1]:.0f}, largest {steps[2]:.0f}"
     )
-    return float(np.median(rates))
+    return {
+        "per_second": np.median(rates),
+        "slowest": rates[0],
+        "fastest": rates[-1],
+        "first_call": first,
+        "converged": np.mean(losses.converged),
+        "residual": np.max(losses.residual),
+        "median_steps": steps[0],
+        "steps_99": steps[1],
+        "most_steps": steps[2],
+    }
 
 
 def image(x: Any, P: Any, log: Any = np) -> list[Any]:
@@ -148,9 +158,9 @@ def order_parameters(problem: rfdsm.Problem) -> tuple[np.ndarray, np.ndarray, fl
     return np.stack([*rows, moments.beta_a], axis=1), np.stack(exact, axis=1), rate
 
 
-def compare(name: str, parameters: np.ndarray, exact: np.ndarray, rate_of_predict: float) -> None:
+def compare(name: str, parameters: np.ndarray, exact: np.ndarray, rate_of_predict: float) -> dict[str, float]:
     """Problems per second of another method, with its share of successes and their agreement."""
-    solver, count, compiled = OTHERS[name]
+    title, solver, count, compiled = OTHERS[name]
     parameters, exact = parameters[:count], exact[:count]
     if compiled:
         solver = jax.jit(solver).lower(parameters).compile()
@@ -160,27 +170,35 @@ def compare(name: str, parameters: np.ndarray, exact: np.ndarray, rate_of_predic
     error = np.max(np.abs(found / exact - 1), axis=1)
     done = np.isfinite(error)
     print(
-        f"  {name}: {rate:,.0f} per second (order parameters alone, {len(parameters)} problems); finishes "
+        f"  {title}: {rate:,.0f} per second (order parameters alone, {len(parameters)} problems); finishes "
         f"{np.mean(done):.1%}, of which {np.mean(error[done] < 1e-6):.1%} agree to 1e-6; predict is "
         f"{rate_of_predict / rate:,.0f} x as fast"
     )
+    return {
+        "per_second": rate,
+        "problems": len(parameters),
+        "finishes": np.mean(done),
+        "agrees": np.mean(error[done] < 1e-6),
+        "ratio": rate_of_predict / rate,
+    }
 
 
 OTHERS = {
-    "scipy.optimize.root": (by_scipy, 2_000, False),
-    "optimistix.Newton, vmapped": (by_optimistix, 20_000, True),
-    "damped iteration, vmapped": (by_damped_iteration, 2_000, True),
+    "scipy": ("scipy.optimize.root", by_scipy, 2_000, False),
+    "optimistix": ("optimistix.Newton, vmapped", by_optimistix, 20_000, True),
+    "damped": ("damped iteration, vmapped", by_damped_iteration, 2_000, True),
 }
 
 
-def rate_on_device(activation: str) -> None:
+def rate_on_device(activation: str) -> dict[str, Any]:
     """Losses of one batch whose parameters are on the device already, and the results stay there: no transfers."""
     count = CHUNK if jax.default_backend() == "cpu" else 2**22
     problem = moderate_box(count, activation, None, np.random.default_rng(2))
     moments = Moments(*map(jnp.asarray, moments_at_times(problem.activation, np.asarray(problem.t), 1.0)))
     cells = (1 / problem.psi_n, 1 / problem.psi_p, 1 / problem.m, problem.t, problem.ridge / problem.psi_p)
     arguments = (*map(jnp.asarray, cells), moments, jnp.ones(1), jnp.ones(1))
-    for limit in (FEW_STEPS, MAX_STEPS):
+    figures: dict[str, Any] = {"problems": count}
+    for name, limit in (("few", FEW_STEPS), ("enough", MAX_STEPS)):
         losses = jax.block_until_ready(solve_cells(*arguments, limit))
         start = time.perf_counter()
         for _ in range(10):
@@ -191,9 +209,12 @@ def rate_on_device(activation: str) -> None:
             f"one batch of {count} on the device, moments given, one thread, at most {limit} steps: {rate:,.0f} per "
             f"second, {np.mean(losses.converged):.2%} converged"
         )
+        figures[name] = {"steps": limit, "per_second": rate, "converged": np.mean(losses.converged)}
+    return figures
 
 
-def main() -> None:
+def main() -> dict[str, Any]:
+    """Prints everything and returns its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -203,15 +224,24 @@ def main() -> None:
 
     device = jax.devices()[0].device_kind
     print(f"device: {device}, float64, {arguments.activation}, {arguments.problems} problems a round")
-    rates = [rate_of_predict(name, arguments.problems, arguments.rounds, arguments.activation) for name in BOXES]
-    rate_on_device(arguments.activation)
-    for (name, (box, _)), rate in zip(list(BOXES.items())[:2], rates[:2], strict=True):
+    figures: dict[str, Any] = {"problems": arguments.problems}
+    for name in BOXES:
+        figures[name] = rate_of_predict(name, arguments.problems, arguments.rounds, arguments.activation)
+    figures["most_steps"] = max(figures[name]["most_steps"] for name in BOXES)
+    figures["on_device"] = rate_on_device(arguments.activation)
+    figures["others"] = {}
+    for name, (title, box, spectrum) in BOXES.items():
+        if spectrum is not None:
+            continue
         problem = box(20_000, arguments.activation, None, np.random.default_rng(1))
         parameters, exact, alone = order_parameters(problem)
         positive = problem.ridge > 0  # what the others can solve at all
-        print(f"{name}, ridge > 0 (rfdsm's order parameters alone, one thread: {alone:,.0f} per second):")
-        for other in OTHERS:
-            compare(other, parameters[positive], exact[positive], rate)
+        print(f"{title}, ridge > 0 (rfdsm's order parameters alone, one thread: {alone:,.0f} per second):")
+        rate = figures[name]["per_second"]
+        figures["others"][name] = {"alone": alone} | {
+            other: compare(other, parameters[positive], exact[positive], rate) for other in OTHERS
+        }
+    return figures
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ from scipy.linalg.blas import dsyrk
 import rfdsm
 from rfdsm.scope import jax_scope
 from rfdsm.simulation import memory_estimate
-from rfdsm.simulation.moments import training_moments
 from rfdsm.simulation.plan import plan
 from rfdsm.simulation.strips import bounds
 from rfdsm.simulation.trial import Cell, Trial
@@ -87,7 +86,7 @@ def seconds(call: Callable[[], Any], repeats: int = 1) -> float:
     return min(times)
 
 
-def against_numpy(a: argparse.Namespace, problem: rfdsm.Problem, n: int, p: int) -> None:
+def against_numpy(a: argparse.Namespace, problem: rfdsm.Problem, n: int, p: int) -> dict[str, Any]:
     """Part a."""
     rng = np.random.default_rng(0)
     first = seconds(lambda: rfdsm.simulate(problem, a.d, key=0, dtype=a.dtype).test)
@@ -102,18 +101,23 @@ def against_numpy(a: argparse.Namespace, problem: rfdsm.Problem, n: int, p: int)
         result = ByHand(rng, n, p, a.m, a.d, a.t).losses(a.ridge, 10**4)
         spent["numpy"].append(time.perf_counter() - start)
         values["numpy"].append(result)
+    figures: dict[str, Any] = {}
     for who, times in spent.items():
         mean, spread = np.mean(values[who], axis=0), np.std(values[who], axis=0, ddof=1)
         shown = ", ".join(f"{name} {x:.4f}±{s:.4f}" for name, x, s in zip(NAMES, mean, spread, strict=True))
         print(f"a  {who}: {np.median(times):.2f} s per trial (median of {a.repeats}); {shown}")
+        losses = {name: {"mean": x, "spread": s} for name, x, s in zip(NAMES, mean, spread, strict=True)}
+        figures[who] = {"seconds": np.median(times), "losses": losses}
     ratios = np.array(spent["numpy"]) / np.array(spent["rfdsm"])
     print(
         f"a  numpy/rfdsm: {np.median(ratios):.2f} ({np.min(ratios):.2f} to {np.max(ratios):.2f}); "
         f"first call {first:.1f} s"
     )
+    found = {"ratio": np.median(ratios), "least_ratio": np.min(ratios), "largest_ratio": np.max(ratios)}
+    return figures | found | {"first_call": first, "repeats": a.repeats}
 
 
-def many_ridges(a: argparse.Namespace, problem: rfdsm.Problem) -> None:
+def many_ridges(a: argparse.Namespace, problem: rfdsm.Problem) -> dict[str, Any]:
     """Part b."""
     ridges = np.geomspace(1e-5, 1.0, 30)
     grid = rfdsm.Problem(problem.psi_n, problem.psi_p, problem.m, problem.t, ridges)
@@ -122,9 +126,10 @@ def many_ridges(a: argparse.Namespace, problem: rfdsm.Problem) -> None:
     together = seconds(lambda: rfdsm.simulate(grid, a.d, dtype=a.dtype).test, a.repeats)
     one = seconds(lambda: rfdsm.simulate(problem, a.d, dtype=a.dtype).test, a.repeats)
     print(f"b  30 ridges: {together:.2f} s; one: {one:.2f} s; 30 runs/one call: {30 * one / together:.1f}")
+    return {"seconds": together, "one": one, "ratio": 30 * one / together}
 
 
-def streamed_gram(a: argparse.Namespace, problem: rfdsm.Problem, n: int, p: int) -> None:
+def streamed_gram(a: argparse.Namespace, problem: rfdsm.Problem, n: int, p: int) -> dict[str, Any]:
     """Part c."""
     request = plan(
         problem, a.d, trials=1, key=0, data=None, dtype=a.dtype, devices=None, memory_limit=None, primal=True
@@ -136,7 +141,7 @@ def streamed_gram(a: argparse.Namespace, problem: rfdsm.Problem, n: int, p: int)
         @jax.jit
         def moments(key: Any) -> Any:
             trial = Trial.drawn(key, cell, group.settings, 1)
-            return training_moments(trial.law, trial.design.training, cell.m)
+            return trial.training()
 
         product = jax.jit(lambda x: x @ x.T)
         x = jax.random.normal(jax.random.key(0), (p, group.settings.chunk), request.dtype)
@@ -150,9 +155,15 @@ def streamed_gram(a: argparse.Namespace, problem: rfdsm.Problem, n: int, p: int)
         f"c  matrix product {peak / 1e9:.0f} GFLOP/s; streamed moments {done / spent / 1e9:.0f} GFLOP/s, "
         f"{done / spent / peak:.0%} of it ({spent:.2f} s, draws, features and V included)"
     )
+    return {
+        "product_gigaflops": peak / 1e9,
+        "streamed_gigaflops": done / spent / 1e9,
+        "share": done / spent / peak,
+        "seconds": spent,
+    }
 
 
-def infinite_draws(a: argparse.Namespace, problem: rfdsm.Problem) -> None:
+def infinite_draws(a: argparse.Namespace, problem: rfdsm.Problem) -> dict[str, Any]:
     """Part d."""
     exact, many = (rfdsm.Problem(problem.psi_n, problem.psi_p, m, problem.t, problem.ridge) for m in (np.inf, 1000))
     for each in (exact, problem):  # m = 1000 shares the compilation of m = 4
@@ -160,9 +171,10 @@ def infinite_draws(a: argparse.Namespace, problem: rfdsm.Problem) -> None:
     fast = seconds(lambda: rfdsm.simulate(exact, a.d, dtype=a.dtype).test, a.repeats)
     slow = seconds(lambda: rfdsm.simulate(many, a.d, dtype=a.dtype).test)
     print(f"d  m = inf: {fast:.2f} s; m = 1000: {slow:.1f} s; ratio {slow / fast:.0f}")
+    return {"seconds": fast, "thousand": slow, "ratio": slow / fast}
 
 
-def training_loop(a: argparse.Namespace, problem: rfdsm.Problem, n: int, p: int) -> None:
+def training_loop(a: argparse.Namespace, problem: rfdsm.Problem, n: int, p: int) -> dict[str, Any]:
     """Part e."""
     steps = 200
     optimiser = optax.adam(1e-2)
@@ -181,9 +193,18 @@ def training_loop(a: argparse.Namespace, problem: rfdsm.Problem, n: int, p: int)
         f"e  {steps} steps: by hand {theirs:.1f} s, rfdsm {whole - start:.1f} s (and {start:.1f} s to set up and "
         f"record all losses); ratio {theirs / (whole - start):.1f}, everything included {theirs / whole:.1f}"
     )
+    return {
+        "steps": steps,
+        "by_hand": theirs,
+        "seconds": whole - start,
+        "set_up": start,
+        "ratio": theirs / (whole - start),
+        "whole_ratio": theirs / whole,
+    }
 
 
-def main() -> None:
+def main() -> dict[str, Any]:
+    """Prints everything and returns its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--d", type=int, default=400)
     parser.add_argument("--psi-n", type=float, default=4)
@@ -202,15 +223,17 @@ def main() -> None:
         f"{jax.devices()[0].device_kind}, {a.dtype} (NumPy float64), d = {a.d}, n = {n}, p = {p}, m = {a.m}, "
         f"memory at most {need / 1e9:.2f} GB"
     )
-    parts: dict[str, Callable[[], None]] = {
-        "a": lambda: against_numpy(a, problem, n, p),
-        "b": lambda: many_ridges(a, problem),
-        "c": lambda: streamed_gram(a, problem, n, p),
-        "d": lambda: infinite_draws(a, problem),
-        "e": lambda: training_loop(a, problem, n, p),
+    parts: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
+        "a": ("trial", lambda: against_numpy(a, problem, n, p)),
+        "b": ("ridges", lambda: many_ridges(a, problem)),
+        "c": ("gram", lambda: streamed_gram(a, problem, n, p)),
+        "d": ("infinite_draws", lambda: infinite_draws(a, problem)),
+        "e": ("training", lambda: training_loop(a, problem, n, p)),
     }
-    for part in a.only:
-        parts[part]()
+    figures: dict[str, Any] = {"d": a.d, "n": n, "p": p, "m": a.m, "gigabytes": need / 1e9}
+    for name, call in (parts[part] for part in a.only):
+        figures[name] = call()
+    return figures
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Spectrum: (problem, u) pairs per second of `rfdsm.spectral_density`, against SciPy's root finder, in one run.
 
-    python benchmarks/spectrum.py [--problems 200] [--places 1000] [--scipy-pairs 40]
+    python -m benchmarks.spectrum [--problems 200] [--places 1000] [--scipy-pairs 40]
 
 `spectral_density` also finds edges, masses and atoms of every problem; that time is included. SciPy does what is usual:
 for each u it follows the order parameters of the same equations from large Im z down to the real axis with
@@ -10,6 +10,7 @@ the wall and per second of processor time, which other programs on the machine d
 
 import argparse
 import time
+from typing import Any
 
 import jax
 import numpy as np
@@ -58,7 +59,8 @@ def scipy_density(u: float, psi_n: float, psi_p: float, q: float, t: float, mome
         height = max(height / 2, SMOOTHING * u)
 
 
-def main() -> None:
+def main() -> dict[str, Any]:
+    """Prints everything and returns its figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problems", type=int, default=200)
     parser.add_argument("--places", type=int, default=1000)
@@ -111,6 +113,26 @@ def main() -> None:
         f"{np.mean(error < 1e-5):.0%} agree to 1e-5, median relative difference {np.median(error):.1e}"
     )
     print(f"ratio: {rate / scipy_rate:,.0f} by the clock, {core_rate / scipy_core_rate:,.0f} per core")
+    return {
+        "problems": arguments.problems,
+        "places": arguments.places,
+        "seconds": np.median(seconds),
+        "per_second": rate,
+        "first_call": first,
+        "converged": np.mean(result.converged),
+        "within_bulk": within,
+        "processor_seconds": np.median(busy),
+        "per_second_and_core": core_rate,
+        "one_problem_per_second": 100_000 / np.median(seconds_one),
+        "scipy": {
+            "per_second": scipy_rate,
+            "pairs": len(some),
+            "agrees": np.mean(error < 1e-5),
+            "difference": np.median(error),
+            "ratio": rate / scipy_rate,
+            "ratio_per_core": core_rate / scipy_core_rate,
+        },
+    }
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def best(function: Any, repeats: int = 5) -> float:
     return min(seconds)
 
 
-def overhead(cells: int) -> None:
+def overhead(cells: int) -> dict[str, Any]:
     """a and b."""
     problem = Problem(np.linspace(10, 10 + (cells - 1) / 8, cells), 1.0, np.inf, 0.1, 1e-2, CUBIC)
     with tempfile.TemporaryDirectory() as folder:
@@ -59,9 +59,11 @@ def overhead(cells: int) -> None:
     print(f"   overhead {(kept - bare) * per_cell:.2f} ms a cell")
     print(f"b  sweep without a store {unkept * per_cell:.2f} ms a cell")
     print(f"   resuming a finished one {resumed * per_cell:.2f} ms a cell")
+    seconds = {"simulate": bare, "stored": kept, "overhead": kept - bare, "unstored": unkept, "resumed": resumed}
+    return {"cells": cells} | {name: spent * per_cell for name, spent in seconds.items()}
 
 
-def scaling(d: int, cells: int) -> None:
+def scaling(d: int, cells: int) -> dict[str, Any]:
     """c."""
     problem = Problem(np.linspace(4, 5, cells), 4.0, np.inf, 0.1, 1e-2, CUBIC)
     asked = configuration.checked(problem, "simulation", d, 4, 0, None, "float64", False)
@@ -87,20 +89,26 @@ def scaling(d: int, cells: int) -> None:
     print(
         f"   {shares_busy[1]:.0%} and {shares_busy[2]:.0%} of the workers' time was work, whatever else the machine did"
     )
+    return {"d": d, "cells": cells, "per_second": list(rates.values()), "busy": list(shares_busy.values())} | {
+        "ratio": rates[2] / rates[1]
+    }
 
 
-def compilations(d: int) -> None:
+def compilations(d: int) -> dict[str, Any]:
     """d."""
     ratios = np.geomspace(0.25, 16, 20)
+    figures = {"d": d}
     for m in (1, 4, np.inf):
         problem = Problem.grid(ratios, ratios, m, 0.1, 1e-3)
         asked = configuration.checked(problem, "simulation", d, 2, 0, None, "float64", False)
         groups = [unit.group for unit in layout.layout(asked).units if unit.group is not None]
         different = {(group.settings, group.ridges.size) for group in groups}
         print(f"d  m = {m}, d = {d}: {len(groups)} cells would compile {len(different)} times")
+        figures[f"m_{m}"] = len(different)
+    return figures
 
 
-def compiled(d: int = 16) -> None:
+def compiled(d: int = 16) -> dict[str, Any]:
     """d, with the compiler running."""
     events: list[str] = []
     jax.monitoring.register_event_duration_secs_listener(
@@ -111,12 +119,13 @@ def compiled(d: int = 16) -> None:
     start = time.perf_counter()
     swept = sweeps.sweep(problem, quantities="simulation", d=d, trials=2, progress=False)
     sizes = np.unique(swept["p"]).size
-    print(f"d  m = inf, d = {d}: 400 cells of {sizes} widths, {len(events)} compilations,", end=" ")
-    print(f"{time.perf_counter() - start:.0f} s")
+    seconds = time.perf_counter() - start
+    print(f"d  m = inf, d = {d}: 400 cells of {sizes} widths, {len(events)} compilations, {seconds:.0f} s")
+    return {"d": d, "cells": 400, "widths": sizes, "compilations": len(events), "seconds": seconds}
 
 
-def main() -> None:
-    """Run what is asked for."""
+def main() -> dict[str, Any]:
+    """Runs what is asked for, prints it and returns its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", default=["a", "c", "d"], choices=["a", "b", "c", "d"])
     parser.add_argument("--cells", type=int, default=400)
@@ -125,15 +134,17 @@ def main() -> None:
     arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    figures: dict[str, Any] = {}
     if {"a", "b"} & set(arguments.only):
-        overhead(arguments.cells)
+        figures["milliseconds"] = overhead(arguments.cells)
     if "c" in arguments.only:
-        scaling(arguments.d, 40)
+        figures["workers"] = scaling(arguments.d, 40)
     if "d" in arguments.only:
-        compilations(arguments.d)
+        figures["compilations"] = compilations(arguments.d)
         if not arguments.count:
-            compiled()
+            figures["compiled"] = compiled()
     print(f"load {os.getloadavg()[0]:.1f} in the end")
+    return figures
 
 
 if __name__ == "__main__":

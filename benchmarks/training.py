@@ -47,7 +47,7 @@ def processor_time() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def speed(count: int, number_of_times: int, simulated: int) -> None:
+def speed(count: int, number_of_times: int, simulated: int) -> dict[str, Any]:
     """Wall and processor time of the whole batch, and of the simulated alternative."""
     problem, times = random_problems(count), np.geomspace(1e-3, 1e6, number_of_times)
     nodes = paths(problem, 0.0, lambda extent, ridge: times.max()).contour.nodes.size
@@ -64,6 +64,18 @@ def speed(count: int, number_of_times: int, simulated: int) -> None:
     print(f"  {wall:.2f} s ({used:.2f} s of processor time), {cold:.1f} s with compilation")
     print(f"  {nodes} nodes per contour, {CHUNK} problems per call, {memory:.2f} GB at most in this process")
     print(f"  worst estimated error {np.max(curve.residual):.1e}, converged {np.mean(curve.converged):.4f}")
+    figures: dict[str, Any] = {
+        "problems": count,
+        "times": number_of_times,
+        "seconds": wall,
+        "processor_seconds": used,
+        "with_compilation": cold,
+        "nodes": nodes,
+        "problems_per_call": CHUNK,
+        "gigabytes": memory,
+        "error": np.max(curve.residual),
+        "converged": np.mean(curve.converged),
+    }
     if simulated:
         one = rfdsm.Problem(2.0, 2.0, 4, 0.1, 1e-3)
         rfdsm.simulate_training(one, times, simulated, key=1)
@@ -72,6 +84,8 @@ def speed(count: int, number_of_times: int, simulated: int) -> None:
         alone = time.perf_counter() - began
         ratio = alone * count / wall
         print(f"  one trial of one problem at d = {simulated} takes {alone:.2f} s: {ratio:.0f}x for the same batch")
+        figures["simulated"] = {"d": simulated, "seconds": alone, "ratio": ratio}
+    return figures
 
 
 KINDS: dict[str, Any] = {
@@ -97,7 +111,7 @@ def refined(problems: Paths, factor: float) -> Paths:
     return problems._replace(contour=contour(ratio, 2 * round(factor * problems.contour.nodes.size / 2)))
 
 
-def accuracy(count: int, seed: int = 0) -> None:
+def accuracy(count: int, seed: int = 0) -> dict[str, Any]:
     """Every loss at every time against a refined contour."""
     worst, values, unclear, unsolved, nodes = [], 0, 0, 0, []
     for number, (activation, spectrum) in enumerate(KINDS.items()):
@@ -120,6 +134,14 @@ def accuracy(count: int, seed: int = 0) -> None:
         f"  largest difference, relative to max(1, loss): {max(worst):.1e}; {unclear} estimated errors above "
         f"{TOLERANCE:.0e}; {unsolved} problems with a node unsolved"
     )
+    return {
+        "compared": values,
+        "fewest_nodes": min(nodes),
+        "most_nodes": max(nodes),
+        "difference": max(worst),
+        "unclear": unclear,
+        "unsolved": unsolved,
+    }
 
 
 SCALES = ("generalisation_time", "below_floor_time", "memorisation_time")
@@ -131,31 +153,46 @@ def exponents(times: Any, psi_n: np.ndarray) -> np.ndarray:
         return np.diff(np.log(np.asarray(times))) / np.diff(np.log(psi_n))
 
 
-def scales() -> None:
-    """How time scales grow with psi_n at psi_p = 2^14, how few draws delay them, and stopping against the ridge."""
+def scales() -> dict[str, Any]:
+    """How time scales grow with psi_n at psi_p = 2^14, and how few draws delay them."""
     psi_n, draws = 2.0 ** np.arange(5, 9), np.array([1, 2, 4, 16, np.inf])
     found = rfdsm.optimal_stopping(rfdsm.Problem.grid(psi_n, 2.0**14, draws, 0.1, 0.0))
     print("psi_p = 2^14, t = 0.1, no ridge: exponents in psi_n, 32 to 64 to 128 to 256")
+    figures: dict[str, Any] = {}
     for k, m in enumerate(draws):
-        for name in SCALES:
-            print(f"  m = {m:g}, {name}: {np.round(exponents(getattr(found, name)[:, k], psi_n), 3)}")
+        slopes = {name: exponents(getattr(found, name)[:, k], psi_n) for name in SCALES}
+        figures[f"m_{m:g}"] = slopes
+        for name, values in slopes.items():
+            print(f"  m = {m:g}, {name}: {np.round(values, 3)}")
+    figures["late"] = {name: np.mean(values[1:]) for name, values in figures["m_inf"].items()}
     late = found.memorisation_time[0]
     delays = ", ".join(f"m = {m:g}: {ratio:.2f}" for m, ratio in zip(draws, late / late[-1], strict=True))
     print(f"  memorisation_time at psi_n = 32 over that of m = inf: {delays}")
+    figures["delay"] = {f"m_{m:g}": ratio for m, ratio in zip(draws, late / late[-1], strict=True)}
     psi_n = 2.0 ** np.arange(4, 9)
     early = rfdsm.optimal_stopping(rfdsm.Problem(psi_n, 2.0**14, 1, 0.01, 0.0)).generalisation_time
-    print(f"  t = 0.01, m = 1, generalisation_time, 16 to 256: {np.round(exponents(early, psi_n), 2)}")
+    figures["early_noise"] = exponents(early, psi_n)
+    print(f"  t = 0.01, m = 1, generalisation_time, 16 to 256: {np.round(figures['early_noise'], 2)}")
+    return figures
+
+
+def stopping() -> dict[str, Any]:
+    """Early stopping against the best ridge at psi_n = 4, psi_p = 64."""
     draws = np.array([1, 4, 16, np.inf])
+    figures: dict[str, Any] = {}
     for t in (0.1, 0.01):
         found = rfdsm.optimal_stopping(rfdsm.Problem(4.0, 64.0, draws, t, 0.0))
         for m, stopped, ridged in zip(draws, found.loss, found.ridge_loss, strict=True):
+            apart = abs(stopped / ridged - 1)
             print(
                 f"psi_n = 4, psi_p = 64, t = {t:g}, m = {m:g}: least test loss {stopped:.4f} by stopping, "
-                f"{ridged:.4f} by the ridge, {100 * abs(stopped / ridged - 1):.2f} % apart"
+                f"{ridged:.4f} by the ridge, {100 * apart:.2f} % apart"
             )
+            figures[f"t_{t:g}_m_{m:g}".replace(".", "")] = {"stopped": stopped, "ridge": ridged, "apart": apart}
+    return figures | {"most_apart": max(row["apart"] for row in figures.values())}
 
 
-def evidence(dimensions: list[int], trials: int) -> None:
+def evidence(dimensions: list[int], trials: int) -> dict[str, Any]:
     """z-scores per dimension and of the intercept."""
     problem, times = rfdsm.Problem(1.0, 0.5, np.array([1, 4, np.inf]), 0.1, 1e-3), [0.3, 3.0, 50.0, 2000.0]
     theory = rfdsm.training_curve(problem, times)
@@ -167,14 +204,20 @@ def evidence(dimensions: list[int], trials: int) -> None:
         errors.append(values.std(axis=1, ddof=1) / np.sqrt(trials))
     mean, error = np.stack(means, axis=1), np.stack(errors, axis=1)
     sizes = np.stack([getattr(theory, name) for name in NAMES])[:, None]
+    figures: dict[str, Any] = {}
     for k, d in enumerate(dimensions):
         relative = np.max(np.abs(mean[:, k] / sizes[:, 0]))
         z = (mean / error)[:, k]
-        print(f"d = {d:4d}: largest relative deviation {relative:.5f}, rms z {np.sqrt(np.mean(z**2)):.2f}")
+        rms = np.sqrt(np.mean(z**2))
+        print(f"d = {d:4d}: largest relative deviation {relative:.5f}, rms z {rms:.2f}")
+        figures[f"d_{d}"] = {"deviation": relative, "rms_z": rms}
     fitted = fit(1 / np.array(dimensions, float)[None, :, None, None], mean, error)
-    print(f"intercept in 1/d: worst |z| {np.max(np.abs(fitted.z)):.2f}, rms z {np.sqrt(np.mean(fitted.z**2)):.2f}")
+    worst, rms = np.max(np.abs(fitted.z)), np.sqrt(np.mean(fitted.z**2))
+    print(f"intercept in 1/d: worst |z| {worst:.2f}, rms z {rms:.2f}")
     power = np.median(fitted.error / sizes[:, 0])
     print(f"  {fitted.z.size} values; median error of an intercept {power:.5f} of the loss")
+    figures["intercept"] = {"count": fitted.z.size, "worst_z": worst, "rms_z": rms, "median_error": power}
+    return figures
 
 
 def figure(path: str) -> None:
@@ -207,8 +250,8 @@ def figure(path: str) -> None:
     axes.figure.savefig(path, dpi=150)
 
 
-def main() -> None:
-    """Reads the options and runs what they ask for."""
+def main() -> dict[str, Any]:
+    """Reads the options, runs what they ask for, and returns its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", type=int, default=1000)
     parser.add_argument("--times", type=int, default=200)
@@ -219,16 +262,18 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--figure")
     options = parser.parse_args()
+    figures: dict[str, Any] = {}
     if options.problems:
-        speed(options.problems, options.times, options.simulated)
+        figures |= speed(options.problems, options.times, options.simulated)
     if options.accuracy:
-        accuracy(options.accuracy)
+        figures["accuracy"] = accuracy(options.accuracy)
     if options.scales:
-        scales()
+        figures |= {"scales": scales(), "stopping": stopping()}
     if options.evidence:
-        evidence(options.evidence, options.trials)
+        figures |= evidence(options.evidence, options.trials)
     if options.figure:
         figure(options.figure)
+    return figures
 
 
 if __name__ == "__main__":

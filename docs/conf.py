@@ -6,12 +6,15 @@ places. Notebooks are run when the site is built, unless the tests have just run
 
 import os
 import re
+import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+from benchmarks import pages  # noqa: E402
 
 project = "rfdsm"
 author = "The rfdsm developers"
@@ -19,11 +22,12 @@ project_copyright = "The rfdsm developers"
 version = release = installed("rfdsm")
 
 root_doc = "docs/index"
-include_patterns = ["docs/**.md", "notebooks/*.ipynb", "README.md", "CHANGELOG.md"]
+include_patterns = ["docs/**.md", "notebooks/*.ipynb", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
 exclude_patterns = ["docs/_build", "**.ipynb_checkpoints"]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "sphinx_copybutton"]
 
-myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath", "substitution"]
+myst_substitutions = pages.substitutions()  # {{ ... }} in a page: what benchmarks have measured
 myst_heading_anchors = 3
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(ROOT / ".jupyter_cache")

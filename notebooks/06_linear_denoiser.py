@@ -152,7 +152,7 @@ print(f"N(0, S): {sample_covariance:.4f}")
 # %%
 for transposed in (True, False):
     problem = linear.Problem(np.array([25, 50, 75, 100]) / 100, 2.0)
-    result = linear.memorisation(problem, 100, 16, transposed=transposed)
+    result = linear.memorisation(problem, 100, trials=16, transposed=transposed)
     print(f"b1^T b1 for b1 b1^T: {transposed}")
     for n, chance, error in zip((25, 50, 75, 100), result.probability, result.probability_error, strict=True):
         print(f"  n = {n:3d}: P(Delta > 0) = {chance:.2f} ± {error:.2f}")
@@ -161,7 +161,7 @@ for transposed in (True, False):
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
 problem = linear.Problem(np.array([0.5, 1, 1.5, 2, 3, 4]), 2.0)
 for k, fresh in enumerate((10_000, 1000)):
-    result = linear.memorisation(problem, 30, 40, fresh=fresh)
+    result = linear.memorisation(problem, 30, trials=40, fresh=fresh)
     found = datasets.memorisations(problem, 30, result)
     plots.probability(axes[0], found, f"$d = 30$, $N = {fresh}$", plots.COLOURS[k], plots.MARKERS[k])
     print(

@@ -38,8 +38,8 @@ from rfdsm import data, plots
 # ## Digits, and arrays with the digits' covariance
 #
 # `data.load` reads `"digits"` or a `.npy` or `.csv` file with one sample per row, `data.standardise` centres the
-# rows and divides them by one number. Four arrays get the covariance of the digits to rounding, so that theory is
-# the same for all of them:
+# rows and divides them by one number. Four arrays get the covariance of the digits to rounding, so that theory, which
+# takes the spectrum of the population as estimated from it, is the same for all of them:
 #
 # * **Gaussian**, the twin;
 # * **Laplace**: independent coordinates with heavy tails along the principal axes. (A rotation of the data
@@ -171,19 +171,19 @@ plt.show()
 # * **Theory knows the covariance, and no more**: its spectrum, even. All five arrays have one theory.
 # * **It holds, within what finite size allows, for independent coordinates that are far from Gaussian.** The
 #   Laplace array is nowhere further from its twin than about two standard errors, though an effective dimension
-#   of 13.2 is small and its norms scatter by 0.61. Isotropic, at d = 64, it is within 0.4 % of theory.
+#   of 13.2 is small and its norms scatter by 0.61. Isotropic, at d = 64, it is within 0.8 % of theory.
 # * **For digits it holds at p = d and breaks at p = n.** At p = d they differ from the Gaussian twin by about one
 #   per cent (0.8 % to 1.3 %) for every loss and m. At p = n their losses are 5.0 % to 7.8 % below the twin's, the
 #   training loss at m = 1 apart. The test loss suffers most.
-# * **Not all of the deviation is the data's fault.** At p = n, m = 1 the digits' test loss is 18.1 % below
-#   theory, but that of Gaussian rows with the same covariance is 10.3 % below it: few directions carry the
-#   variance, so that d = 64 is a small dimension. More draws remove most of that part (3.3 % at m = 4, against
-#   9.8 % for the digits).
+# * **Not all of the deviation is the data's fault.** At p = n, m = 1 the digits' test loss is 18.5 % below
+#   theory, but that of Gaussian rows with the same covariance is 10.7 % below it: few directions carry the
+#   variance, so that d = 64 is a small dimension. More draws remove most of that part (3.7 % at m = 4, against
+#   10.2 % for the digits).
 # * **Two mechanisms break universality.** *Norms that scatter*: given x, a pre-activation is exactly Gaussian
-#   with variance |x|²/d, and theory has one variance for all rows. Rows on two scales are off by 16.9 %, 13.1 %
-#   and 8.1 % at d = 64, much as at d = 16, and in either direction. *Few groups*: with nine tenths of the
-#   variance in eight centres the test loss stays 16.5 % below theory at d = 64, though the training loss comes
-#   closer (from 8.2 % to 2.8 %). Clusters on a background of many directions, as in the array with the digits'
+#   with variance |x|²/d, and theory has one variance for all rows. Rows on two scales are off by 17.4 %, 13.7 %
+#   and 7.4 % at d = 64, much as at d = 16, and in either direction. *Few groups*: with nine tenths of the
+#   variance in eight centres the test loss stays 17.0 % below theory at d = 64, though the training loss comes
+#   closer (from 8.4 % to 3.2 %). Clusters on a background of many directions, as in the array with the digits'
 #   covariance, cost the test loss 1.5 % to 1.9 % only.
 # * The digits' norms scatter less (0.21) than those of their twin (0.38): what sets them apart is structure, not
 #   scale.

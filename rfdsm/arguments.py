@@ -3,16 +3,20 @@
 Every refusal is one line that names the argument, its value and what is allowed.
 """
 
+import functools
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rfdsm.arrays import is_traced, numbers, without_missing
+from rfdsm.arrays import numbers, without_missing
 from rfdsm.scope import jax_scope
+from rfdsm.values import is_traced, one_line, shown
 
+R = TypeVar("R")
 Range = tuple[str, Callable[[Any], Any]]
 """What is allowed, in words, and the test of it, elementwise."""
 
@@ -21,6 +25,24 @@ MOST = 2**31 - 1
 """Largest count taken: of trials, dimensions, samples, steps. Compiled loops count in 32 bits."""
 GENERATOR = "threefry2x32"
 """Of keys made here: a seed means the same draws whatever the caller's default generator is."""
+
+
+def keywords(*names: str, after: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Lets arguments that have become keywords still be given by position, behind `after` others, with a warning."""
+
+    def decorate(function: Any) -> Any:
+        @functools.wraps(function)
+        def call(*args: Any, **more: Any) -> Any:
+            named = dict(zip(names, args[after:], strict=False))
+            if not named:
+                return function(*args, **more)
+            text = f"{function.__name__}: give {' and '.join(named)} by name, as in {next(iter(named))}=…"
+            warnings.warn(f"{text}; by position they will be refused", FutureWarning, stacklevel=2)
+            return function(*args[:after], *args[after + len(names) :], **named, **more)
+
+        return call
+
+    return decorate
 
 
 def number_array(name: str, value: Any, allowed: str) -> np.ndarray:
@@ -45,23 +67,10 @@ def number_array(name: str, value: Any, allowed: str) -> np.ndarray:
         return converted
     except TypeError as error:
         what = "within the range of float64" if isinstance(error.__cause__, OverflowError) else NUMBERS
-        raise ValueError(f"{name} = {_cut(value)} must be {what}, {allowed}") from None
+        raise ValueError(f"{name} = {one_line(value)} must be {what}, {allowed}") from None
 
 
 NUMBERS = "a number or an array of numbers"
-
-
-def _cut(value: Any) -> str:
-    """The value on one line of a message."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 100 else f"{text[:80]} ..."
-
-
-def shown(value: Any) -> str:
-    """A number in as few digits as tell it from all others."""
-    number = float(value)
-    short = f"{number:g}"
-    return short if float(short) == number else repr(number)
 
 
 def field(name: str, value: Any, allowed_range: Range) -> Any:
@@ -82,6 +91,8 @@ def field(name: str, value: Any, allowed_range: Range) -> Any:
 
 def _rounded(number: float, holds: Callable[[Any], Any]) -> str:
     """What to do with 0.3/0.1, which is not 3."""
+    if not np.isfinite(number):
+        return ""
     whole = np.round(number)
     near = 0 < abs(number - whole) <= 1e-9 * abs(whole) and holds(whole)
     return f"; rounding errors? numpy.round makes it {whole:g}" if near else ""
@@ -131,13 +142,14 @@ def freeze(state: Mapping[str, Any]) -> Mapping[str, Any]:
     return state
 
 
-def check_whole(name: str, value: Any, least: int) -> None:
-    """Raises ValueError unless value is an integer, at least `least` and at most 2^31 - 1."""
+def check_whole(name: str, value: Any, least: int) -> int:
+    """The value as a Python integer. ValueError unless it is an integer from `least` to 2^31 - 1."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         near = isinstance(value, float | np.floating) and _rounded(float(value), lambda whole: whole >= least)
-        raise ValueError(f"{name} = {_cut(value)} must be an integer >= {least}{near or ''}")
+        raise ValueError(f"{name} = {one_line(value)} must be an integer >= {least}{near or ''}")
     if value > MOST:
-        raise ValueError(f"{name} = {_cut(value)} must be an integer from {least} to {MOST}")
+        raise ValueError(f"{name} = {one_line(value)} must be an integer from {least} to {MOST}")
+    return int(value)
 
 
 def flow_times(times: Any) -> np.ndarray:
@@ -154,14 +166,14 @@ def base_key(key: Any) -> jax.Array:
     """A typed JAX key from an integer, a typed key or the raw words of an old-style key. ValueError for others."""
     if isinstance(key, int | np.integer) and not isinstance(key, bool):
         if not -(2**63) <= key < 2**63:
-            raise ValueError(f"key = {key} must be from -2^63 to 2^63 - 1")
+            raise ValueError(f"key = {one_line(key)} must be from -2^63 to 2^63 - 1")
         with jax_scope():  # in 32-bit mode different integers would silently give the same key
             return jax.random.key(int(key), impl=GENERATOR)
     if isinstance(key, jax.Array) and key.ndim == 0 and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         return key
     if isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32 and key.shape == (2,):
         return jax.random.wrap_key_data(jnp.asarray(key), impl=GENERATOR)
-    raise ValueError(f"key = {_cut(key)} must be an integer or one JAX key")
+    raise ValueError(f"key = {one_line(key)} must be an integer or one JAX key")
 
 
 def not_a_spectrum(value: Any) -> str:
@@ -169,7 +181,7 @@ def not_a_spectrum(value: Any) -> str:
     if hasattr(value, "shape"):
         maker = "from_covariance" if len(value.shape) == 2 else "from_eigenvalues"
         return f"spectrum must be None or come from rfdsm.spectra, got an array of shape {value.shape}: spectra.{maker}"
-    return f"spectrum = {_cut(value)} must be None or come from rfdsm.spectra (isotropic, atoms, …)"
+    return f"spectrum = {one_line(value)} must be None or come from rfdsm.spectra (isotropic, atoms, …)"
 
 
 def kind(value: Any) -> str:

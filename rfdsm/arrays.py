@@ -4,25 +4,18 @@ One function converts, so that every door takes the same and loses nothing: entr
 refused by name and place, not read as the numbers that happen to lie beneath.
 """
 
+import math
 import sys
 from typing import Any
 
 import numpy as np
 
-__all__ = ["check_finite", "is_traced", "module_of", "numbers", "place", "real_array", "without_missing"]
+from rfdsm.values import is_traced
+
+__all__ = ["check_finite", "module_of", "numbers", "place", "real_array", "without_missing"]
 
 _REAL = "biuf"
 _NUMBERLIKE = (np.bool_, np.integer, np.floating)
-
-
-def is_traced(values: Any) -> bool:
-    """Whether a JAX transformation is tracing the values, or any in a list. JAX need not be loaded to know."""
-    jax = sys.modules.get("jax")
-    if jax is None:
-        return False
-    if isinstance(values, list | tuple):
-        return any(is_traced(entry) for entry in values)
-    return isinstance(values, jax.core.Tracer)
 
 
 def module_of(*values: Any) -> Any:
@@ -98,6 +91,8 @@ def _unpacked(values: Any) -> tuple[np.ndarray, Any]:
     try:
         if _holds_masked(values):
             return np.asarray(_data(values)), np.asarray(_mask(values))
+        if isinstance(values, list | tuple):  # NumPy does not stack the short floats of other libraries
+            values = [np.asarray(entry) if hasattr(entry, "__array__") else entry for entry in values]
         return np.asarray(values), np.False_
     except MemoryError:
         raise
@@ -155,7 +150,10 @@ def _number(entry: Any) -> float:
     scalar = isinstance(entry, np.generic)
     if isinstance(entry, str | bytes) or getattr(entry, "ndim", 0) or (scalar and not isinstance(entry, _NUMBERLIKE)):
         raise TypeError
-    return float(entry)
+    number = float(entry)
+    if math.isinf(number) and entry != number:  # decimals do not say so themselves
+        raise OverflowError
+    return number
 
 
 def _described(entry: Any) -> tuple[str, str]:

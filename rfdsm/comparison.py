@@ -2,20 +2,20 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
 from rfdsm import datasets, spectra
-from rfdsm.extrapolation import ROUNDING, Extrapolation, fit, ratio, z_score
-from rfdsm.losses import Losses, Run
-from rfdsm.problem import FIELDS, Problem
+from rfdsm.extrapolation import Extrapolation, fit, ratio, relative, z_score
+from rfdsm.losses import Run
+from rfdsm.model import RANDOM_FEATURES, Model, Progress
+from rfdsm.problem import Problem
 from rfdsm.samples import check_rows
-from rfdsm.simulation.plan import plan, realised
-from rfdsm.simulation.simulate import Progress, simulate
-from rfdsm.theory.predict import predict
+from rfdsm.theory_error import sampling_error
+from rfdsm.values import one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,11 +36,11 @@ class Comparison:
     and the simulated one rounding: there `z` and `relative_deviation` are NaN.
     """
 
-    problem: Problem
+    problem: Any
     dimensions: tuple[int, ...]
     names: tuple[str, ...]
-    limit: Losses
-    """Theory at the problem as asked."""
+    limit: Any
+    """Theory at the problem as asked: `Losses`, or an array in the order of `names`."""
     theory: Float[np.ndarray, "losses dimensions *grid"]
     """Theory at the realised ratios."""
     simulation: Float[np.ndarray, "losses dimensions trials *grid"]
@@ -48,16 +48,22 @@ class Comparison:
     """What each simulation really drew, one for each dimension."""
     settings: dict[str, Any]
     """Keyword arguments of the simulation, for the record."""
+    model: Model = RANDOM_FEATURES
+    """What the problem is one of."""
+    theory_error: Float[np.ndarray, "losses dimensions *grid"] | float = 0.0
+    """Standard error of theory: with data their population's spectrum is an estimate (`spectra.from_data`)."""
 
     @property
     def mean(self) -> Float[np.ndarray, "..."]:
         """Mean of the simulation over trials."""
-        return np.mean(self.simulation, axis=2)
+        with np.errstate(invalid="ignore"):
+            return np.mean(self.simulation, axis=2)
 
     @property
     def standard_error(self) -> Float[np.ndarray, "..."]:
-        """Standard error of that mean, from the spread over trials."""
-        return np.std(self.simulation, axis=2, ddof=1) / self.simulation.shape[2] ** 0.5
+        """Standard error of that mean, from the spread over trials; NaN where values are infinite."""
+        with np.errstate(invalid="ignore"):
+            return np.std(self.simulation, axis=2, ddof=1) / self.simulation.shape[2] ** 0.5
 
     @property
     def deviation(self) -> Float[np.ndarray, "..."]:
@@ -66,59 +72,70 @@ class Comparison:
 
     @property
     def z(self) -> Float[np.ndarray, "..."]:
-        """Deviation from theory in standard errors; at one d it contains the finite-size bias, which is O(1/d)."""
-        return z_score(self.deviation, self.standard_error)
+        """Deviation from theory in standard errors (of both, with data); at one d with the finite-size bias, O(1/d)."""
+        return z_score(self.deviation, np.hypot(self.standard_error, self.theory_error))
 
     @property
     def relative_deviation(self) -> Float[np.ndarray, "..."]:
         """(simulation - theory)/theory."""
-        return _relative(self.deviation, self.theory)
+        return relative(self.deviation, self.theory)
 
     @property
     def extrapolation(self) -> Extrapolation | None:
         """Deviation extrapolated to d = inf, given at least two dimensions."""
         if len(self.dimensions) < 2:
             return None
-        inverse = 1 / np.asarray(self.dimensions, dtype=float).reshape(1, -1, *[1] * len(self.problem.shape))
+        inverse = 1 / np.asarray(self.dimensions, dtype=float).reshape(1, -1, *[1] * (self.theory.ndim - 2))
         return fit(inverse, self.deviation, self.standard_error)
+
+    @property
+    def limits(self) -> Float[np.ndarray, "losses *grid"]:
+        """Theory at the problem as asked, in the order of `names`."""
+        if isinstance(self.limit, np.ndarray):
+            return self.limit
+        return np.stack([np.asarray(getattr(self.limit, name)) for name in self.names])
 
     def to_dataset(self) -> xr.Dataset:
         """Everything as one labelled dataset, with the full configuration, versions, seeds and device as attributes."""
-        cells = datasets.dims(self.problem)
-        over = ("loss", "d", *cells)
+        cells, kind = datasets.dims(self.problem, self.model), self.model.axis
+        grid = (*cells, *self.model.trailing)
         variables = {
-            "theory": datasets.variable("", over, self.theory, "theory at the realised ratios"),
-            "simulation": datasets.variable(
-                "", ("loss", "d", "trial", *cells), self.simulation, "simulated loss of each trial"
-            ),
-            "mean": datasets.variable("", over, self.mean, "simulation, mean over trials"),
-            "standard_error": datasets.variable("", over, self.standard_error, "standard error over trials"),
-            "z": datasets.variable("", over, self.z, "deviation in standard errors"),
-            "relative_deviation": datasets.variable("", over, self.relative_deviation, "deviation relative to theory"),
-            "limit": datasets.variable(
-                "",
-                ("loss", *cells),
-                [getattr(self.limit, name) for name in self.names],
-                "theory at the problem as asked",
-            ),
-            "floor": datasets.variable("floor", cells, self.limit.floor),
-            "n": datasets.variable("n", ("d", *cells), [run.n for run in self.runs]),
-            "p": datasets.variable("p", ("d", *cells), [run.p for run in self.runs]),
+            name: datasets.variable("", (kind, *axes, *grid), values, label)
+            for name, axes, values, label in (
+                ("theory", ("d",), self.theory, "theory at the realised ratios"),
+                ("simulation", ("d", "trial"), self.simulation, f"simulated {kind} of each trial"),
+                ("mean", ("d",), self.mean, "simulation, mean over trials"),
+                ("standard_error", ("d",), self.standard_error, "standard error over trials"),
+                (
+                    "theory_error",
+                    ("d",),
+                    np.broadcast_to(self.theory_error, self.theory.shape),
+                    "standard error of theory: its spectrum is estimated from the rows of data",
+                ),
+                ("z", ("d",), self.z, "deviation in standard errors"),
+                ("relative_deviation", ("d",), self.relative_deviation, "deviation relative to theory"),
+                ("limit", (), self.limits, "theory at the problem as asked"),
+            )
         }
+        if not isinstance(self.limit, np.ndarray):
+            variables["floor"] = datasets.variable("floor", grid, self.limit.floor)
+        for name in ("n", "p"):
+            sizes = [getattr(run, name) for run in self.runs]
+            if not any(size is None for size in sizes):
+                variables[name] = datasets.variable(name, ("d", *cells), sizes)
         extrapolation = self.extrapolation
         if extrapolation is not None:
             for field in ("intercept", "error", "slope", "slope_error", "z"):
                 label = f"{field.replace('_', ' ')} of the deviation extrapolated in 1/d"
-                variables[f"extrapolated_{field}"] = datasets.variable(
-                    "", ("loss", *cells), getattr(extrapolation, field), label
-                )
-        coords = datasets.coordinates(self.problem) | {
-            "loss": list(self.names),
+                values = getattr(extrapolation, field)
+                variables[f"extrapolated_{field}"] = datasets.variable("", (kind, *grid), values, label)
+        coords = datasets.coordinates(self.problem, self.model) | {
+            kind: list(self.names),
             "d": datasets.variable("d", ("d",), self.dimensions),
             "trial": datasets.variable("trial", ("trial",), np.arange(self.simulation.shape[2])),
         }
         seeds = self.runs[0].seeds.tolist()  # trials of all dimensions have the same
-        attrs = datasets.provenance(self.problem, d=list(self.dimensions), seeds=seeds, **self.settings)
+        attrs = datasets.provenance(self.problem, self.model, d=list(self.dimensions), seeds=seeds, **self.settings)
         return xr.Dataset(variables, coords=coords, attrs=attrs)
 
     def plot(self, axes: Any = None, *, histogram: Any = None) -> np.ndarray:
@@ -139,7 +156,8 @@ class Comparison:
         abscissa = plots.abscissa(dataset)
         if abscissa in dataset.dims and np.any(dataset[abscissa] > 0):
             dataset = dataset.isel({abscissa: np.flatnonzero(dataset[abscissa] > 0)})
-        return plots.comparison(dataset, curves(self.problem, abscissa), abscissa, axes=axes, histogram=histogram)
+        theory = curves(self.problem, abscissa, self.model)
+        return plots.comparison(dataset, theory, abscissa, axes=axes, histogram=histogram)
 
     def table(self) -> "Table":
         """A rich table with one row per cell and dimension.
@@ -148,38 +166,17 @@ class Comparison:
         relative deviation. Given several dimensions, a row d = inf has theory at the problem as asked and the value
         extrapolated in 1/d. A dash stands for z and deviation where they mean nothing (see the class).
         """
-        from rich.table import Table
-
-        varying = [name for name in FIELDS if np.size(getattr(self.problem, name)) > 1]
-        table = Table(title=self._title(varying), caption=self.summary())
-        for name in (*varying, "d"):
-            table.add_column(name, justify="right")
-        for name in self.names:
-            table.add_column(f"{name.replace('_', ' ')}\ntheory · simulation\nz · deviation", justify="right")
         rows = [
             (str(d), self.theory[:, k], self.mean[:, k], self.standard_error[:, k])
             for k, d in enumerate(self.dimensions)
         ]
         extrapolation = self.extrapolation
         if extrapolation is not None:
-            limit = np.stack([np.asarray(getattr(self.limit, name)) for name in self.names])
-            finite = np.where(np.isinf(limit), np.nan, limit)
-            rows.append(("inf", limit, finite + extrapolation.intercept, extrapolation.error))
-        fields = {name: np.broadcast_to(getattr(self.problem, name), self.problem.shape) for name in varying}
-        for cell in np.ndindex(*self.problem.shape):
-            for d, theory, mean, error in rows:
-                losses = [_cell_text(theory[i][cell], mean[i][cell], error[i][cell]) for i in range(len(self.names))]
-                table.add_row(*[f"{fields[name][cell]:g}" for name in varying], d, *losses)
-            if cell and cell[-1] == self.problem.shape[-1] - 1:
-                table.add_section()
-        return table
+            finite = np.where(np.isinf(self.limits), np.nan, self.limits)
+            rows.append(("inf", self.limits, finite + extrapolation.intercept, extrapolation.error))
+        from rfdsm import tables
 
-    def _title(self, varying: list[str]) -> str:
-        fixed = [
-            f"{name} = {np.asarray(getattr(self.problem, name)).flat[0]:g}" for name in FIELDS if name not in varying
-        ]
-        activation, spectrum = self.problem.activation.name, self.problem.spectrum.label
-        return ", ".join([*fixed, activation, f"covariance {spectrum}", f"{self.simulation.shape[2]} trials"])
+        return tables.compared(self.problem, self.model, self.names, rows, self.simulation.shape[2], self.summary())
 
     def summary(self) -> str:
         """One paragraph: how well theory and simulation agree."""
@@ -199,28 +196,33 @@ class Comparison:
         failed = np.isnan(self.theory) | np.isnan(self.mean)
         vanishing = np.isnan(self.z) & ~infinite & ~failed
         for values, reason in (
-            (infinite, "theory is infinite there (ridge = 0, as many draws as independent features)"),
+            (infinite, f"theory is infinite there ({self.model.infinite})"),
             (vanishing, "simulation and theory agree to rounding"),
             (failed, "theory or simulation failed"),
         ):
             if np.any(values):
                 lines.append(f"{np.sum(values)} of {values.size} values have no z: {reason}.")
-        if self.settings["data"] is not None:
-            lines.append("Real samples: theory is that of Gaussian data with their covariance.")
+        if self.settings.get("data") is not None:
+            lines.append("Real samples: theory is that of Gaussian data with their population's spectrum")
+            uncertain = ratio(np.broadcast_to(self.theory_error, self.theory.shape), self.theory)
+            if np.any(kept := np.isfinite(uncertain)):
+                share = f"{np.median(uncertain[kept]):.2%}"
+                lines[-1] += f", estimated from the rows: theory's standard error is {share} (median), and z counts it"
+            lines[-1] += "."
         return " ".join(lines)
 
 
-def curves(problem: Problem, abscissa: str) -> xr.Dataset:
+def curves(problem: Any, abscissa: str, model: Model = RANDOM_FEATURES) -> xr.Dataset:
     """Theory at the problem as asked, on a fine grid along one field."""
-    names = datasets.dims(problem)
-    values = np.asarray(getattr(problem, abscissa))
+    names = datasets.dims(problem, model)
+    values = model.asked(problem).get(abscissa, np.empty(0))
     positive = values[values > 0]
     if abscissa in names and values.size > 1 and positive.size and np.all(np.isfinite(values)):
         fine = np.geomspace(positive.min(), positive.max(), CURVE_POINTS if positive.size > 1 else 1)
         fine = np.unique(np.round(fine)) if abscissa == "m" else fine
         axis = names.index(abscissa) - len(names)
         problem = dataclasses.replace(problem, **{abscissa: fine.reshape(-1, *[1] * (-axis - 1))})
-    return datasets.predictions(problem, predict(problem))
+    return datasets.theory(problem, model.predict(problem), model)
 
 
 def compare(
@@ -238,7 +240,8 @@ def compare(
     """Simulate a problem and hold the result against theory.
 
     Args:
-        problem: one problem or a grid of them. With data its spectrum is replaced by that of the data's covariance.
+        problem: one problem or a grid of them. With data its spectrum is replaced by that of their
+            population, estimated from the rows (`spectra.from_data`), and theory gets a standard error.
         d: dimension, or several for an extrapolation in 1/d; with data, the number of columns (may be left out).
         trials: independent repetitions, at least 2; their spread gives the standard errors.
         progress: called with (cells done, cells in all).
@@ -254,85 +257,65 @@ def compare(
         >>> bool(np.all(np.abs(comparison.relative_deviation[:3]) < 0.1))
         True
     """
+    request = dict(trials=trials, key=key, data=data, dtype=dtype, devices=devices, memory_limit=memory_limit)
+    return compared(RANDOM_FEATURES, problem, d, progress, Comparison, **request)
+
+
+Kind = TypeVar("Kind", bound=Comparison)
+
+
+def compared(model: Model, problem: Any, d: Any, progress: Progress | None, kind: type[Kind], **request: Any) -> Kind:
+    """`compare` for any model and a request to simulate as its `plan` takes it; `kind` is the class returned."""
+    trials, key, data = request["trials"], request["key"], request["data"]
     if not isinstance(trials, int | np.integer) or isinstance(trials, bool) or trials < 2:
-        raise ValueError(f"trials = {trials!r} must be an integer >= 2: the standard error comes from their spread")
-    listed = (isinstance(d, Sequence) and not isinstance(d, str)) or (isinstance(d, np.ndarray) and d.ndim > 0)
+        raise ValueError(
+            f"trials = {one_line(trials)} must be an integer >= 2: the standard error comes from their spread"
+        )
+    listed = (isinstance(d, Sequence) and not isinstance(d, str | bytes)) or (isinstance(d, np.ndarray) and d.ndim > 0)
     dimensions: tuple[Any, ...] = tuple(d) if listed else (d,)
     if not dimensions or len({str(size) for size in dimensions}) < len(dimensions):
-        raise ValueError(f"d = {d!r} must be one dimension or a list of different ones")
+        raise ValueError(f"d = {one_line(d)} must be one dimension or a list of different ones")
     if data is not None:
         data = check_rows(data)
-        problem = dataclasses.replace(problem, spectrum=spectra.from_data(data))
+        request["data"], problem = data, dataclasses.replace(problem, spectrum=spectra.from_data(data))
         if dimensions == (None,):
             dimensions = (data.shape[1],)
-    request = dict(trials=trials, key=key, data=data, dtype=dtype, devices=devices, memory_limit=memory_limit)
     for size in dimensions:  # every refusal comes before the first computation
-        plan(problem, size, **request)
-    limit = predict(problem)
-    total = len(dimensions) * max(1, int(np.prod(problem.shape)))
-    theory, simulations = [], []
+        model.plan(problem, size, **request)
+    limit = model.limit(model.predict(problem))
+    cells = max(1, int(np.prod(model.shape(problem))))
+    names = model.names(data)
+    kept = [model.quantities.index(name) for name in names]
+    theory, simulations, runs = [], [], []
     for index, size in enumerate(dimensions):
 
-        def report(done: int, cells: int, index: int = index) -> None:
+        def report(done: int, _: int, index: int = index) -> None:
             if progress is not None:
-                progress(index * cells + done, total)
+                progress(index * cells + done, len(dimensions) * cells)
 
-        losses = simulate(problem, size, progress=report, **request)
-        actual = realised(problem, size)
-        if data is not None:  # the rows have exactly this covariance, not one realised from its spectrum
-            actual = dataclasses.replace(actual, spectrum=problem.spectrum)
-        theory.append(predict(actual))
-        simulations.append(losses)
-    names = tuple(name for name in Losses.NAMES if data is None or name != "score")
-
-    def stacked(parts: list[Any], name: str) -> np.ndarray:
-        return np.stack([np.asarray(getattr(part, name), dtype=np.float64) for part in parts])
-
-    return Comparison(
+        values, run = model.simulate(problem, size, report, **request)
+        expected = model.predict(model.realised(problem, int(size), data))
+        theory.append(np.stack([expected[name] for name in names]))
+        simulations.append(values[kept])
+        runs.append(run)
+    return kind(
         problem=problem,
         dimensions=tuple(int(size) for size in dimensions),
         names=names,
         limit=limit,
-        theory=np.stack([stacked(theory, name) for name in names]),
-        simulation=np.stack([stacked(simulations, name) for name in names]),
-        runs=tuple(losses.run for losses in simulations),
+        theory=np.stack(theory, axis=1),
+        simulation=np.stack(simulations, axis=1),
+        runs=tuple(runs),
         settings=dict(
             trials=int(trials),
             key=str(key),
-            dtype=str(np.dtype(dtype)),
+            dtype=str(np.dtype(request["dtype"])),
             data=None if data is None else list(data.shape),
         ),
+        model=model,
+        theory_error=0.0 if data is None else sampling_error(model, problem, dimensions, names, data),
     )
-
-
-def _cell_text(theory: float, mean: float, error: float) -> str:
-    """Two lines: theory and simulation; z and relative deviation."""
-    deviation = np.asarray(np.nan if np.isinf(theory) else mean - theory)
-    z, relative = float(z_score(deviation, np.asarray(error))), float(_relative(deviation, np.asarray(theory)))
-    below = ("–" if np.isnan(value) else text for value, text in ((z, f"{z:+.1f}"), (relative, f"{relative:+.1%}")))
-    return f"{_short(theory)} · {_with_error(mean, error)}\n{' · '.join(below)}"
-
-
-def _relative(deviation: np.ndarray, theory: np.ndarray) -> np.ndarray:
-    """Deviation relative to theory; NaN where both are rounding of a loss that vanishes."""
-    vanishes = (np.abs(deviation) <= ROUNDING) & (np.abs(theory) <= ROUNDING)
-    return np.where(vanishes, np.nan, ratio(deviation, theory))
 
 
 def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.nanmean(values**2)))
-
-
-def _short(value: float) -> str:
-    """Four decimals, or three digits where that would show few of them."""
-    return f"{value:.4f}" if abs(value) >= 0.01 else f"{value:.3g}"
-
-
-def _with_error(value: float, error: float) -> str:
-    """0.8123(45): the error in units of the last digits shown; written out where these would be too many."""
-    if not (np.isfinite(error) and np.isfinite(value)) or error <= 0:
-        return _short(value)
-    digits = int(max(1 - np.floor(np.log10(error)), 0))
-    if digits > 9:
-        return f"{value:.1e} ± {error:.0e}"
-    return f"{value:.{digits}f}({error * 10**digits:.0f})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import io
 import itertools
 import math
 import os
@@ -12,7 +13,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -33,9 +34,10 @@ def load(source: str | os.PathLike[str], *, header: Any = None, index: Any = Non
         source: "digits", scikit-learn's 1797 handwritten digits of 64 pixels (extra `data`); or the path of a file
             .npy: real numbers, shape (rows, d), or (rows, ...) such as images, which are flattened to rows;
             .csv, .csv.gz: text, UTF-8 unless its byte order mark says otherwise, one sample per line, cells separated
-            by semicolons, tabs, commas or blanks (where not by commas, 1,5 may mean 1.5); text after # is ignored.
-        header: whether the first line of a .csv names the columns. Default: yes, if it holds no number, or if it counts
-            0, 1, 2, ..., of which a warning tells.
+            by semicolons, tabs, commas, bars or blanks (after semicolons, tabs and blanks 1,5 may mean 1.5); text after
+            # is ignored.
+        header: whether the first line of a .csv names the columns. Default: yes, if it holds no number, or if its
+            numbers count 0, 1, 2, ..., of which a warning tells.
         index: whether the first column of a .csv names the rows. Default: yes, if the header has no name for it, or if
             it counts the rows, from 0 or from 1, three at least; a warning tells of it.
 
@@ -118,7 +120,7 @@ class _Dialect(NamedTuple):
 
 
 # The standard library's sniffer, which pandas asks too, takes 1,5;2,5 for comma-separated and gives up on blanks.
-_DIALECTS = [_Dialect(*both) for both in ((";", "."), (";", ","), ("\t", "."), ("\t", ","), (",", "."))]
+_DIALECTS = [_Dialect(*both) for both in ((";", "."), (";", ","), ("\t", "."), ("\t", ","), (",", "."), ("|", "."))]
 _DIALECTS += [_Dialect(None, "."), _Dialect(None, ",")]
 _HEAD = 20
 """Lines by which the dialect is told."""
@@ -129,25 +131,25 @@ def _read_csv(path: Path, name: str, header: bool | None, index: bool | None) ->
         head = list(itertools.islice(_lines(path), _HEAD))
         dialect = _told([line for _, line in head])
         cells = [dialect.cells(line) for _, line in head[:2]]
-        counts = len(cells) == 2 and _counts(cells[0], cells[1], dialect)
         if header is None:
+            counts = len(cells) == 2 and _counts(cells[0], cells[1], dialect)
             header = bool(head) and (counts or not any(map(dialect.is_number, cells[0])))
             if counts:
                 _tell(f"the first line of {name}, {', '.join(cells[0][:4])}, …, is taken for a header", "header")
         if len(head) < 1 + header:
             raise ValueError(f"{name} holds no numbers")
         skipped = head[0][0] if header else 0
-        unnamed = header and len(cells[0]) > 1 and not cells[0][0] and any(cells[0])
-        named = index or (index is None and unnamed)  # names of rows may be any text
-        rows = _parsed(path, name, dialect, skipped, named, index is None)
+        unnamed = _unnamed(cells[0]) if header else 0
+        names = 0 if index is False else max(unnamed, 1 if index else 0)  # columns that may hold any text
+        rows = _parsed(path, name, dialect, skipped, names, index is None)
     except (UnicodeError, csv.Error):
         raise ValueError(f"{name} is not a UTF-8 text file") from None
     except (EOFError, zlib.error):
         raise ValueError(f"{name} is a damaged .gz file") from None
-    if named:
-        rows = rows[:, 1:]
-        if index is None:
-            _tell(f"the first column of {name} has no name and is left out", "index")
+    if names and index is None:
+        which = "first column" if names == 1 else f"first {names} columns"
+        _tell(f"the {which} of {name}, without a name, is left out", "index")
+    rows = rows[:, names:]
     while index is None and rows.shape[1] > 1 and _counts_rows(rows[:, 0]):
         rows = rows[:, 1:]
         _tell(f"the first column of {name} counts the rows and is left out", "index")
@@ -169,25 +171,36 @@ def _told(head: list[str]) -> _Dialect:
         found = [dialect.is_number(cell) for cells in cut if len(cells) > 1 for cell in cells]
         return sum(found) / max(sum(map(len, cut)), 1)
 
-    return max(_DIALECTS, key=share)
+    return max(_DIALECTS, key=lambda dialect: (share(dialect), (dialect.separator or "\n") in text))
 
 
 def _counts(first: list[str], second: list[str], dialect: _Dialect) -> bool:
-    """Whether the first line counts the columns from 0, perhaps after a name or a blank for those of the rows.
+    """Whether the numbers of the first line count columns from 0, or from elsewhere with no whole number below them.
 
     Two cells 0, 1 above whole numbers may well be a sample.
     """
-    after = 0 if dialect.is_number(first[0]) else 1
-    whole = first[0] != "" and all(cell.lstrip("+-").isdigit() for cell in second[after:])
-    return first[after:] == [str(k) for k in range(len(first) - after)] and len(first) - after > (2 if whole else 1)
+    numbers = [cell for cell in first if dialect.is_number(cell)]
+    if len(numbers) < 2 or not numbers[0].isdecimal() or "" in first[_unnamed(first) :]:
+        return False
+    if numbers != [str(int(numbers[0]) + k) for k in range(len(numbers))]:
+        return False
+    whole = [cell.lstrip("+-").isdecimal() for cell in second[-len(numbers) :]]
+    if numbers[0] == "0":
+        return len(numbers) > 2 or not all(whole) or "" in first
+    return len(numbers) > 2 and not any(whole)
+
+
+def _unnamed(cells: list[str]) -> int:
+    """How many columns a header leaves without a name before the first that it names."""
+    return next((k for k, cell in enumerate(cells) if cell), 0)
 
 
 def _counts_rows(column: np.ndarray) -> bool:
     return column.size > 2 and column[0] in (0, 1) and np.array_equal(column, column[0] + np.arange(column.size))
 
 
-def _parsed(path: Path, name: str, dialect: _Dialect, skipped: int, named: bool, undecided: bool) -> np.ndarray:
-    ignored = {0: lambda _: 0.0} if named else None
+def _parsed(path: Path, name: str, dialect: _Dialect, skipped: int, names: int, undecided: bool) -> np.ndarray:
+    ignored: dict[int | str, Any] = {k: lambda cell: 0.0 if cell else float(cell) for k in range(names)}
     with _opened(path) as file:
         try:
             return np.loadtxt(
@@ -200,10 +213,10 @@ def _parsed(path: Path, name: str, dialect: _Dialect, skipped: int, named: bool,
             )
         except ValueError:
             # NumPy counts from the first row it saw; the reader of the message counts lines of the file.
-            raise ValueError(f"{name} {_first_fault(path, dialect, skipped, named, undecided)}") from None
+            raise ValueError(f"{name} {_first_fault(path, dialect, skipped, names, undecided)}") from None
 
 
-def _opened(path: Path) -> TextIO:
+def _opened(path: Path) -> io.TextIOBase:
     compressed = path.suffix.lower() == ".gz"
     with gzip.open(path) if compressed else path.open("rb") as file:
         mark = file.read(2)
@@ -220,7 +233,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, line
 
 
-def _first_fault(path: Path, dialect: _Dialect, skipped: int, named: bool, undecided: bool) -> str:
+def _first_fault(path: Path, dialect: _Dialect, skipped: int, names: int, undecided: bool) -> str:
     width = None
     for number, line in _lines(path):
         if number <= skipped:
@@ -231,8 +244,9 @@ def _first_fault(path: Path, dialect: _Dialect, skipped: int, named: bool, undec
             return f"must have as many cells in every line, got {len(cells)} in line {number} after {width}"
         good = [dialect.is_number(cell) for cell in cells]
         for column, cell in enumerate(cells, start=1):
-            if not good[column - 1] and not (named and column == 1):
+            if not good[column - 1] and not (column <= names and cell):
                 shown = repr(cell[:30]) if cell else "nothing"
-                cure = "; index = True or --index leaves the first column out" if undecided and all(good[1:]) else ""
+                is_name = undecided and column == 1 and all(good[1:]) and cell[:1].isalpha()
+                cure = "; index = True or --index leaves the first column out" if is_name else ""
                 return f"must hold numbers, got {shown} in line {number}, column {column}{cure}"
-    return "must hold numbers, separated by commas, semicolons, tabs or blanks"
+    return "must hold numbers, separated by commas, semicolons, tabs, bars or blanks"

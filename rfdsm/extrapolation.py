@@ -46,6 +46,12 @@ def z_score(deviation: np.ndarray, error: np.ndarray) -> np.ndarray:
     return np.where(vanishes, np.nan, ratio(deviation, error))
 
 
+def relative(deviation: np.ndarray, theory: np.ndarray) -> np.ndarray:
+    """Deviation relative to theory; NaN where both are rounding of a loss that vanishes."""
+    vanishes = (np.abs(deviation) <= ROUNDING) & (np.abs(theory) <= ROUNDING)
+    return np.where(vanishes, np.nan, ratio(deviation, theory))
+
+
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Quotient with 0/0 = nan and no warnings."""
     with np.errstate(divide="ignore", invalid="ignore"):

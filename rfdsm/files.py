@@ -20,7 +20,7 @@ def located(source: Any, name: str) -> Path:
         raise ValueError(f"{name} = {source!r} must be a path") from None
     if not text.strip() or "\0" in text:
         raise ValueError(f"{name} = {text!r} must be a path: it is empty or has a null character")
-    first, *rest = Path(text).parts
+    first, *rest = Path(text).parts or (text,)
     # A shell would leave it as it is, and a folder called ~ would appear. ~notes.csv may well be a file.
     if first == "~" or (first.startswith("~") and rest):
         raise ValueError(f"{name} {text}: {first} is nobody's home folder; a folder of that name is ./{first}")
@@ -33,9 +33,10 @@ def writable(source: Any, name: str, suffixes: tuple[str, ...] = ()) -> Path:
     Raises ValueError for another suffix, for a folder, and for what there is no permission to write.
     """
     path = located(source, name)
+    if os.fsdecode(source).endswith(("/", os.sep)):
+        raise ValueError(f"{name} {os.fsdecode(source)} must be a file, but ends as a folder does")
     if suffixes and path.suffix.lower() not in suffixes:
-        *others, last = suffixes
-        raise ValueError(f"{name} {path} must end in {', '.join(others)} or {last}")
+        raise ValueError(f"{name} {path} must end in {(' or ' if len(suffixes) == 2 else ', ').join(suffixes)}")
     kind = _kind(path, name)
     if kind == "folder":
         raise ValueError(f"{name} {path} must be a file, but is a folder")

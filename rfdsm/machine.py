@@ -21,8 +21,9 @@ which only copies are kept, which the kernel drops when memory is wanted."""
 
 def cores() -> int:
     """Cores this process may run on, which a container, a batch system or taskset may have made fewer."""
-    if hasattr(os, "process_cpu_count"):  # Python 3.13, which also knows -X cpu_count
-        return os.process_cpu_count() or 1
+    counted = getattr(os, "process_cpu_count", None)  # Python 3.13, which also knows -X cpu_count
+    if counted is not None:
+        return counted() or 1
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -15,6 +15,7 @@ from rfdsm.printing import Printed
 from rfdsm.schedules import Level, Schedule
 from rfdsm.spectra import Spectrum
 from rfdsm.targets import Target
+from rfdsm.vocabulary import RANGES
 
 Numeric = Float[jax.Array | np.ndarray, "..."]
 FIELDS = ("psi_n", "psi_p", "m", "t", "ridge")
@@ -78,8 +79,10 @@ class Problem(Printed):
     ) -> None:
         self.schedule, self.target = schedules.get(schedule), targets.get(target)
         ranges = _ranges(self.schedule)
+        reach = _REACH | {"t": self.schedule.reach}
         for name, value in zip(FIELDS, (psi_n, psi_p, m, t, ridge), strict=True):
-            setattr(self, name, arguments.field(name, value, ranges[name]))
+            checked = arguments.field(name, value, ranges[name])
+            setattr(self, name, arguments.field(name, checked, reach[name]))
         if spectrum is not None and not isinstance(spectrum, Spectrum):
             raise ValueError(arguments.not_a_spectrum(spectrum))
         self.activation = activations.get(activation)
@@ -159,7 +162,7 @@ class Problem(Printed):
 
 
 def _ranges(schedule: Schedule) -> dict[str, arguments.Range]:
-    return _RANGES | {"t": (schedule.allowed, schedule.holds)}
+    return RANGES | {"t": (schedule.allowed, schedule.holds)}
 
 
 def check_problem(problem: Any) -> None:
@@ -168,9 +171,14 @@ def check_problem(problem: Any) -> None:
         raise ValueError(f"problem must be a rfdsm.Problem, got {arguments.kind(problem)}")
 
 
-_RANGES: dict[str, arguments.Range] = {
-    "psi_n": ("> 0 (inf: the population limit)", lambda x: x > 0),
-    "psi_p": ("> 0 (inf: the kernel limit)", lambda x: x > 0),
-    "m": ("an integer >= 1 or inf", lambda x: (x >= 1) & (np.isinf(x) | (x == np.round(x)))),
-    "ridge": ("finite and >= 0", lambda x: np.isfinite(x) & (x >= 0)),
+_REACH: dict[str, arguments.Range] = {
+    "psi_n": ("from 1e-30 to 1e30, or inf (the population limit)", lambda x: _within(x, 1e-30, 1e30) | np.isinf(x)),
+    "psi_p": ("from 1e-30 to 1e30, or inf (the kernel limit)", lambda x: _within(x, 1e-30, 1e30) | np.isinf(x)),
+    "m": ("from 1 to 1e15, or inf", lambda x: (x <= 1e15) | np.isinf(x)),
+    "ridge": ("0, or from 1e-100 to 1e100", lambda x: _within(x, 1e-100, 1e100) | (x == 0)),
 }
+"""Within their ranges, what double precision carries to the losses; of t the schedule knows."""
+
+
+def _within(x: Any, low: float, high: float) -> Any:
+    return (x >= low) & (x <= high)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from rfdsm.arrays import check_finite, real_array
 
-__all__ = ["centre", "check_rows", "standardise"]
+__all__ = ["centre", "check_rows", "covariance_frame", "standardise"]
 
 _SIZE_LIMIT = 1e145  # squares beyond this leave float64
 
@@ -42,6 +42,17 @@ def centre(rows: Any) -> Float[np.ndarray, "rows d"]:
     if spread < 1 / _SIZE_LIMIT:
         raise ValueError(f"data must vary by at least {1 / _SIZE_LIMIT:g}, got {spread:.3g}")
     return centred
+
+
+def covariance_frame(rows: Any) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "rows d"]]:
+    """Deviations along the eigenvectors of the covariance, ascending, and the samples minus their mean in that frame.
+
+    Raises ValueError as `centre`.
+    """
+    centred = centre(rows)
+    eigenvalues, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
+    rounding = max(centred.shape) * np.finfo(float).eps * eigenvalues[-1]
+    return np.sqrt(np.where(eigenvalues > rounding, eigenvalues, 0.0)), centred @ vectors
 
 
 def check_rows(rows: Any, name: str = "data") -> Float[np.ndarray, "rows d"]:

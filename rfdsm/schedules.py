@@ -25,9 +25,10 @@ from typing import Any, ClassVar, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from rfdsm.arguments import check_whole, number_array
-from rfdsm.arrays import is_traced, module_of
+from rfdsm.arguments import Range, check_whole, number_array
+from rfdsm.arrays import module_of
 from rfdsm.scope import jax_scope
+from rfdsm.values import is_traced
 
 __all__ = [
     "Level",
@@ -80,6 +81,11 @@ class Schedule(ABC):
         return np.isfinite(t) & (t > 0)
 
     @property
+    def reach(self) -> Range:
+        """Within the range of t, what double precision carries to the losses."""
+        return "where h/a^2 is from 1e-15 to 1e30", lambda t: _carried(self.level(t, 1.0))
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """By name; losses can be differentiated by them."""
         return {name: value for name, value in vars(self).items() if not callable(value)}
@@ -89,10 +95,21 @@ class Schedule(ABC):
         return f"{self.name}({given})" if given else self.name
 
 
+def _carried(level: Level) -> Any:
+    with np.errstate(over="ignore", divide="ignore"):
+        ratio = level.h / level.a**2
+    return (ratio >= 1e-15) & (ratio <= 1e30)
+
+
 @dataclass(frozen=True)
 class _OrnsteinUhlenbeck(Schedule):
     name = "ou"
     preserves_variance = True
+
+    @property
+    def reach(self) -> Range:
+        """Within the range of t, what double precision carries to the losses."""
+        return "from 1e-15 to 300", lambda t: (t >= 1e-15) & (t <= 300)
 
     def level(self, t: Any, variance: Any) -> Level:
         xp = module_of(t)

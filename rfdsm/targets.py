@@ -22,8 +22,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rfdsm.arguments import number_array
-from rfdsm.arrays import is_traced, module_of
+from rfdsm.arrays import module_of
 from rfdsm.schedules import Level, positive
+from rfdsm.values import is_traced
 
 __all__ = ["Target", "data", "edm", "flow", "get", "linear", "noise", "velocity"]
 

@@ -1,14 +1,14 @@
 """Training time in the units of its users (docs/training, section 1).
 
 theta is the time of dB/dtheta = -(B(U + ridge) + V^T), B = sqrt(h/p) A: its eigenvalues are those of U + ridge. All
-functions are elementwise; arguments broadcast.
+functions are elementwise; arguments broadcast. ValueError unless they are numbers > 0 (times and steps: >= 0).
 """
 
 from typing import Any
 
 import numpy as np
 
-from rfdsm.arrays import real_array
+from rfdsm import arguments
 
 
 def flow_time(learning_rate: Any, steps: Any, t: Any, p: Any, d: Any, *, per_coordinate: bool = True) -> Any:
@@ -26,28 +26,34 @@ def flow_time(learning_rate: Any, steps: Any, t: Any, p: Any, d: Any, *, per_coo
         >>> float(theta.round(5)), float(units.flow_steps(theta, 1.0, t=0.1, p=6400, d=100).round())
         (0.00566, 10000.0)
     """
-    return _per_step(learning_rate, t, p, d, per_coordinate) * _floats("steps", steps)
+    return _per_step(learning_rate, t, p, d, per_coordinate) * _number("steps", steps)
 
 
 def flow_steps(theta: Any, learning_rate: Any, t: Any, p: Any, d: Any, *, per_coordinate: bool = True) -> Any:
     """Number of steps, a float, after which `flow_time` is theta."""
-    return _floats("theta", theta) / _per_step(learning_rate, t, p, d, per_coordinate)
+    return _number("theta", theta) / _per_step(learning_rate, t, p, d, per_coordinate)
 
 
 def flow_time_from_tau(tau: Any, t: Any, psi_p: Any) -> Any:
     """theta = 2 h tau/psi_p of the time tau = learning_rate * steps/d^2 in arXiv 2505.17638 (loss per coordinate)."""
-    return 2 * -np.expm1(-2 * _floats("t", t)) * tau / _floats("psi_p", psi_p)
+    return 2 * -np.expm1(-2 * _number("t", t)) * _number("tau", tau) / _number("psi_p", psi_p)
 
 
 def tau_from_flow_time(theta: Any, t: Any, psi_p: Any) -> Any:
     """tau = psi_p theta/(2 h), the inverse of `flow_time_from_tau`."""
-    return _floats("theta", theta) * psi_p / (2 * -np.expm1(-2 * _floats("t", t)))
+    return _number("theta", theta) * _number("psi_p", psi_p) / (2 * -np.expm1(-2 * _number("t", t)))
 
 
 def _per_step(learning_rate: Any, t: Any, p: Any, d: Any, per_coordinate: bool) -> Any:
-    scale = _floats("p", p) * (_floats("d", d) if per_coordinate else 1.0)
-    return 2 * -np.expm1(-2 * _floats("t", t)) * learning_rate / scale
+    scale = _number("p", p) * (_number("d", d) if per_coordinate else 1.0)
+    return 2 * -np.expm1(-2 * _number("t", t)) * _number("learning_rate", learning_rate) / scale
 
 
-def _floats(name: str, value: Any) -> np.ndarray:
-    return real_array(name, value).astype(float)
+_MAY_BE_ZERO = ("steps", "theta", "tau")
+
+
+def _number(name: str, value: Any) -> np.ndarray:
+    """A concrete argument in its range."""
+    allowed = ">= 0" if name in _MAY_BE_ZERO else "> 0"
+    number = arguments.number_array(name, value, allowed)
+    return arguments.field(name, number, (allowed, (lambda x: x >= 0) if name in _MAY_BE_ZERO else (lambda x: x > 0)))

@@ -19,9 +19,6 @@ import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
-# Under both, so that users may be: dtypes are promoted nowhere, ranks only within `rfdsm.scope`.
-jax.config.update("jax_numpy_dtype_promotion", "strict")
-jax.config.update("jax_numpy_rank_promotion", "raise")
 # Jobs in the background inherit an interrupt that is ignored, and so would the processes that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -43,8 +40,32 @@ LONGEST_FIRST = (
 )
 
 
+SLOW = (
+    "tests/test_agreement.py",
+    "tests/test_minimum_norm.py",
+    "tests/test_training_evidence.py",
+    "tests/simulation/test_devices.py",
+    "tests/simulation/test_exact.py",
+    "tests/simulation/test_memory.py",
+    "tests/simulation/test_simulate.py",
+    "tests/simulation/test_training.py",
+    "tests/sweeps/",
+    "tests/linear/",
+    "tests/phases/",
+    "tests/test_figures.py",
+    "tests/test_jax_settings.py",
+    "tests/test_new_loss.py",
+    "tests/theory/test_spectrum.py",
+    "tests/theory/test_training.py",
+)
+"""Whole files of slow tests."""
+
+
 def pytest_collection_modifyitems(items):
     """Files that take minutes begin first: a worker left with one of them at the end would work alone."""
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker("slow")
     ranks = {path: rank for rank, path in enumerate(LONGEST_FIRST)}
     items.sort(
         key=lambda item: next((rank for path, rank in ranks.items() if item.nodeid.startswith(path)), len(ranks))

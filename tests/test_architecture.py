@@ -21,24 +21,24 @@ FLOORS = (
         "activations",
         "arguments",
         "arrays",
-        "compression",
         "losses",
+        "machine",
         "printing",
-        "quadrature",
         "samples",
         "schedules",
         "scope",
         "spectra",
         "units",
+        "vocabulary",
+        "values",
     ),
     ("problem",),
     ("simulation", "theory"),
-    (
-        "datasets",
-        "extrapolation",
-        "plots",
-    ),  # plots takes datasets and computes nothing, so that comparison can stand on both
-    ("comparison", "linear", "phases"),
+    ("model",),
+    ("datasets", "extrapolation", "plots", "tables"),
+    ("theory_error",),
+    ("comparison", "phases"),
+    ("linear",),  # a further model: its doors are those of the floors below, with its own record
     ("data", "files", "references"),
     ("sweeps",),
     ("cli",),
@@ -100,7 +100,7 @@ def test_the_test_sees_imports():
     """Guards every test below against an empty walk."""
     assert len(MODULES) > 20
     assert {"problem", "simulation.trial", "simulation.plan", "losses"} <= house("simulation.simulate")
-    assert {"theory.predict", "datasets", "plots", "spectra"} <= house("comparison")
+    assert {"model", "datasets", "plots", "spectra"} <= house("comparison")
     assert "data" in house("cli.build")  # within a function
     assert "rfdsm" in imported("cli.app")
 
@@ -141,9 +141,10 @@ def test_no_import_is_circular():
 
 
 def test_pictures_compute_nothing():
+    """They know datasets, and the words for what is in them."""
     for module in MODULES:
         if module.split(".")[0] == "plots":
-            assert {name.split(".")[0] for name in house(module)} <= {"plots"}, module
+            assert {name.split(".")[0] for name in house(module)} <= {"plots", "losses", "vocabulary"}, module
 
 
 def test_files_and_processes_are_left_to_the_upper_floors():
@@ -151,7 +152,7 @@ def test_files_and_processes_are_left_to_the_upper_floors():
         assert not {name.split(".")[0] for name in imported(module)} & OUTSIDE_WORLD, module
         used = {ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)}
         used |= {name for name in imported(module) if name.startswith("os.")}
-        assert {name for name in used if name.startswith("os.")} <= {"os.cpu_count"}, module
+        assert module == "machine" or not {name for name in used if name.startswith("os.")}, module
 
 
 def test_importing_the_package_is_cheap():

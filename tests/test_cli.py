@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 import rfdsm
-from rfdsm import activations, spectra
+from rfdsm import activations, files, spectra
 from rfdsm.cli import main, output
 from rfdsm.cli.settings import COMMANDS
 from rfdsm.problem import FIELDS, Problem
@@ -123,6 +123,7 @@ def test_no_argument_shows_help(capsys):
 # End to end
 
 
+@pytest.mark.slow
 def test_compare(tmp_path):
     result = run("compare", *TINY, *SMALL, "--output", "result", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -167,6 +168,7 @@ def test_predict_writes_a_single_cell(tmp_path):
     np.testing.assert_allclose(cell["test"], rfdsm.predict(TINY_PROBLEM).test[0, 0], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_predict_table(tmp_path):
     result = run("predict", *TINY, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -197,6 +199,7 @@ def test_simulate_file(tmp_path):
     np.testing.assert_allclose(test, losses.test, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_compare_real_data(tmp_path, rng_rows):
     np.save(tmp_path / "rows.npy", rng_rows)
     question = ["--psi-n", "4", "--psi-p", "1", "--m", "1", "inf", "--trials", "2", *CUBIC]
@@ -265,11 +268,16 @@ def test_spectrum_notation(text, expected, asked):
     assert asked("predict", "--spectrum", text).problem.spectrum == expected
 
 
-def test_spectrum_files(asked, tmp_path):
+@pytest.mark.filterwarnings("always")
+def test_spectrum_files(asked, tmp_path, capsys):
     np.save(tmp_path / "eigenvalues.npy", [0.5, 1.0, 1.5])
     np.save(tmp_path / "covariance.npy", [[1.0, 0.5], [0.5, 1.0]])
     from_list = asked("predict", "--spectrum", "eigenvalues.npy").problem.spectrum
     assert from_list == spectra.from_eigenvalues([0.5, 1.0, 1.5])
+    np.save(tmp_path / "single.npy", [1.85, 1.0, -4e-8])
+    from_single = asked("predict", "--spectrum", "single.npy").problem.spectrum
+    np.testing.assert_allclose(from_single.nodes, [0, 1, 1.85], rtol=1e-14)
+    assert capsys.readouterr().err.startswith("rfdsm: warning: values are those of single precision")
     from_matrix = asked("predict", "--spectrum", "covariance.npy").problem.spectrum
     assert from_matrix == spectra.from_covariance(np.array([[1.0, 0.5], [0.5, 1.0]]))
 
@@ -281,6 +289,26 @@ def test_data_brings_dimension_and_rows(asked, tmp_path, rng_rows):
     assert question.problem.psi_n == 3
     assert question.problem.spectrum == spectra.from_data(rfdsm.data.standardise(rng_rows))
     np.testing.assert_allclose(question.arguments["data"], rfdsm.data.standardise(rng_rows), rtol=1e-15)
+
+
+@pytest.mark.filterwarnings("always")
+def test_headers_and_indices_of_tables(asked, tmp_path, rng_rows, capsys):
+    rows = rng_rows[:, :4]
+    np.savetxt(tmp_path / "rows.csv", np.c_[np.arange(len(rows)), rows], delimiter=",", fmt=["%d"] + ["%.17g"] * 4)
+    assert asked("compare", "--data", "rows.csv").d == 4
+    assert capsys.readouterr().err.startswith(
+        "rfdsm: warning: the first column of data file 'rows.csv' counts the rows"
+    )
+    assert asked("compare", "--data", "rows.csv", "--index").d == 4
+    assert asked("compare", "--data", "rows.csv", "--no-index", "--no-header").d == 5
+    np.testing.assert_allclose(
+        asked("compare", "--data", "rows.csv", "--index", "--header").arguments["data"],
+        rfdsm.data.standardise(rows[1:]),
+        rtol=1e-12,
+    )
+    (tmp_path / "settings.toml").write_text("data = 'rows.csv'\nindex = false")
+    assert asked("simulate", "--config", "settings.toml").d == 5
+    assert capsys.readouterr().err == ""
 
 
 def test_default_psi_n_leaves_half_of_few_rows(asked, tmp_path, rng_rows):
@@ -431,6 +459,8 @@ def test_bad_file(text, expected, asked, tmp_path, capsys):
         ("compare --data empty.csv", ["empty.csv"]),
         ("compare --data words.csv", ["words.csv"]),
         ("compare --data one.csv", ["one.csv"]),
+        ("compare --index", ["--index: needs data"]),
+        ("compare --data digits --no-header", ["header is for .csv files"]),
     ],
 )
 def test_bad_input_is_one_line_before_any_work(arguments, expected, asked, tmp_path, capsys):
@@ -525,7 +555,7 @@ def test_defects_keep_their_traceback(monkeypatch):
 def test_interrupted_write_keeps_the_older_file(tmp_path):
     path = tmp_path / "result.csv"
     path.write_text("older")
-    with pytest.raises(KeyboardInterrupt), output.written(path) as partial:
+    with pytest.raises(KeyboardInterrupt), files.written(path) as partial:
         partial.write_text("new, incom")
         raise KeyboardInterrupt
     assert path.read_text() == "older"
@@ -534,7 +564,7 @@ def test_interrupted_write_keeps_the_older_file(tmp_path):
 
 def test_failed_write_is_a_value_error(tmp_path):
     refusal = r"result\.csv cannot be written: No space left"
-    with pytest.raises(ValueError, match=refusal), output.written(tmp_path / "result.csv"):
+    with pytest.raises(ValueError, match=refusal), files.written(tmp_path / "result.csv"):
         raise OSError(28, "No space left on device")
 
 

@@ -96,7 +96,11 @@ def test_csv_written_by_numpy(tmp_path):
 def written_by_pandas():
     """Every way to write a frame, and what is left out of it with a note."""
     frame = pd.DataFrame(np.random.default_rng(2).standard_normal((200, 8)))
-    header, counted, unnamed = "first line of .*, 0, 1, 2, 3, …, is taken", "counts the rows", "has no name"
+    header, counted, unnamed = (
+        "first line of .*, 0, 1, 2, 3, …, is taken",
+        "first column .* counts the rows",
+        "first column of .*, without a name",
+    )
     named = frame.add_prefix("V")
     shuffled = named.sample(frac=1, random_state=1)
     unnamed_header = "first line of .*, , 0, 1, 2, …, is taken"
@@ -112,6 +116,9 @@ def written_by_pandas():
     yield "index of a shuffled frame", shuffled, dict(), [unnamed]
     yield "names of rows", named.set_axis([f"s{k}" for k in range(200)]), dict(), [unnamed]
     yield "named index and header", frame, dict(index_label="id"), ["first line of .*, id, 0, 1, 2, …", counted]
+    yield "years", frame.set_axis(range(1990, 1998), axis=1), dict(index=False), ["1990, 1991, 1992, 1993, …"]
+    yield "two levels", named.set_axis(pd.MultiIndex.from_product([range(20), range(10)])), dict(), ["first 2 columns"]
+    yield "bars", frame, dict(sep="|", index=False), [header]
     yield "index saved twice", named.reset_index(), dict(), [unnamed, counted]
     yield "compressed", named, dict(compression="gzip"), [unnamed]
 
@@ -169,9 +176,11 @@ BAD_CSV = {
     "text in the first line": ("1,two\n1,2\n", "must hold numbers, got 'two' in line 1, column 2"),
     "two headers": ("a,b\nm,s\n1,2\n", "must hold numbers, got 'm' in line 2, column 1"),
     "missing cell": ("1,2\n3,\n", "must hold numbers, got nothing in line 2, column 2"),
-    "both decimals": ("1,5;2\n3.5;4\n5,5;6\n", "must hold numbers, got '3.5' in line 2, column 1"),
+    "both decimals": ("1,5;2\n3.5;4\n5,5;6\n", "must hold numbers, got '1,5' in line 1, column 1$"),
     "thousands": ("1.234,5;2\n3;4\n", "must hold numbers, got '1.234,5' in line 1, column 1"),
     "names of rows": ("a,b,c\nu,1,2\nv,3,4\n", "got 'u' in line 2, column 1; index = True or --index leaves"),
+    "two lines of header": (",u,u,v\n,0,1,0\n0,1,2,3\n1,3,4,5\n", "got nothing in line 2, column 1"),
+    "a column of words": ("a,b,label\n1.5,2,cat\n3.5,4,dog\n", "got 'cat' in line 2, column 3$"),
     "a column lost": ("1\t\t3\n4\t\t6\n", "must hold numbers, got nothing in line 1, column 2"),
     "a column lost between commas": ("1, ,3\n4, ,6\n", "must hold numbers, got nothing in line 1, column 2"),
     "a cell lost in the first row": (",2,3\n1,2,3\n", "must hold numbers, got nothing in line 1, column 1"),
@@ -233,7 +242,8 @@ def test_sources_that_are_no_files(tmp_path):
     assert_one_line(load, tmp_path / "none.npy", "none.npy' does not exist")
     (tmp_path / "folder.csv").mkdir()
     assert_one_line(load, tmp_path / "folder.csv", "folder.csv' is not a file but a directory")
-    for source in ("iris", "rows.txt", "rows.npz", "rows", ""):
+    assert_one_line(load, "", "^data = '' must be a path")
+    for source in ("iris", "rows.txt", "rows.npz", "rows"):
         assert_one_line(load, source, f"must be 'digits' or a file ending in .npy or .csv, got '{source}'")
 
 

@@ -20,6 +20,7 @@ EXAMPLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

@@ -31,6 +31,7 @@ def judged(comparison):
     return ~np.all(comparison.theory == 0, axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INTERPOLATING)
 def test_one_problem_interpolates_and_the_other_does_not(comparisons, name):
     """Training loss zero by theory, rounding in the simulation, and not a number in standard errors; m decides."""

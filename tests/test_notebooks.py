@@ -99,6 +99,7 @@ def cache():
     return get_cache(str(ROOT / ".jupyter_cache"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_prints_what_is_stored(name, cache):
     notebook = from_text(name)

@@ -111,6 +111,7 @@ def test_refuses_another_number_of_axes(comparison, count):
     assert not any(axis.lines for axis in np.atleast_1d(given))
 
 
+@pytest.mark.slow
 def test_leaves_no_trace_in_matplotlib(comparison):
     before, figures = dict(matplotlib.rcParams), pyplot.get_fignums()
     picture = comparison.plot()[0].figure
@@ -340,6 +341,7 @@ def test_abscissa_is_the_longest_axis(problem, expected):
     assert plots.abscissa(made_up(problem).to_dataset()) == expected
 
 
+@pytest.mark.slow
 def test_a_peak_without_ridge_is_drawn_on_a_logarithmic_axis():
     """The test losses at p = nm would squash all else; the training loss, which vanishes there, stays linear."""
     cubic = activations.polynomial([0, 1, 0.3, 0.1])  # quick to compile in few dimensions

@@ -3,6 +3,8 @@
 import copy
 import dataclasses
 import pickle
+from decimal import Decimal
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -62,7 +64,7 @@ def refusal(**fields):
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name in FIELDS for value in OUT_OF_RANGE[name]])
 def test_a_value_out_of_range_is_named_with_its_range(name, value):
-    expected = f"{name} = {value:g} must be {RANGES[name]}"
+    expected = f"{name} = {value:.15g} must be {RANGES[name]}"
     assert refusal(**{name: value}) == expected
     fine = GOOD[name]
     assert refusal(**{name: [fine, fine, value]}) == expected  # not the good neighbours
@@ -78,6 +80,39 @@ def test_what_is_no_number_is_refused(name, value):
     assert message.endswith(RANGES[name])
 
 
+def test_numbers_of_every_kind_are_taken():
+    """Whatever holds a real number: Python's, NumPy's, those of machine learning, and traced ones in a list."""
+    kinds = [2, 2.0, Fraction(2), Decimal("2.0"), np.int8(2), np.float16(2), np.longdouble(2), np.array(2)]
+    kinds += [jnp.array(2), jnp.bfloat16(2), jnp.array(2, jnp.float8_e4m3fn)]
+    for value in kinds:
+        for given in (value, [value, value], np.asarray(value).reshape(1)):
+            built = problem(psi_n=given).psi_n
+            assert built.dtype == np.float64 and np.all(built == 2.0), value
+    assert problem(psi_n=10**20).psi_n == 1e20 and problem(psi_n=[10**20, 0.5]).psi_n[0] == 1e20
+    assert not np.signbit(problem(ridge=-0.0).ridge)
+    assert jax.jit(lambda x: problem(psi_n=[x, 2.0]).psi_n)(3).tolist() == [3.0, 2.0]
+
+
+def test_what_is_beyond_float64_is_refused_and_what_rounding_did_is_said():
+    for value in (10**400, Fraction(10**400), Decimal("1e400"), np.longdouble("1e4000"), [1, 10**400]):
+        assert "must be within the range of float64, > 0" in refusal(psi_n=value)
+    said = refusal(m=0.3 / 0.1)
+    assert said.startswith("m = 2.9999999999999996 must be an integer") and said.endswith("numpy.round makes it 3")
+    assert len(refusal(psi_n=[object()] * 1000)) < 300
+
+
+def test_problems_hash_by_value():
+    for build in (problem, lambda **f: rfdsm.linear.Problem(**{"psi": 2.0, "T": 1.0, "m": f.get("m", 1)})):
+        one, same, other, column = build(m=4), build(m=Fraction(4)), build(m=5), build(m=[4])
+        assert one == same and hash(one) == hash(same) and {one: "found"}[same] == "found"
+        assert len({one, same, other, column}) == 3
+    assert hash(problem(ridge=-0.0)) == hash(problem(ridge=0.0)) and problem(ridge=-0.0) == problem(ridge=0)
+    assert hash(problem(activation="relu")) != hash(problem(activation="tanh"))
+    assert jax.jit(lambda p: jnp.asarray(p.psi_n) + 1, static_argnums=0)(problem()) == 3
+    with pytest.raises(TypeError, match="tracing"):
+        jax.jit(lambda x: hash(problem(psi_n=x)))(2.0)
+
+
 def test_edges_of_the_ranges_are_allowed():
     assert problem(ridge=0).ridge == 0
     assert problem(m=1).m == 1
@@ -85,7 +120,8 @@ def test_edges_of_the_ranges_are_allowed():
     assert problem(m=float("inf")).m == np.inf
     assert problem(psi_n=np.inf).psi_n == np.inf
     assert problem(psi_p=[1.0, np.inf], m=np.inf).psi_p[1] == np.inf
-    assert problem(psi_n=5e-324, t=1e300).psi_n == 5e-324
+    assert problem(psi_n=1e-30, t=300).psi_n == 1e-30
+    assert problem(psi_p=1e30, ridge=1e-100).ridge == 1e-100
     np.testing.assert_array_equal(problem(m=[1, 4, np.inf]).m, [1, 4, np.inf])
 
 

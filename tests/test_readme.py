@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 
 import rfdsm
@@ -26,6 +27,7 @@ def test_quick_start_is_two_commands():
     assert all("\n" not in command for command in commands)
 
 
+@pytest.mark.slow
 def test_python_example_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     code, _ = [code for language, code in BLOCKS if language == "python"]
@@ -38,6 +40,7 @@ def test_python_example_runs(tmp_path, monkeypatch, capsys):
     assert isinstance(names["comparison"].plot()[0].figure, Figure)
 
 
+@pytest.mark.slow
 def test_limits_and_spectrum_example_runs(capsys):
     _, code = [code for language, code in BLOCKS if language == "python"]
     names: dict = {}

@@ -6,7 +6,7 @@ fresh in every draw. With G^2 = shared + private, g standard normal and u, u' tw
     mu1 = E[g f(G g)] / G        v^2 = Var f(u) - mu1^2 G^2        v0^2 = Cov(f(u), f(u')) - mu1^2 shared
 
 and beta_a = v^2 - v0^2. The mean of f drops out of every limit. Closed forms are in `closed_forms`, all
-other functions go through the split rule of `rfdsm.quadrature` (`numerical`).
+other functions go through the split rule of `rfdsm.activations.quadrature` (`numerical`).
 """
 
 from rfdsm.activations.base import Activation as Activation

@@ -20,7 +20,7 @@ from rfdsm.activations.expansion import (
     ramp_expansion,
     step_expansion,
 )
-from rfdsm.quadrature import Arcs
+from rfdsm.activations.quadrature import Arcs
 
 
 def _versine(angle: Array, cosine: Array) -> Array:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rfdsm.quadrature import legendre_rule
+from rfdsm.activations.quadrature import legendre_rule
 
 BLOCK = 2**20
 """Function values held at once, a compromise between memory and cache."""

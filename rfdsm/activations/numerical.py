@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -13,7 +14,7 @@ from jaxtyping import Array
 
 from rfdsm.activations.base import Activation, Moments
 from rfdsm.activations.kept import kept
-from rfdsm.quadrature import HALF_WIDTH, ORDER, split_moments
+from rfdsm.activations.quadrature import HALF_WIDTH, ORDER, split_moments
 from rfdsm.scope import jax_scope
 
 
@@ -23,7 +24,7 @@ class QuadratureWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Quadrature(Activation):
-    """An activation without closed form: moments by the split rule of `rfdsm.quadrature`.
+    """An activation without closed form: moments by the split rule of `rfdsm.activations.quadrature`.
 
     `certified` marks the registry's own: analytic, even or odd up to an affine part, and of tested accuracy.
     """

@@ -15,21 +15,26 @@ from rfdsm.activations.base import Activation
 from rfdsm.activations.closed_forms import Erf, Gelu, Linear, Rectifier, Series, Sign, Sine
 from rfdsm.activations.numerical import Quadrature
 from rfdsm.arrays import real_array
+from rfdsm.scope import jax_scope
+from rfdsm.values import one_line
 
 MAX_DEGREE = 100  # of polynomials and Hermite sums: keeps factorials inside the range of doubles
 NAMES = ("tanh", "erf", "relu", "leaky_relu", "abs", "sign", "sin", "softplus", "gelu", "silu", "linear")
 
 
-def _concrete(value: Any) -> Any:
-    return value if isinstance(value, Tracer) else float(real_array("value", value))
+def _concrete(name: str, value: Any) -> Any:
+    if isinstance(value, Tracer):
+        return value
+    if isinstance(value, str | bytes | bool) or np.asarray(value).dtype.kind in "bc":
+        raise TypeError
+    return float(real_array(name, value))
 
 
 def _coefficients(kind: str, coefficients: Iterable) -> tuple:
     try:
-        values = tuple(_concrete(value) for value in coefficients)
-    except (TypeError, ValueError) as error:
-        shown = " ".join(repr(coefficients).split())
-        raise ValueError(f"{kind} coefficients must be a sequence of numbers, got {shown}") from error
+        values = tuple(_concrete(kind, value) for value in coefficients)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{kind} coefficients must be a sequence of numbers, got {one_line(coefficients)}") from error
     if not 1 <= len(values) <= MAX_DEGREE + 1:
         raise ValueError(f"{kind} coefficients must number 1 to {MAX_DEGREE + 1}, got {len(values)}")
     if not all(isinstance(value, Tracer) or math.isfinite(value) for value in values):
@@ -39,12 +44,15 @@ def _coefficients(kind: str, coefficients: Iterable) -> tuple:
 
 def leaky_relu(slope: Any = 0.01) -> Activation:
     """u for u >= 0, slope * u below. `slope`: a number or a JAX scalar (differentiable). ValueError if not finite."""
-    slope = _concrete(slope)
-    if isinstance(slope, Tracer):
-        return Rectifier("leaky_relu", slope)
-    if not math.isfinite(slope):
-        raise ValueError(f"leaky_relu slope must be finite, got {slope}")
-    return Rectifier(f"leaky_relu({slope:g})", slope)
+    try:
+        number = _concrete("leaky_relu slope", slope)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if isinstance(number, Tracer):
+        return Rectifier("leaky_relu", number)
+    if not math.isfinite(number):
+        raise ValueError(f"leaky_relu slope must be a finite number, got {one_line(slope)}")
+    return Rectifier(f"leaky_relu({number:g})", number)
 
 
 def polynomial(coefficients: Iterable) -> Activation:
@@ -94,16 +102,18 @@ def custom(function: Any, name: str | None = None, breakpoints: Any = ()) -> Act
     Raises ValueError for a function that is not JAX, not elementwise, not shape-preserving, not real or not finite.
     """
     if not callable(function):
-        raise ValueError(f"activation must be callable, got {function!r}")
+        raise ValueError(f"activation must be callable, got {one_line(function)}")
     label = name or getattr(function, "__name__", type(function).__name__).replace("<lambda>", "custom")
     try:
-        points = tuple(sorted({_concrete(point) for point in breakpoints}))
-    except (TypeError, ValueError) as error:
-        shown = " ".join(repr(breakpoints).split())
-        raise ValueError(f"activation {label!r}: breakpoints must be finite numbers, got {shown}") from error
+        points = tuple(sorted({_concrete(label, point) for point in breakpoints}))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"activation {label!r}: breakpoints must be finite numbers, got {one_line(breakpoints)}"
+        ) from error
     if not all(math.isfinite(point) for point in points):
-        raise ValueError(f"activation {label!r}: breakpoints must be finite numbers, got {breakpoints!r}")
-    _try(function, label)
+        raise ValueError(f"activation {label!r}: breakpoints must be finite numbers, got {one_line(breakpoints)}")
+    with jax_scope():
+        _try(function, label)
     try:
         hash(function)
     except TypeError:  # callable objects holding arrays: fall back on identity
@@ -151,8 +161,10 @@ def get(activation: Any) -> Activation:
         return activation
     if isinstance(activation, str):
         if activation not in NAMES:
-            raise ValueError(f"activation must be one of {', '.join(NAMES)}, or a JAX callable; got {activation!r}")
+            raise ValueError(
+                f"activation must be one of {', '.join(NAMES)}, or a JAX callable; got {one_line(activation)}"
+            )
         return _registry()[activation]
     if callable(activation):
         return custom(activation)
-    raise ValueError(f"activation must be a name ({', '.join(NAMES)}) or a JAX callable; got {activation!r}")
+    raise ValueError(f"activation must be a name ({', '.join(NAMES)}) or a JAX callable; got {one_line(activation)}")

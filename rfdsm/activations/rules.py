@@ -12,17 +12,18 @@ from rfdsm.scope import jax_scope
 
 TERMS = (2, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Numbers of coefficients to choose from, and below them orders of Gauss-Hermite rules: few sizes, few compilations."""
-ORDERS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
+ORDERS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
 RULE_ACCURACY = 1e-12
 """Error allowed of a rule, relative to the second moment."""
 
 
 class Choice(NamedTuple):
-    """What `expand` needs, and the relative error that is left."""
+    """What `expand` needs, the relative error that is left, and the mean square of the activation."""
 
     terms: int
     rule: Rule | None
     error: float
+    second: float
 
 
 @kept(maxsize=256)
@@ -76,7 +77,7 @@ def choose(
     index = int(enough[0]) if enough.size else len(TERMS) - 1
     terms, error = TERMS[index], float(bounds[index] / nonlinear)
     if not activation.needs_rule:
-        return Choice(terms, None, error)
+        return Choice(terms, None, error, float(total))
 
     used = terms if degree is None else min(terms, degree + 1)
     scale = np.minimum(1.0, np.asarray(sizes[:used]))[:, None]
@@ -84,5 +85,5 @@ def choose(
         tried = np.stack(hermite_functions(rule.nodes, rule.weights, used)) @ at
         wrong = np.sum((scale * (tried - coefficients[:used])) ** 2, axis=0) @ weights
         if wrong <= RULE_ACCURACY**2 * total and abs(rule.weights @ at**2 - second) @ weights <= RULE_ACCURACY * total:
-            return Choice(terms, rule, error)
-    return Choice(terms, panel_rule(breakpoints, largest), error)
+            return Choice(terms, rule, error, float(total))
+    return Choice(terms, panel_rule(breakpoints, largest), error, float(total))

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from rfdsm.activations.base import Activation, Moments
 from rfdsm.activations.kept import kept
-from rfdsm.quadrature import PiecewiseChebyshev, padded
+from rfdsm.activations.quadrature import PiecewiseChebyshev, padded
 from rfdsm.scope import jax_scope
 
 # The table covers noise levels h = 1 - a^2 with |logit h| <= 20.25: from 8e-10 to 10.1 in Ornstein-Uhlenbeck time.

@@ -147,7 +147,8 @@ def _run(tokens: list[str]) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            app(tokens, console=streams.console(), exit_on_error=False, print_error=False, verbose=False)
+            app(tokens, exit_on_error=False, print_error=False, verbose=False)
+        sys.stdout.flush()
     except (ValueError, CycloptsError) as error:
         return _fail(str(error))
     except MemoryError as error:

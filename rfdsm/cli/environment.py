@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 _CACHE_TROUBLE = "Error (reading|writing) persistent compilation cache entry"
 
@@ -29,13 +30,14 @@ def start_jax(double: bool = True, cpu: bool = False) -> None:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # it asserts that there is a device at all
         reason = str(error) or "there is no such device on this machine"
-        given = [
-            f"{name} = {os.environ[name]}" for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if name in os.environ
-        ]
-        raise ValueError(
-            f"{', '.join(given) or 'JAX'} cannot be used: {reason}; JAX_PLATFORMS=cpu always can"
-        ) from None
-    _check_cache(jax.config.jax_compilation_cache_dir)
+        given = _given("JAX_PLATFORMS", "JAX_PLATFORM_NAME") or "JAX"
+        raise ValueError(f"{given} cannot be used: {reason}; JAX_PLATFORMS=cpu always can") from None
+    _check_cache(jax.config.values["jax_compilation_cache_dir"])
+
+
+def _given(*names: str) -> str:
+    """Those environment variables that are set."""
+    return ", ".join(f"{name} = {os.environ[name]}" for name in names if os.environ.get(name))
 
 
 def _check_xla_flags() -> None:
@@ -75,18 +77,21 @@ def matplotlib_trouble(error: Exception) -> str | None:
     try:
         import matplotlib
     except Exception as failure:
-        names = [name for name in ("MPLBACKEND", "MATPLOTLIBRC", "MPLCONFIGDIR") if os.environ.get(name)]
-        given = ", ".join(f"{name} = {os.environ[name]}" for name in names)
+        given = _given("MPLBACKEND", "MATPLOTLIBRC", "MPLCONFIGDIR")
         return f"matplotlib cannot start{' with ' + given if given else ''}: {failure}"
-    if isinstance(error, ValueError) and _own(error):
+    if isinstance(error, MemoryError) or (isinstance(error, ValueError) and _own(error)):
         return None
-    changed = matplotlib.rcParams.keys() - {"backend"}  # which is looked up, windows and all, when it is read
-    changed = [key for key in sorted(changed) if matplotlib.rcParams[key] != matplotlib.rcParamsDefault[key]]
+    # A backend is looked up, windows and all, when its name is read.
+    keys: Any = sorted(matplotlib.rcParams.keys() - {"backend"})
+    changed = {
+        key: matplotlib.rcParams[key] for key in keys if matplotlib.rcParams[key] != matplotlib.rcParamsDefault[key]
+    }
     if not changed:
         return None
     # TeX is what most often is not there.
-    changed = ["text.usetex"] if "text.usetex" in changed and "latex" in str(error).lower() else changed
-    settings = ", ".join(f"{key} = {matplotlib.rcParams[key]}" for key in changed)
+    if "text.usetex" in changed and "latex" in str(error).lower():
+        changed = {"text.usetex": True}
+    settings = ", ".join(f"{key} = {value}" for key, value in changed.items())
     return f"{settings} in {matplotlib.matplotlib_fname()}: {error}"
 
 

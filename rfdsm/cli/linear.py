@@ -1,7 +1,6 @@
 """`rfdsm linear compare | generated | memorisation`: the linear one-step denoiser on the command line."""
 
 import itertools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,9 +116,13 @@ def compare(*, options: Annotated[CompareOptions, _Flat] = CompareOptions(), con
     with output.delivery(*paths) as delivery:
         with output.progress("simulating") as report:
             result = linear.compare(
-                problem, settings["d"], settings["trials"], settings["key"],
-                smoothing=settings["smoothing"], progress=report,
-            )  # fmt: skip
+                problem,
+                settings["d"],
+                trials=settings["trials"],
+                key=settings["key"],
+                smoothing=settings["smoothing"],
+                progress=report,
+            )
         delivery.show(result.table())
         _write(delivery, result.to_dataset(), result.plot, paths)
 
@@ -133,8 +136,9 @@ def generated(*, options: Annotated[GeneratedOptions, _Flat] = GeneratedOptions(
     settings, problem, paths = _prepared("generated", options, config, "generated")
     from rfdsm import linear
     from rfdsm.cli import output
+    from rfdsm.comparison import curves
     from rfdsm.linear import datasets
-    from rfdsm.linear.comparison import curves
+    from rfdsm.linear.model import LinearDenoiser
 
     with output.delivery(*paths) as delivery:
         law, losses = linear.generated(problem, settings["smoothing"]), linear.predict(problem)
@@ -142,17 +146,11 @@ def generated(*, options: Annotated[GeneratedOptions, _Flat] = GeneratedOptions(
         delivery.show(_table(problem, {name: dataset[name].to_numpy() for name in ("test", *law.NAMES)}))
 
         def draw() -> Any:
-            from matplotlib.figure import Figure
-
-            from rfdsm.linear import plots
+            from rfdsm import plots
 
             along = plots.abscissa(dataset)
-            theory = curves(problem, settings["smoothing"], along)
-            axes = Figure(figsize=(11, 6.4), layout="constrained").subplots(2, 3, sharex=True).ravel()
-            for axis, name in zip(axes, ("test", *law.NAMES), strict=False):
-                plots.lines(axis, theory, name, along)
-            axes[0].legend(fontsize="small", title=plots.fixed(theory, along), title_fontsize="small")
-            return axes
+            theory = curves(problem, along, LinearDenoiser(dataset["smoothing"].to_numpy()))
+            return plots.losses(theory, along)
 
         _write(delivery, dataset, draw, paths)
 
@@ -168,9 +166,6 @@ def memorisation(
     Delta > 0 where the generated law is farther from the density of the training points than from that of fresh ones.
     The defaults are the published setting. Example: rfdsm linear memorisation --d 30 --psi 0.5 1 2 4 --trials 100
     """
-    # Small matrices, a trial on every core: threads of the linear algebra library would only get into each other's way.
-    # It reads this when it is loaded, which is later.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     settings, problem, paths = _prepared("memorisation", options, config, "memorisation")
     import numpy as np
 
@@ -199,15 +194,16 @@ def memorisation(
             from matplotlib.figure import Figure
 
             from rfdsm.linear import plots
+            from rfdsm.plots import COLOURS, MARKERS
+            from rfdsm.plots.style import legend, pieces, telling
 
             axes = Figure(figsize=(9.5, 3.8), layout="constrained").subplots(1, 2)
-            looks = zip(itertools.cycle(plots.COLOURS), itertools.cycle(plots.MARKERS), strict=False)
-            for piece, (colour, marker) in zip(plots.pieces(dataset, "psi"), looks, strict=False):
-                varying = [str(name) for name in dataset.dims if name in plots.SYMBOLS and name != "psi"]
-                own = [f"{plots.SYMBOLS[name]} = {float(piece[name]):g}" for name in varying]
-                label = ", ".join([f"$d = {settings['d']}$", *own])
+            parts = pieces(dataset, "psi")
+            for piece, colour, marker in zip(parts, itertools.cycle(COLOURS), itertools.cycle(MARKERS), strict=False):
+                own = legend(piece, telling(dataset, parts), None)
+                label = ", ".join([f"$d = {settings['d']}$", *([own] if own else [])])
                 plots.probability(axes[0], piece, label, colour, marker)
-            plots.measures(axes[1], plots.pieces(dataset, "psi")[0])
+            plots.measures(axes[1], parts[0])
             axes[1].set_title(axes[0].get_legend_handles_labels()[1][0], fontsize="medium")
             axes[0].legend(fontsize="small")
             return axes
@@ -240,18 +236,9 @@ def _write(delivery: "Delivery", dataset: Any, draw: Callable[[], Any], paths: l
 def _table(problem: Any, columns: dict[str, Any]) -> Any:
     """One row per cell, the parameters that vary first."""
     import numpy as np
-    from rich.table import Table
 
-    from rfdsm.linear.problem import FIELDS
+    from rfdsm import tables
+    from rfdsm.linear.model import LinearDenoiser
 
-    cells = {name: np.broadcast_to(getattr(problem, name), problem.shape).ravel() for name in FIELDS}
-    varying = [name for name in FIELDS if np.size(getattr(problem, name)) > 1]
-    fixed = [f"{name} = {cells[name][0]:g}" for name in FIELDS if name not in varying]
-    table = Table(title=", ".join([*fixed, f"spectrum {problem.spectrum.label}"]), title_justify="left")
-    shown = {name: [f"{value:g}" for value in cells[name]] for name in varying}
-    shown |= {name: [f"{value:.5g}" for value in np.ravel(values)] for name, values in columns.items()}
-    for name in shown:
-        table.add_column(name, justify="right")
-    for row in zip(*shown.values(), strict=True):
-        table.add_row(*row)
-    return table
+    texts = {name: [f"{value:.5g}" for value in np.ravel(values)] for name, values in columns.items()}
+    return tables.cells(problem, texts, model=LinearDenoiser())

@@ -1,6 +1,5 @@
 """What the command line shows and writes: progress, tables of losses, files."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -118,9 +117,10 @@ def folder(settings: Settings, default: str, stem: str) -> list[Path]:
 
 def _checked(source: str, name: str, suffixes: tuple[str, ...], settings: Settings) -> Path:
     path = files.writable(source, name, suffixes)
-    data = files.located(settings.get("data", os.curdir), "data")
-    if path.exists() and data.exists() and path.samefile(data):
-        raise ValueError(f"{name} {path} must not replace the data")
+    if "data" in settings and path.exists():
+        data = files.located(settings["data"], "data")
+        if data.exists() and path.samefile(data):
+            raise ValueError(f"{name} {path} must not replace the data")
     return path
 
 
@@ -181,37 +181,14 @@ def losses_table(problem: "Problem", losses: "Losses", trials: int | None = None
 
     With `trials`, losses have a leading trial axis and are shown as mean ± standard error over trials.
     """
+    from rfdsm import tables
+
     columns: dict[str, list[str]] = {}
     for name in losses.NAMES:
         values = np.asarray(getattr(losses, name), dtype=np.float64)
-        columns[name] = _mean_and_error(values, trials) if trials else [f"{value:.6f}" for value in values.ravel()]
+        columns[name] = (
+            tables.mean_and_error(values, trials) if trials else [f"{value:.6f}" for value in values.ravel()]
+        )
     if losses.converged is not None and not np.all(losses.converged):
         columns["converged"] = ["yes" if value else "no" for value in np.ravel(losses.converged)]
-    return cells_table(problem, columns)
-
-
-def cells_table(problem: "Problem", columns: dict[str, list[str]], caption: str = "") -> Table:
-    """One row per cell of the problem: the fields that vary, then these columns. What is fixed stands in the title."""
-    from rfdsm.problem import FIELDS
-
-    fields = {name: np.broadcast_to(getattr(problem, name), problem.shape).ravel() for name in FIELDS}
-    varying = [name for name in FIELDS if np.ndim(getattr(problem, name))]
-    fixed = [f"{name} = {fields[name][0]:g}" for name in FIELDS if name not in varying]
-    parts = [caption] if caption else []
-    title = [*parts, *fixed, f"activation {problem.activation.name}", f"spectrum {problem.spectrum.label}"]
-    table = Table(title=", ".join(title), title_justify="left")
-    columns = {name: [f"{value:g}" for value in fields[name]] for name in varying} | columns
-    for name in columns:
-        table.add_column(name, justify="right")
-    for row in zip(*columns.values(), strict=True):
-        table.add_row(*row)
-    return table
-
-
-def _mean_and_error(values: np.ndarray, trials: int) -> list[str]:
-    cells = values.reshape(trials, -1)
-    means = cells.mean(axis=0)
-    if trials == 1:
-        return [f"{mean:.4f}" for mean in means]
-    errors = cells.std(axis=0, ddof=1) / np.sqrt(trials)
-    return [f"{mean:.4f} ± {error:.4f}" for mean, error in zip(means, errors, strict=True)]
+    return tables.cells(problem, columns)

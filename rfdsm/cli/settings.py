@@ -16,6 +16,7 @@ from rfdsm.cli.sweep_options import SWEEP_DEFAULTS, SweepOptions
 COMMANDS = {"compare": CompareOptions, "predict": PredictOptions, "simulate": SimulateOptions, "sweep": SweepOptions}
 COMMANDS |= PHASE_COMMANDS | {"train-curve": TrainCurveOptions}
 LARGEST_KEY = 2**32 - 1
+LONGEST_RANGE = 10**6
 
 
 class Program(NamedTuple):
@@ -142,8 +143,8 @@ def _range(where: str, part: str) -> list[float]:
     if len(words) != 3:
         raise ValueError(f"{where}: {part!r} must be a number or LOW:HIGH:COUNT")
     low, high, count = number(where, words[0]), number(where, words[1]), _positive(where, words[2])
-    if not (0 < low < high < float("inf") and count > 1):
-        raise ValueError(f"{where}: {part!r} must have 0 < LOW < HIGH, finite, and COUNT >= 2")
+    if not (0 < low < high < float("inf") and 2 <= count <= LONGEST_RANGE):
+        raise ValueError(f"{where}: {part!r} must have 0 < LOW < HIGH, finite, and COUNT >= 2, <= {LONGEST_RANGE}")
     return [low * (high / low) ** (k / (count - 1)) for k in range(count - 1)] + [high]
 
 

@@ -80,7 +80,6 @@ def guarded() -> Iterator[None]:
         sys.stdout, sys.stderr = _Output(out), _Errors(err)
         try:
             yield
-            sys.stdout.flush()
         finally:
             sys.stdout, sys.stderr = before
 
@@ -96,11 +95,12 @@ def _replacing(stream: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        stream.reconfigure(errors=before)
+        with suppress(OSError):  # it flushes what could not be written
+            stream.reconfigure(errors=before)
 
 
 def console(stderr: bool = False) -> "Console":
-    """A stream as wide as the terminal or, in a file or pipe, as its contents."""
+    """Standard output or error, as wide as the terminal or, in a file or pipe, as wide as its contents."""
     from rich.console import Console
 
     found = Console(stderr=stderr, highlight=False)

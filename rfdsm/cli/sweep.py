@@ -58,11 +58,15 @@ def _swept(settings: Settings) -> Any:
     rows = build.data(settings) if "data" in settings else None
     import rfdsm
 
+    more = {name: settings[name] for name in ("times", "initial") if name in settings}
+    # learning curves are simulated where a dimension was asked for, not for its default
+    theory_alone = set(settings["quantities"]) <= {"theory", "training"} and "d" not in settings.given and rows is None
     return rfdsm.sweep(
         build.problem(settings, rows),
-        d=settings["d"],
+        d=None if theory_alone else settings["d"],
         data=rows,
         **{name: settings[name] for name in ("quantities", "trials", "key", "dtype", "store", "confirm")},
+        **more,
         **how,
     )
 
@@ -86,7 +90,9 @@ def status(store: Annotated[str, Parameter(help="Folder of a sweep.")], /) -> No
 
 
 def plot(
-    file: Annotated[str, Parameter(help="FILE.nc of rfdsm sweep, compare or predict, or the folder of a sweep.")],
+    file: Annotated[
+        str, Parameter(help="FILE.nc of rfdsm sweep, compare, predict or linear, or the folder of a sweep.")
+    ],
     /,
     *,
     along: Annotated[
@@ -101,7 +107,7 @@ def plot(
         ),
     ] = None,
 ) -> None:
-    """Draw losses: theory as lines, simulations as points with error bars.
+    """Draw losses: theory as lines, simulations as points with error bars. Learning curves with --along time.
 
     Example: rfdsm plot rfdsm-sweep/sweep.nc --along psi_n
     """

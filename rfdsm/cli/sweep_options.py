@@ -39,8 +39,18 @@ class SweepOptions(SimulateOptions):
         ),
     ] = None
     quantities: Annotated[
-        Words, _list("theory, simulation, comparison, or several. [default: comparison]", PROBLEM, "NAME...")
+        Words,
+        _list(
+            "theory, simulation, comparison, training (learning curves at --times, simulated if --d is given), "
+            "or several. [default: comparison]",
+            PROBLEM,
+            "NAME...",
+        ),
     ] = None
+    times: Annotated[Words, _list("Flow times theta of learning curves, any order.", PROBLEM, "NUMBER...")] = None
+    initial: Annotated[Word, _one("Variance of the output weights at time 0. [default: 0]", "", "NUMBER", PROBLEM)] = (
+        None
+    )
     store: Annotated[
         Word,
         _one("Folder that keeps finished cells; the same command again goes on from there.", "store", "FOLDER"),

@@ -58,7 +58,7 @@ def train_curve(
         losses = rfdsm.training_curve(problem, times, initial=initial)
         simulated = _simulated(settings, problem, times, initial, rows) if settings["simulate"] else None
         scales = {name: getattr(stopping, name) for name in COLUMNS.values() if name.endswith("_time")}
-        dataset = training(problem, times, losses, scales | {"best_time": stopping.time}, simulated)
+        dataset = training(problem, times, losses, scales | {"best_time": stopping.time}, simulated, initial)
         delivery.show(_table(problem, stopping, settings["minimise"]))
         delivery.save(dataset, paths[0])
         for picture in paths[1:]:
@@ -111,11 +111,11 @@ def _table(problem: "Problem", stopping: "Stopping", minimise: str) -> Any:
     """One row per cell: when it generalises, when to stop, when it memorises, and what a ridge would do instead."""
     import numpy as np
 
-    from rfdsm.cli.output import cells_table
+    from rfdsm import tables
 
     columns = {
         title: [f"{value:.4g}" for value in np.ravel(getattr(stopping, name))] for title, name in COLUMNS.items()
     }
     if not np.all(stopping.converged):
         columns["converged"] = ["yes" if value else "no" for value in np.ravel(stopping.converged)]
-    return cells_table(problem, columns, f"gradient flow, times of least {minimise}")
+    return tables.cells(problem, columns, f"gradient flow, times of least {minimise}")

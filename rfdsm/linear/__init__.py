@@ -2,15 +2,15 @@
 
 from rfdsm.linear.chain import chain as chain
 from rfdsm.linear.chain import optimal_steps as optimal_steps
-from rfdsm.linear.comparison import Comparison as Comparison
-from rfdsm.linear.comparison import compare as compare
-from rfdsm.linear.generated import GeneratedLaw as GeneratedLaw
 from rfdsm.linear.generated import generated as generated
-from rfdsm.linear.losses import DenoisingLosses as DenoisingLosses
 from rfdsm.linear.memorisation import Memorisation as Memorisation
 from rfdsm.linear.memorisation import memorisation as memorisation
+from rfdsm.linear.model import Comparison as Comparison
+from rfdsm.linear.model import compare as compare
 from rfdsm.linear.predict import predict as predict
 from rfdsm.linear.problem import Problem as Problem
 from rfdsm.linear.simulate import Simulation as Simulation
 from rfdsm.linear.simulate import simulate as simulate
 from rfdsm.linear.simulate import simulate_chain as simulate_chain
+from rfdsm.losses import DenoisingLosses as DenoisingLosses
+from rfdsm.losses import GeneratedLaw as GeneratedLaw

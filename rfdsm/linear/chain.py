@@ -17,11 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from rfdsm.linear.generated import GeneratedLaw, checked_smoothing
+from rfdsm.linear.generated import checked_smoothing
 from rfdsm.linear.marchenko_pastur import rule
 from rfdsm.linear.problem import Problem, check_problem
 from rfdsm.linear.schedules import checked_steps, times
+from rfdsm.losses import GeneratedLaw
 from rfdsm.scope import jax_scope
+from rfdsm.values import one_line
 
 
 def generated_spectrum(
@@ -154,7 +156,7 @@ def check_exact(problem: Problem) -> None:
 def checked_stochasticity(value: Any) -> float:
     """A number from 0 to 1. Raises ValueError for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
-        raise ValueError(f"stochasticity = {value!r} must be a number from 0 (deterministic) to 1 (ancestral)")
+        raise ValueError(f"stochasticity = {one_line(value)} must be a number from 0 (deterministic) to 1 (ancestral)")
     return float(value)
 
 

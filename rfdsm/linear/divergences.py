@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from rfdsm.linear.generated import GeneratedLaw
+from rfdsm.losses import GeneratedLaw
 
 Array = jax.Array | np.ndarray
 

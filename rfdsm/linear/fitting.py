@@ -38,12 +38,26 @@ def normal_rows(key: Any, rows: int, d: int) -> Float[Array, "rows d"]:
     return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (d,)))(jnp.arange(rows))
 
 
-def draw(key: Any, n: Any, padded: int, deviations: Float[Array, " d"]) -> Sample:
-    """n points of N(0, diag(deviations^2)), centred, in an array of `padded` rows, so that few sizes are compiled."""
-    mask = (jnp.arange(padded) < n).astype(deviations.dtype)
-    rows = normal_rows(key, padded, deviations.shape[0]) * deviations * mask[:, None]
+def draw(
+    key: Any, n: Any, padded: int, deviations: Float[Array, " d"], data: Float[Array, "rows d"] | None = None
+) -> Sample:
+    """n points, centred, in an array of `padded` rows, so that few sizes are compiled.
+
+    Of N(0, diag(deviations^2)), or different rows of the data, which are those of `order`.
+    """
+    mask = (jnp.arange(padded, dtype=jnp.result_type(n)) < n).astype(deviations.dtype)
+    if data is None:
+        points = normal_rows(key, padded, deviations.shape[0]) * deviations
+    else:
+        points = data[jnp.resize(order(key, len(data)), (padded,))]
+    rows = points * mask[:, None]
     mean = jnp.sum(rows, axis=0) / n
     return Sample((rows - mean) * mask[:, None], mean, n, mask)
+
+
+def order(key: Any, rows: int) -> Array:
+    """The rows of data in random order: a sample takes the first, what comes behind it is held out."""
+    return jax.random.permutation(key, rows)
 
 
 def fit(sample: Sample, key: Any, kind: str, m: Any, a: Any, eta: Any, ridge: Any) -> Fitted:
@@ -77,7 +91,8 @@ def _noise(key: Any, draw_index: Any, sample: Sample) -> Array:
 
 
 def _primal(sample: Sample, key: Any, m: Any, a: Any, eta: Any, ridge: Any) -> tuple[Array, Array, Array]:
-    rows, total = sample.rows, sample.n * m
+    rows = sample.rows
+    total = sample.n * jnp.asarray(m, rows.dtype)
     d = rows.shape[1]
 
     def add(j, carry):

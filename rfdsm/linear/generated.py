@@ -2,12 +2,11 @@
 
 import dataclasses
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
 
 from rfdsm import arguments
 from rfdsm.linear import covariance_equations as equations
@@ -15,52 +14,15 @@ from rfdsm.linear import ridge_equations as ridge
 from rfdsm.linear.populations import CELLWISE, Populations, flat_populations, singular
 from rfdsm.linear.predict import in_batches, second_moment
 from rfdsm.linear.problem import Problem, check_problem
-from rfdsm.printing import Printed
+from rfdsm.losses import GeneratedLaw
 from rfdsm.scope import jax_scope
-
-Values = Float[jax.Array | np.ndarray, "..."]
+from rfdsm.vocabulary import RANGES
 
 FAR = 1e6  # times the size of the law: where Omega hides it
 NEAR = 1e-26  # times its size: stands for no smoothing, an error of 1e-13 even where the law has a hard edge
 HALF_RANGE, NODES = 4.7, 95  # quadrature of the root, ln(x) = sinh(v), |v| <= HALF_RANGE
 BATCH = 16  # cells solved together: compiling takes as long as solving 3000 cells one batch after the other
 NUDGE = 1e-11  # relative step off n m = d at ridge = 0, where only finite quantities are read
-
-
-class GeneratedLaw(Printed):
-    """How far the generated normal law is from the target, per dimension; arrays of the problem's shape.
-
-    With smoothing rho > 0, both laws are first convolved with N(0, rho). Simulations have a leading trial axis.
-    Values that are infinite are `inf`: without smoothing the generated covariance is singular for n <= d.
-    """
-
-    kl: Values
-    """KL(generated || target) / d."""
-    reverse_kl: Values
-    """KL(target || generated) / d."""
-    bhattacharyya: Values
-    """-(1/d) log of the overlap of square roots of the densities; `hellinger` follows from it."""
-    wasserstein: Values
-    """Squared 2-Wasserstein distance / d, in the units of sigma^2."""
-    logdet: Values
-    """(1/d) log det(rho + Sigma_G)."""
-    trace: Values
-    """(1/d) tr Sigma_G, without rho."""
-    converged: Bool[jax.Array | np.ndarray, "..."] | None = None
-    """Theory: whether the equations were solved. Where False the values are NaN."""
-    residual: Values | None = None
-    """Theory: largest relative residual along the way to the values."""
-
-    NAMES: ClassVar[tuple[str, ...]] = ("kl", "reverse_kl", "bhattacharyya", "wasserstein", "logdet", "trace")
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape shared by all arrays."""
-        return tuple(np.shape(self.kl))
-
-    def hellinger(self, d: Any) -> np.ndarray:
-        """Squared Hellinger distance 1 - exp(-d * bhattacharyya) in d dimensions."""
-        return np.asarray(-np.expm1(-np.asarray(d) * np.asarray(self.bhattacharyya)))
 
 
 class _Cell(NamedTuple):
@@ -115,7 +77,7 @@ def _cell(P: Populations, smoothing: Any) -> _Cell:
         return equations.potential(points.x[way, -1], epsilon, shape, P) - base - outside
 
     law = logdet(0, last, flat)
-    midpoint = logdet(1, jnp.ones_like(trace), both) - P.average(kept * jnp.log(2.0))
+    midpoint = logdet(1, jnp.ones_like(trace), both) - P.average(jnp.where(kept, jnp.log(2.0), 0.0))
     inverse = P.average(jnp.where(kept, target * blocks.inverse[0, -1], 0.0))
     remaining = jnp.where(kept, blocks.rest[2] + smoothing * blocks.inverse[2], 0.0)
     stride = 2 * HALF_RANGE / (NODES - 1)
@@ -212,6 +174,6 @@ def _finish(converged: Any, values: Any, rule: Any = False, limit: float = np.in
 def checked_smoothing(smoothing: Any, problem: Problem) -> np.ndarray:
     """The smoothing as an array that broadcasts against the problem. Raises ValueError otherwise."""
     check_problem(problem)
-    rho = arguments.field("smoothing", smoothing, ("finite and >= 0", lambda x: np.isfinite(x) & (x >= 0)))
+    rho = arguments.field("smoothing", smoothing, RANGES["smoothing"])
     arguments.check_broadcast({"smoothing": rho, "problem": np.empty(problem.shape)})
     return rho

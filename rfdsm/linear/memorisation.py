@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from rfdsm.arguments import check_whole
+from rfdsm.arguments import check_whole, keywords
 from rfdsm.linear.divergences import statistics
 from rfdsm.linear.fitting import Fitted, Sample, draw, fit, normal_rows
 from rfdsm.linear.overlaps import log_mean_density, log_pair_sum
@@ -19,6 +19,7 @@ from rfdsm.linear.problem import Problem, check_problem
 from rfdsm.linear.simulate import Progress
 from rfdsm.machine import available_memory, cores, lapack_threads
 from rfdsm.scope import jax_scope
+from rfdsm.values import one_line
 
 Array = jax.Array | np.ndarray
 
@@ -138,7 +139,7 @@ def _cell(key: Any, fresh: _Fresh, sigma: Any, settings: _Settings, group: _Grou
     squares = jnp.sum(train**2, axis=1)
     # pairs among the few training points, all at once
     distance = squares[:, None] + squares - 2 * train @ train.T
-    order = jnp.arange(padded)
+    order = jnp.arange(padded, dtype=n.dtype)
     counted = (order[:, None] < order) & (order < n)
     train_pairs = jax.nn.logsumexp(jnp.where(counted, -jnp.maximum(distance, 0.0) / (4 * variance), -jnp.inf))
     covariance = root.T @ root if settings.transposed else root @ root.T
@@ -166,12 +167,13 @@ def _overlap_with_target(root: Array, mean: Array, sigma: Any, d: int) -> Array:
     return jnp.asarray(law.bhattacharyya)
 
 
+@keywords("trials", "key", after=2)
 def memorisation(
     problem: Problem,
     d: Any,
+    *,
     trials: Any = 300,
     key: Any = 0,
-    *,
     fresh: Any = 10_000,
     generated: Any = 256,
     dtype: Any = "float32",
@@ -209,10 +211,10 @@ def memorisation(
     for name, value, least in (("fresh", fresh, 2), ("generated", generated, 1)):
         check_whole(name, value, least)
     if dtype not in ("float32", "float64"):
-        raise ValueError(f"dtype = {dtype!r} must be 'float32' or 'float64'")
-    request = plan(problem, d, trials, key, np.zeros(()), problem.shape)
+        raise ValueError(f"dtype = {one_line(dtype)} must be 'float32' or 'float64'")
+    request = plan(problem, d, np.zeros(()), trials=trials, key=key)
     scale = float(request.deviations[0])
-    cells = [cell._replace(sigma=cell.sigma * scale) for cell in request.cells]
+    cells = [cell._replace(sigma=cell.sigma * scale) for cell in request.groups]
     if len({cell.sigma for cell in cells}) > 1:
         raise ValueError("sigma must be one number in memorisation: cells share a fresh set")
     kinds = {_kind_of(cell) for cell in cells}
@@ -220,14 +222,15 @@ def memorisation(
         _Group(*kind, tuple(k for k, cell in enumerate(cells) if _kind_of(cell) == kind)) for kind in sorted(kinds)
     )
     settings = _Settings(int(fresh), request.d, dtype, int(generated), bool(transposed))
-    total = len(request.keys)
+    keys, total = request.keys, request.trials
     need = memory_estimate(max(cell.n for cell in cells), request.d)
     need += 5 * np.dtype(dtype).itemsize * int(fresh) * request.d
-    check_memory(need, f"d = {request.d} with a fresh set of {fresh} points")
+    check_memory(need, f"d = {request.d} with a fresh set of {fresh} points", request.devices)
     numbers = np.array([[cell.a, cell.eta, cell.ridge, cell.n, cell.m] for cell in cells])
 
     def run(key: Any) -> Memorisation:
-        # The first two are settings of the thread.
+        # The first is one of the thread. Small matrices, a trial on every core: more threads of LAPACK would
+        # only get into each other's way.
         with jax_scope(), lapack_threads(1):
             return jax.tree.map(np.asarray, _trial(key, numbers, cells[0].sigma, settings, groups))
 
@@ -238,22 +241,21 @@ def memorisation(
         if progress is not None:
             progress(len(parts), total)
 
-    finished(run(request.keys[0]))  # compiles
+    finished(run(keys[0]))  # compiles
     # on a CPU a trial keeps one core busy
     workers = cores() if jax.default_backend() == "cpu" else 1
     workers = int(np.clip(available_memory() // need, 1, workers))
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for part in pool.map(run, request.keys[1:]):
+            for part in pool.map(run, keys[1:]):
                 finished(part)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait for the trials to come
             raise
     stacked = jax.tree.map(lambda *pieces: np.stack(pieces), *parts)
-    shape = (len(request.keys), *problem.shape)
+    shape = (total, *problem.shape)
     measured = jax.tree.map(lambda values: values.reshape(shape), stacked)
-    n = np.broadcast_to(np.round(problem.psi * request.d), problem.shape)
-    singular = np.broadcast_to(n <= request.d, shape)
+    singular = np.broadcast_to(request.n <= request.d, shape)
     return eqx.tree_at(
         lambda result: (result.hellinger, result.bhattacharyya),
         measured,

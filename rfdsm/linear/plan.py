@@ -1,5 +1,6 @@
 """What a simulation of the linear denoiser is going to do: sizes, keys and every check, before anything is computed."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +9,10 @@ import numpy as np
 
 from rfdsm.arguments import base_key, check_whole
 from rfdsm.linear.problem import Problem
-from rfdsm.machine import available_memory
+from rfdsm.samples import check_rows, covariance_frame
+from rfdsm.scope import jax_scope
+from rfdsm.simulation.devices import checked as checked_devices
+from rfdsm.simulation.memory import memory_available
 
 FEWEST_ROWS = 128
 """Smaller arrays would be computed no faster than others are compiled."""
@@ -17,6 +21,8 @@ FEWEST_ROWS = 128
 class Cell(NamedTuple):
     """One cell of the grid: what a compilation depends on, and numbers that it does not."""
 
+    cells: np.ndarray
+    """Its place in the raveled grid, shape (1,)."""
     n: int
     kind: str
     m: int  # 0 stands for inf
@@ -31,18 +37,50 @@ class Plan(NamedTuple):
     """A checked request; `deviations` has the square roots of the eigenvalues of Sigma / sigma^2, ascending."""
 
     d: int
-    keys: jax.Array
+    key: jax.Array
+    trials: int
     deviations: np.ndarray
-    cells: list[Cell]
+    data: np.ndarray | None
+    """Rows about their mean, in the eigenvectors of their covariance."""
+    devices: list[Any]
+    groups: list[Cell]
+    n: np.ndarray
     batch: int
     """Trials that fit into memory together."""
+    p: None = None
+    """The denoiser has no features."""
+
+    @property
+    def keys(self) -> jax.Array:
+        """One for each trial."""
+        with jax_scope():
+            return jax.vmap(lambda k: jax.random.fold_in(self.key, k))(jnp.arange(self.trials))
 
 
-def plan(problem: Problem, d: Any, trials: Any, key: Any, smoothing: np.ndarray, shape: tuple[int, ...]) -> Plan:
+def plan(
+    problem: Problem,
+    d: Any,
+    smoothing: np.ndarray,
+    *,
+    trials: Any,
+    key: Any,
+    data: Any = None,
+    devices: Any = None,
+    memory_limit: int | None = None,
+    dtype: Any = "float64",
+) -> Plan:
     """Check a request and lay out its cells in order. Raises ValueError as `simulate` says."""
-    for name, value in (("d", d), ("trials", trials)):
-        check_whole(name, value, 1)
-    d, trials = int(d), int(trials)
+    trials = check_whole("trials", trials, 1)
+    if np.dtype(dtype) != np.float64:
+        raise ValueError(f"dtype = {dtype!r} must be 'float64' for the linear denoiser")
+    base, devices = base_key(key), checked_devices(devices)
+    if data is not None:
+        data = check_rows(data)
+        if d is not None and d != data.shape[1]:
+            raise ValueError(f"d = {d} must be the number of columns of data, {data.shape[1]}")
+        d = data.shape[1]
+    d = check_whole("d", d, 1)
+    shape = np.broadcast_shapes(problem.shape, smoothing.shape)
     psi = np.broadcast_to(problem.psi, shape).ravel()
     n = np.round(psi * d)
     if np.any(n < 2):
@@ -50,31 +88,29 @@ def plan(problem: Problem, d: Any, trials: Any, key: Any, smoothing: np.ndarray,
         raise ValueError(
             f"n = round(psi d) = {np.min(n):.0f} must be >= 2: psi = {smallest:g} needs a d >= {1.5 / smallest:.0f}"
         )
+    if data is not None:
+        most = len(data) - max(2, -(-len(data) // 10))  # a tenth must be left to test on
+        if np.max(n) > most:
+            raise ValueError(
+                f"psi d = {np.max(n):.0f} training rows must be at most {most}: data has {len(data)} rows, a tenth is "
+                "held out for testing"
+            )
     names = ("m", "a", "eta", "ridge", "sigma")
     m, a, eta, ridge, sigma = (np.broadcast_to(getattr(problem, name), shape).ravel() for name in names)
-    rho = np.broadcast_to(smoothing, shape).ravel()
-    sizes = [0 if np.isinf(value) else int(value) for value in m]
+    numbers = zip(a, eta, ridge, sigma, np.broadcast_to(smoothing, shape).ravel(), strict=True)
+    sizes = [(int(points), 0 if np.isinf(draws) else int(draws)) for points, draws in zip(n, m, strict=True)]
     cells = [
-        Cell(
-            int(n[k]),
-            _kind(int(n[k]), sizes[k], d),
-            sizes[k],
-            float(a[k]),
-            float(eta[k]),
-            float(ridge[k]),
-            float(sigma[k]),
-            float(rho[k]),
-        )
-        for k in range(psi.size)
+        Cell(np.array([k]), points, _kind(points, draws, d), draws, *map(float, own))
+        for k, ((points, draws), own) in enumerate(zip(sizes, numbers, strict=True))
     ]
-    need = max(memory_estimate(cell.n, d) for cell in cells)
-    available = check_memory(need, f"d = {d} with n = {max(cell.n for cell in cells)}")
+    need = max(memory_estimate(cell.n, d) for cell in cells) + (0 if data is None else data.nbytes)
+    available = check_memory(need, f"d = {d} with n = {max(cell.n for cell in cells)}", devices, memory_limit)
     # On a CPU one trial already keeps all cores busy, and batched loops can exhaust XLA's pool of threads.
-    batch = 1 if jax.default_backend() == "cpu" else int(np.clip(available // 4 // need, 1, trials))
-    check_memory(64 * trials * psi.size, f"trials = {trials}")
-    base = base_key(key)
-    keys = jax.vmap(lambda k: jax.random.fold_in(base, k))(jnp.arange(trials))
-    return Plan(d, keys, np.sqrt(problem.spectrum.realise(d)[0]), cells, batch)
+    batch = 1 if devices[0].platform == "cpu" else int(np.clip(available // 4 // need, 1, trials))
+    check_memory(64 * trials * psi.size, f"trials = {trials}", devices)
+    deviations, frame = (np.sqrt(problem.spectrum.realise(d)[0]), None) if data is None else covariance_frame(data)
+    whole = np.reshape(n.astype(np.int64), shape)
+    return Plan(d, base, trials, deviations, frame, devices, cells, whole, batch)
 
 
 def _kind(n: int, m: int, d: int) -> str:
@@ -83,15 +119,7 @@ def _kind(n: int, m: int, d: int) -> str:
 
 def realised(problem: Problem, d: int) -> Problem:
     """The problem a simulation in d dimensions really solves: n = round(psi d), Sigma of size d."""
-    return Problem(
-        np.round(problem.psi * d) / d,
-        problem.T,
-        problem.m,
-        problem.ridge,
-        problem.noise_scale,
-        problem.sigma,
-        problem.spectrum.realise(d)[1],
-    )
+    return dataclasses.replace(problem, psi=np.round(problem.psi * d) / d, spectrum=problem.spectrum.realise(d)[1])
 
 
 def padded_size(n: int) -> int:
@@ -104,9 +132,9 @@ def memory_estimate(n: int, d: int) -> int:
     return 8 * (6 * padded_size(n) * d + 10 * d * d)
 
 
-def check_memory(need: int, request: str) -> int:
+def check_memory(need: int, request: str, devices: list[Any], limit: int | None = None) -> int:
     """Bytes available. Raises ValueError if what is requested needs more."""
-    available = available_memory()
+    available = memory_available(devices) if limit is None else limit
     if need > available:
         raise ValueError(
             f"{request} needs {need / 1e9:.3g} GB of memory, must be at most the {available / 1e9:.3g} GB available"

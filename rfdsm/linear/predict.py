@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.linear import ridge_equations as ridge
-from rfdsm.linear.losses import DenoisingLosses
 from rfdsm.linear.populations import CELLWISE, Populations, flat_populations, singular
 from rfdsm.linear.problem import Problem, check_problem
+from rfdsm.losses import DenoisingLosses
 from rfdsm.scope import jax_scope
 
 SIZES = (16, 256)

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from rfdsm import arguments, spectra
 from rfdsm.printing import Printed
 from rfdsm.spectra import Spectrum
+from rfdsm.vocabulary import RANGES
 
 FIELDS = ("psi", "T", "m", "ridge", "noise_scale", "sigma")
-LATEST = 300.0  # beyond it e^{-2T} leaves the range in which float64 keeps its digits
 
 Numeric = Float[jax.Array | np.ndarray, "..."]
 
@@ -88,7 +88,7 @@ class Problem(Printed):
         given = {"psi": psi, "T": T, "m": m, "ridge": ridge, "noise_scale": noise_scale, "sigma": sigma}
         if noise_scale is None:
             del given["noise_scale"]
-        return cls(**arguments.outer(given, _RANGES), spectrum=spectrum)
+        return cls(**arguments.outer(given, RANGES), spectrum=spectrum)
 
     def __hash__(self) -> int:
         """By value, as problems are compared: one may be a key of a dict, or static structure of a jitted function."""
@@ -119,16 +119,6 @@ class Problem(Printed):
         return np.asarray(-np.asarray(self.noise_scale) * np.expm1(-2 * np.asarray(self.T)))
 
 
-_RANGES: dict[str, arguments.Range] = {
-    "psi": ("finite and > 0", lambda x: np.isfinite(x) & (x > 0)),
-    "T": (f"> 0 and at most {LATEST:g}", lambda x: (x > 0) & (x <= LATEST)),
-    "m": ("an integer >= 1 or inf", lambda x: (x >= 1) & (np.isinf(x) | (x == np.round(x)))),
-    "ridge": ("finite and >= 0", lambda x: np.isfinite(x) & (x >= 0)),
-    "noise_scale": ("finite and > 0", lambda x: np.isfinite(x) & (x > 0)),
-    "sigma": ("finite and > 0", lambda x: np.isfinite(x) & (x > 0)),
-}
-
-
 def check_problem(problem: Any) -> None:
     """Raises ValueError for anything but the linear denoiser's `Problem`."""
     if not isinstance(problem, Problem):
@@ -139,4 +129,4 @@ def _concrete(name: str, value: Any) -> np.ndarray:
     """A numeric field within its range; unlike the main package's, it cannot be traced."""
     if isinstance(value, Tracer):
         raise ValueError(f"{name} must be a concrete number: build the problem outside jax.jit, grad and vmap")
-    return arguments.field(name, value, _RANGES[name])
+    return arguments.field(name, value, RANGES[name])

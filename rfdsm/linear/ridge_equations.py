@@ -93,7 +93,7 @@ def upper_bound(P: Populations) -> jax.Array:
     <zeta/(zeta + ratio (1 - q))> = q, zeta = symmetric/noise, and so t = 1/(psi m - 1) is enough.
     """
     infinite = P.q == 0
-    bound = 1 / (P.ridge + jnp.where(infinite, P.noise * (P.stiffness == 1), 0.0))
+    bound = 1 / (P.ridge + jnp.where(infinite, jnp.where(P.stiffness == 1, P.noise, 0.0), 0.0))
     f = P.noise * bound / P.psi
     simple = jnp.stack([P.signal * bound * P.average(P.nodes) / P.psi + P.q * f, f])
 

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from rfdsm.arguments import check_whole
 from rfdsm.arrays import check_finite, real_array
+from rfdsm.values import one_line
 
 SCHEDULES = ("uniform", "quadratic", "geometric")
 EARLIEST = 1e-3
@@ -28,7 +29,9 @@ def times(schedule: Any, steps: int, T: Float[np.ndarray, "*cells"]) -> Float[np
     left = np.arange(steps, 0, -1) / steps
     if isinstance(schedule, str):
         if schedule not in SCHEDULES:
-            raise ValueError(f"schedule = {schedule!r} must be one of {', '.join(SCHEDULES)}, or fractions of T")
+            raise ValueError(
+                f"schedule = {one_line(schedule)} must be one of {', '.join(SCHEDULES)}, or fractions of T"
+            )
         geometric = EARLIEST ** (np.arange(steps) / max(steps - 1, 1))
         fractions = {"uniform": left, "quadratic": left**2, "geometric": geometric}[schedule]
     else:
@@ -51,7 +54,8 @@ def checked_fractions(schedule: Any) -> np.ndarray:
 
 def checked_steps(steps: Any) -> tuple[int, ...]:
     """Numbers of steps, from one or a list. Raises ValueError unless they are integers >= 1."""
-    listed = list(steps) if isinstance(steps, Sequence | np.ndarray) and not isinstance(steps, str) else [steps]
+    several = (isinstance(steps, Sequence) and not isinstance(steps, str | bytes)) or np.ndim(steps) == 1
+    listed: list[Any] = list(steps) if several else [steps]
     for count in listed:
         check_whole("steps", count, 1)
     if not listed:

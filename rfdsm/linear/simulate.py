@@ -1,25 +1,30 @@
 """Finite-d simulation of the linear denoiser: `simulate`, the twin of theory's `predict` and `generated`."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Generator, Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Float
 
+from rfdsm.arguments import keywords
 from rfdsm.linear.chain import check_exact, checked_stochasticity, generated_spectrum
 from rfdsm.linear.divergences import statistics
-from rfdsm.linear.fitting import Fitted, Sample, draw, fit
-from rfdsm.linear.generated import GeneratedLaw, checked_smoothing
-from rfdsm.linear.losses import DenoisingLosses
+from rfdsm.linear.fitting import Fitted, Sample, draw, fit, order
+from rfdsm.linear.generated import checked_smoothing
 from rfdsm.linear.plan import Cell, Plan, padded_size, plan
 from rfdsm.linear.problem import Problem
 from rfdsm.linear.schedules import checked_steps, times
+from rfdsm.losses import DenoisingLosses, GeneratedLaw, Run
 from rfdsm.machine import lapack_threads
 from rfdsm.scope import jax_scope
+from rfdsm.simulation.devices import mesh, spread
+from rfdsm.simulation.trial import seeds
+from rfdsm.values import one_line
 
 Progress = Callable[[int, int], Any]
 
@@ -31,10 +36,14 @@ class Simulation(eqx.Module):
     generated: GeneratedLaw
     mean_error: Float[jax.Array | np.ndarray, "..."]
     """|mu_G - mu|^2 / d, the squared error of the generated mean per coordinate, O(1/d)."""
+    run: Run | None = None
+    """Sizes and seeds."""
 
 
-def _losses(fitted: Fitted, sample: Sample, target: Any, a: Any, eta: Any, ridge: Any) -> DenoisingLosses:
-    """Losses by the exact second moments of fresh points and fresh noise."""
+def _losses(
+    fitted: Fitted, sample: Sample, target: Any, a: Any, eta: Any, ridge: Any, held_out: Any = None
+) -> DenoisingLosses:
+    """Losses by the exact second moments of fresh points and fresh noise; fresh points are rows held out, if given."""
     d = target.shape[0]
     b1 = fitted.b1
     norm = jnp.sum(b1**2)
@@ -44,17 +53,23 @@ def _losses(fitted: Fitted, sample: Sample, target: Any, a: Any, eta: Any, ridge
     floor = jnp.mean(target * eta / everything)
     lost = sample.rows - a * sample.rows @ b1.T
     shift = jnp.sum((sample.mean - fitted.mean) ** 2)
+    test = floor + excess
+    if held_out is not None:
+        rows, outside = held_out
+        missed = jnp.sum((rows - a * rows @ b1.T - fitted.offset) ** 2, axis=1)
+        test = (jnp.mean(missed, where=outside) + eta * norm) / d
+        excess = jnp.full_like(test, jnp.nan)
     return DenoisingLosses(
         train=fitted.train,
         empirical_test=(jnp.sum(lost**2) / sample.n + shift + eta * norm) / d,
-        test=floor + excess,
+        test=test,
         excess=excess,
         floor=floor,
         objective=fitted.train + ridge * norm / d,
     )
 
 
-class _Settings(NamedTuple):
+class Settings(NamedTuple):
     """What a compiled trial depends on besides array shapes."""
 
     padded: int
@@ -67,11 +82,12 @@ class _Settings(NamedTuple):
     batch: int
 
 
-def _settings(cell: Cell, request: Plan, wasserstein: bool) -> _Settings:
+def settings(cell: Cell, request: Plan, wasserstein: bool) -> Settings:
+    """Those of a cell."""
     bare = cell.smoothing == 0
     kept = np.flatnonzero(request.deviations > 0) if bare else np.arange(request.d)
     # the intercept costs one sample: the covariance has rank n - 1
-    return _Settings(
+    return Settings(
         padded=padded_size(cell.n),
         kind=cell.kind,
         dual_m=cell.m if cell.kind == "dual" else 0,
@@ -83,7 +99,7 @@ def _settings(cell: Cell, request: Plan, wasserstein: bool) -> _Settings:
     )
 
 
-def _compare_laws(root: Any, mean: Any, target: Any, rho: Any, settings: _Settings) -> GeneratedLaw:
+def _compare_laws(root: Any, mean: Any, target: Any, rho: Any, settings: Settings) -> GeneratedLaw:
     kept, d = np.asarray(settings.kept), target.shape[0]
     root = root if kept.size == d else root[kept]
     return statistics(
@@ -92,37 +108,75 @@ def _compare_laws(root: Any, mean: Any, target: Any, rho: Any, settings: _Settin
     )  # fmt: skip
 
 
-def _map(trial: Any, keys: Any, batch: int) -> Any:
-    """Trials `batch` at a time. One at a time is no vmap of one, which would batch every matrix product."""
-    return jax.lax.map(trial, keys) if batch == 1 else jax.lax.map(trial, keys, batch_size=batch)
-
-
-@partial(jax.jit, static_argnames="settings")
-def _trials(keys: Any, deviations: Any, numbers: Any, n: Any, m: Any, settings: _Settings) -> Simulation:
+def _trial(key: Any, deviations: Any, data: Any, numbers: Any, n: Any, m: Any, settings: Settings) -> Simulation:
     a, eta, ridge, sigma, rho = numbers
     deviations = sigma * deviations
     target = deviations**2
+    for_points, for_noise = jax.random.split(key)
+    rows = None if data is None else sigma * data
+    sample = draw(for_points, n, settings.padded, deviations, rows)
+    draws = settings.dual_m if settings.kind == "dual" else m
+    fitted = fit(sample, for_noise, settings.kind, draws, a, eta, ridge)
+    law = _compare_laws(jnp.sqrt(fitted.spread) * fitted.b1, fitted.mean, target, rho, settings)
+    behind = (
+        None
+        if rows is None
+        else (rows[order(for_points, len(rows))], jnp.arange(len(rows), dtype=jnp.result_type(n)) >= n)
+    )
+    return Simulation(_losses(fitted, sample, target, a, eta, ridge, behind), law, jnp.mean(fitted.mean**2))
 
-    def trial(key: Any) -> Simulation:
-        for_points, for_noise = jax.random.split(key)
-        sample = draw(for_points, n, settings.padded, deviations)
-        draws = settings.dual_m if settings.kind == "dual" else m
-        fitted = fit(sample, for_noise, settings.kind, draws, a, eta, ridge)
-        law = _compare_laws(jnp.sqrt(fitted.spread) * fitted.b1, fitted.mean, target, rho, settings)
-        losses = _losses(fitted, sample, target, a, eta, ridge)
-        return Simulation(losses, law, jnp.mean(fitted.mean**2))
 
-    return _map(trial, keys, settings.batch)
+@lru_cache(maxsize=64)
+def _compiled(trial: Callable[..., Any], settings: Settings, mesh: Mesh, generator: str) -> Callable[..., Any]:
+    """All trials of a cell. One at a time is no vmap of one, which would batch every matrix product."""
+    batch = None if settings.batch == 1 else settings.batch
+
+    def trials(words: Any, *rest: Any) -> Any:
+        def one(word: Any) -> Any:
+            return trial(jax.random.wrap_key_data(word, impl=generator), *rest, settings)
+
+        return jax.lax.map(one, words, batch_size=batch)
+
+    return jax.jit(spread(trials, mesh))
 
 
+def _cell_by_cell(
+    trial: Callable[..., Any], request: Plan, wasserstein: bool, *rest: Callable[[Cell], Any]
+) -> Generator[tuple[Cell, Any], None, None]:
+    """Each cell with what the trial makes of it; every function of `rest` yields an argument of the trial."""
+    words, layout = seeds(request.key, request.trials), mesh(request.devices, request.trials)
+    for cell in request.groups:
+        with jax_scope(), lapack_threads():
+            run = _compiled(trial, settings(cell, request, wasserstein), layout, str(jax.random.key_impl(request.key)))
+            result = jax.tree.map(np.asarray, run(words, request.deviations, *(argument(cell) for argument in rest)))
+        yield cell, result
+
+
+def simulated_groups(request: Plan, wasserstein: bool) -> Generator[tuple[Cell, Simulation], None, None]:
+    """The cells of a plan, each with its results, arrays of shape (trials,), as soon as it is done."""
+    return _cell_by_cell(
+        _trial,
+        request,
+        wasserstein,
+        lambda cell: request.data,
+        lambda cell: np.array([cell.a, cell.eta, cell.ridge, cell.sigma, cell.smoothing]),
+        lambda cell: jnp.asarray(cell.n),
+        lambda cell: jnp.asarray(cell.m),
+    )
+
+
+@keywords("trials", "key", after=2)
 def simulate(
     problem: Problem,
-    d: Any,
+    d: Any = None,
+    *,
     trials: Any = 1,
     key: Any = 0,
-    *,
     smoothing: Any = 0.0,
     wasserstein: bool = True,
+    data: Any = None,
+    devices: Any = None,
+    memory_limit: int | None = None,
     progress: Progress | None = None,
 ) -> Simulation:
     """Fit the denoiser to n = round(psi d) points and compare the law it generates with the target, exactly.
@@ -134,12 +188,17 @@ def simulate(
 
     Args:
         problem: one problem or a grid of them.
-        d: dimension.
+        d: dimension; with data, the number of its columns (may be left out).
         trials: independent repetitions; trial k draws everything from fold_in(key, k), whatever the batching.
         key: integer of at most 64 bits, or one JAX key.
         smoothing: as in `generated`.
         wasserstein: whether to compute that distance, which takes d x d eigenvalues, several times the cost of all
             else; NaN otherwise.
+        data: real samples, shape (rows, d), in place of Gaussian ones. Each trial is fitted to n rows and tested on all
+            others; the target is the Gaussian law with mean and covariance of all rows (times sigma^2), and `excess`
+            is NaN, as the best denoiser is unknown.
+        devices: JAX devices to spread the trials over; None: all there are.
+        memory_limit: bytes to stay below; default: what is free.
         progress: called with (cells done, cells in all) after every cell.
 
     Returns:
@@ -151,53 +210,45 @@ def simulate(
     Source: docs/linear, section 6.
     """
     rho = checked_smoothing(smoothing, problem)
-    shape = np.broadcast_shapes(problem.shape, rho.shape)
-    request = plan(problem, d, trials, key, rho, shape)
-
-    def run(cell: Cell, request: Plan) -> Simulation:
-        numbers = jnp.asarray([cell.a, cell.eta, cell.ridge, cell.sigma, cell.smoothing])
-        settings = _settings(cell, request, wasserstein)
-        return _trials(request.keys, request.deviations, numbers, jnp.asarray(cell.n), jnp.asarray(cell.m), settings)
-
-    return _over_cells(run, request, shape, progress)
+    request = plan(problem, d, rho, trials=trials, key=key, data=data, devices=devices, memory_limit=memory_limit)
+    result = _gathered(simulated_groups(request, wasserstein), request, progress)
+    run = Run(request.n, None, request.d, seeds(request.key, request.trials))
+    return Simulation(result.losses, result.generated, result.mean_error, run)
 
 
-def _over_cells(run: Any, request: Plan, shape: tuple[int, ...], progress: Progress | None) -> Any:
+def _gathered(cells: Iterable[tuple[Cell, Any]], request: Plan, progress: Progress | None) -> Any:
     results = []
-    with jax_scope(), lapack_threads():
-        for done, cell in enumerate(request.cells, start=1):
-            results.append(jax.tree.map(np.asarray, run(cell, request)))
-            if progress is not None:
-                progress(done, len(request.cells))
-    return jax.tree.map(lambda *parts: np.stack(parts, axis=1).reshape(len(request.keys), *shape), *results)
+    for _, result in cells:
+        results.append(result)
+        if progress is not None:
+            progress(len(results), len(request.groups))
+    shape = (request.trials, *request.n.shape)
+    return jax.tree.map(lambda *parts: np.stack(parts, axis=1).reshape(shape), *results)
 
 
-@partial(jax.jit, static_argnames="settings")
-def _chain_trials(keys: Any, deviations: Any, numbers: Any, at: Any, n: Any, settings: _Settings) -> GeneratedLaw:
+def _chain_trial(key: Any, deviations: Any, numbers: Any, at: Any, n: Any, settings: Settings) -> GeneratedLaw:
     a, eta, ridge, sigma, rho, scale, chi = numbers
     deviations = sigma * deviations
-
-    def trial(key: Any) -> GeneratedLaw:
-        sample = draw(jax.random.split(key)[0], n, settings.padded, deviations)
-        values, vectors = jnp.linalg.eigh(sample.rows.T @ sample.rows / n)
-        spread = a**2 * jnp.sum(values) * n / ((n - 1) * values.size) + eta
-        spectrum = generated_spectrum(jnp.maximum(values, 0.0), at, scale, ridge, spread, chi)
-        return _compare_laws(vectors * jnp.sqrt(spectrum), sample.mean, deviations**2, rho, settings)
-
-    return _map(trial, keys, settings.batch)
+    sample = draw(jax.random.split(key)[0], n, settings.padded, deviations)
+    values, vectors = jnp.linalg.eigh(sample.rows.T @ sample.rows / n)
+    spread = a**2 * jnp.sum(values) * n / ((n - 1) * values.size) + eta
+    spectrum = generated_spectrum(jnp.maximum(values, 0.0), at, scale, ridge, spread, chi)
+    return _compare_laws(vectors * jnp.sqrt(spectrum), sample.mean, deviations**2, rho, settings)
 
 
+@keywords("trials", "key", after=3)
 def simulate_chain(
     problem: Problem,
     steps: Any,
     d: Any,
+    *,
     trials: Any = 1,
     key: Any = 0,
-    *,
     schedule: Any = "uniform",
     stochasticity: Any = 0.0,
     smoothing: Any = 0.0,
     wasserstein: bool = True,
+    devices: Any = None,
 ) -> GeneratedLaw:
     """Several denoising steps at finite d, for any covariance; the twin of `chain`, with the arguments of `simulate`.
 
@@ -205,20 +256,23 @@ def simulate_chain(
     """
     check_exact(problem)
     if not isinstance(steps, int | np.integer):
-        raise ValueError(f"steps = {steps!r} must be one integer >= 1 in simulate_chain")
+        raise ValueError(f"steps = {one_line(steps)} must be one integer >= 1 in simulate_chain")
     (count,), chi = checked_steps(steps), checked_stochasticity(stochasticity)
     rho = checked_smoothing(smoothing, problem)
-    shape = np.broadcast_shapes(problem.shape, rho.shape)
-    request = plan(problem, d, trials, key, rho, shape)
-    scales, lasts = (np.broadcast_to(getattr(problem, name), shape).ravel() for name in ("noise_scale", "T"))
-    at = iter(times(schedule, count, lasts))
-    scale = iter(scales)
+    request = plan(problem, d, rho, trials=trials, key=key, devices=devices)
+    scales, lasts = (np.broadcast_to(getattr(problem, name), request.n.shape).ravel() for name in ("noise_scale", "T"))
+    at = times(schedule, count, lasts)
 
-    def run(cell: Cell, request: Plan) -> GeneratedLaw:
-        numbers = jnp.asarray([cell.a, cell.eta, cell.ridge, cell.sigma, cell.smoothing, next(scale), chi])
-        settings = _settings(cell, request, wasserstein)
-        return _chain_trials(
-            request.keys, request.deviations, numbers, jnp.asarray(next(at)), jnp.asarray(cell.n), settings
-        )
+    def numbers(cell: Cell) -> np.ndarray:
+        scale = float(scales[cell.cells[0]])
+        return np.array([cell.a, cell.eta, cell.ridge, cell.sigma, cell.smoothing, scale, chi])
 
-    return _over_cells(run, request, shape, None)
+    cells = _cell_by_cell(
+        _chain_trial,
+        request,
+        wasserstein,
+        numbers,
+        lambda cell: at[cell.cells[0]],
+        lambda cell: jnp.asarray(cell.n),
+    )
+    return _gathered(cells, request, None)

@@ -11,12 +11,14 @@ from rfdsm import datasets, spectra
 from rfdsm.arguments import check_whole, number_array
 from rfdsm.phases import fields
 from rfdsm.phases.boundaries import boundary
-from rfdsm.phases.evidence import Evidence, measured
+from rfdsm.phases.evidence import Evidence, measured, spectrum_error
+from rfdsm.phases.hopeless import hopeless_because
 from rfdsm.phases.optimal import optimal
 from rfdsm.phases.regimes import REGIMES, labels
 from rfdsm.phases.wording import advice_text
 from rfdsm.problem import Problem
 from rfdsm.samples import check_rows, standardise
+from rfdsm.spectra.population import repeated
 from rfdsm.theory.predict import predict
 from rfdsm.theory.stopping import optimal_stopping
 from rfdsm.units import flow_steps
@@ -77,23 +79,29 @@ class Advice:
     data: bool
     """Whether the spectrum and the evidence come from rows of data."""
     asked: Point
-    """The width and ridge asked about; the recommended width and no ridge where they were left open."""
+    """The width and ridge asked about; where left open no ridge, and the recommended width (or the widest)."""
     given: tuple[str, ...]
     """Which of p and ridge were given."""
     boundary_p: float
     """Nearest width at which memorisation begins or ends at this ridge; NaN if there is none."""
     boundary_rising: bool
     """Whether memorisation begins there as p grows."""
-    ridge_at_width: Point
-    """The same width with the ridge that is best for it."""
-    best: Point
-    """The recommended width and ridge."""
+    hopeless: str | None
+    """Why nothing is recommended, in words: no network gains anything. None if one does."""
+    ridge_at_width: Point | None
+    """The same width with the ridge that is best for it; None if nothing is recommended."""
+    best: Point | None
+    """The recommended width and ridge; None if nothing is."""
     widest: int
     """Largest width considered."""
-    stopping: Stopping
-    """For the width and ridge asked about."""
+    stopping: Stopping | None
+    """For the width and ridge asked about; None if nothing is recommended."""
     evidence: Evidence | str
     """Simulations beside the theory at the point asked about, or why there are none."""
+    spectrum_error: dict[str, float]
+    """With data: standard errors of theory at the point asked about, for its spectrum is estimated from the rows."""
+    copies: int
+    """Rows of the data that are exact copies of others."""
     curves: xr.Dataset
     """Losses over the widths, at the ridge asked about and at the best one."""
 
@@ -101,15 +109,16 @@ class Advice:
     def margin(self) -> tuple[float, float]:
         """Memorisation field expected at this d (theory plus measured deviation), and its uncertainty.
 
-        The uncertainty is two standard errors plus the deviation itself, which is only an estimate.
+        The uncertainty is two standard errors, of the simulation and of the spectrum estimated from data, and where
+        another size was simulated also the deviation itself, which then is only an estimate.
         """
         value = self.asked.signed["memorisation"]
+        of_spectrum = self.spectrum_error.get("memorisation", 0.0)
         if isinstance(self.evidence, str):
             return value, float("nan")
         deviation, error = self.evidence.expected("memorisation")
-        if self.evidence.same_size:
-            return value + deviation, 2 * error
-        return value + deviation, abs(deviation) + 2 * error
+        own = self.evidence.scale == 1 and (self.evidence.n, self.evidence.p) == (self.n, self.asked.p)
+        return value + deviation, (0 if own else abs(deviation)) + 2 * float(np.hypot(error, of_spectrum))
 
     def text(self) -> str:
         """The advice in plain words."""
@@ -121,15 +130,25 @@ class Advice:
     def to_dataset(self) -> xr.Dataset:
         """The numbers as a labelled dataset, the curves over the widths included."""
         dataset = self.curves.copy()
-        for role, point in (("asked", self.asked), ("same_width", self.ridge_at_width), ("recommended", self.best)):
+        roles = (("asked", self.asked), ("same_width", self.ridge_at_width), ("recommended", self.best))
+        for role, point in roles:
+            if point is None:
+                continue
             values = {"p": point.p, "ridge": point.ridge, "regime": REGIMES.index(point.regime)}
             values |= {name: value for name, value in (point.losses | point.signed).items()}
             for name, value in values.items():
                 dataset[f"{role}_{name}"] = ((), value, {"long_name": f"{name}, {role}", "units": "1"})
         dataset["boundary_p"] = ((), self.boundary_p, {"long_name": "width at the memorisation boundary"})
-        dataset["stopping_time"] = ((), self.stopping.time, {"long_name": "best flow time"})
-        dataset["memorisation_time"] = ((), self.stopping.memorisation_time, {"long_name": "flow time of memorisation"})
-        dataset["stopping_test"] = ((), self.stopping.test, {"long_name": "test loss at the best flow time"})
+        if self.stopping is not None:
+            for name, value, label in (
+                ("stopping_time", self.stopping.time, "best flow time"),
+                ("memorisation_time", self.stopping.memorisation_time, "flow time of memorisation"),
+                ("stopping_test", self.stopping.test, "test loss at the best flow time"),
+            ):
+                dataset[name] = ((), value, {"long_name": label})
+        for name, value in self.spectrum_error.items():
+            label = f"standard error of {name}, of the spectrum estimated from the rows"
+            dataset[f"spectrum_error_{name}"] = ((), value, {"long_name": label})
         if isinstance(self.evidence, Evidence):
             for name in self.evidence.theory:
                 deviation, error = self.evidence.expected(name)
@@ -163,8 +182,9 @@ def advise(
         m: noise draws per sample, an integer or inf.
         p: features; None asks about the recommended width.
         ridge: penalty; None asks about none (ridge = 0).
-        data: real samples, shape (rows, d): they are standardised, theory takes their spectrum, and simulations train
-            on them. The real data's score, and so its floor, is unknown: the floor is that of Gaussian data.
+        data: real samples, shape (rows, d): they are standardised, theory takes the spectrum of their population as
+            estimated from them (`spectra.from_data`), and simulations train on them. The real data's score, and so its
+            floor, is unknown: the floor is that of Gaussian data.
         activation, spectrum: as for `Problem`; no spectrum with data.
         learning_rate: of plain gradient descent on the loss per coordinate: stopping times in steps, too.
         max_p: largest width to consider; default 4 max(n, d), or p if that is larger.
@@ -211,7 +231,10 @@ def advise(
     with_best = optimal(dataclasses.replace(problem, psi_p=widths / d), "ridge")
     excess = with_best.losses.test - with_best.losses.floor
     chosen = int(np.argmax(excess <= (1 + GOOD_ENOUGH) * np.min(excess)))
-    width = int(widths[chosen]) if p is None else int(p)
+    hopeless = hopeless_because(
+        problem, float(np.min(with_best.losses.test)), float(with_best.losses.floor.min()), widest
+    )
+    width = int(p) if p is not None else widest if hopeless else int(widths[chosen])
     here = int(np.flatnonzero(widths == width)[0])
     at_width = dataclasses.replace(problem, psi_p=np.asarray(width / d))
 
@@ -222,11 +245,6 @@ def advise(
     distances = np.abs(np.log(np.nan_to_num(crossing.roots, nan=np.inf) / (width / d)))
     nearest = int(np.argmin(distances))
     best_ridges = with_best["ridge"]
-    evidence = (
-        measured(at_width, int(d), widest=int(budget), data=rows, key=key)
-        if budget
-        else "no simulation was asked for (budget = 0)"
-    )
     return Advice(
         n=int(n),
         d=int(d),
@@ -239,15 +257,30 @@ def advise(
         given=tuple(name for name, value in (("p", p), ("ridge", ridge)) if value is not None),
         boundary_p=float(crossing.roots[nearest] * d),
         boundary_rising=bool(crossing.rising[nearest] > 0),
-        ridge_at_width=_point(dataclasses.replace(at_width, ridge=best_ridges[here]), width),
-        best=_point(
+        hopeless=hopeless,
+        ridge_at_width=None if hopeless else _point(dataclasses.replace(at_width, ridge=best_ridges[here]), width),
+        best=None
+        if hopeless
+        else _point(
             dataclasses.replace(problem, psi_p=widths[chosen] / d, ridge=best_ridges[chosen]), int(widths[chosen])
         ),
         widest=widest,
-        stopping=_stopping(at_width, width, int(d), rate),
-        evidence=evidence,
+        stopping=None if hopeless else _stopping(at_width, width, int(d), rate),
+        evidence=_evidence(at_width, int(d), int(budget), rows, key, hopeless),
+        spectrum_error={} if rows is None else spectrum_error(at_width, rows),
+        copies=0 if rows is None else repeated(rows),
         curves=_curves(problem, widths, int(d), best_ridges),
     )
+
+
+def _evidence(
+    problem: Problem, d: int, budget: int, rows: np.ndarray | None, key: Any, hopeless: str | None
+) -> Evidence | str:
+    if hopeless:
+        return "nothing was simulated"
+    if not budget:
+        return "no simulation was asked for (budget = 0)"
+    return measured(problem, d, widest=budget, data=rows, key=key)
 
 
 def _single(name: str, value: Any, allowed: str) -> float:

@@ -1,22 +1,51 @@
 """How far networks of finite size, or on real rows, are from the theory: measured by simulation."""
 
 import dataclasses
+import warnings
 from typing import Any
 
+import jax
 import numpy as np
+from scipy.stats import t as student
 
-from rfdsm.comparison import compare
+from rfdsm.activations.expansion import PanelRule
+from rfdsm.arguments import base_key
+from rfdsm.comparison import Comparison, compare
 from rfdsm.phases import fields
 from rfdsm.phases.regimes import REGIMES, labels
 from rfdsm.problem import Problem
+from rfdsm.samples import centre, standardise
 from rfdsm.simulation.plan import realised
+from rfdsm.simulation.series import conditional_choice
+from rfdsm.simulation.simulate import simulate
+from rfdsm.spectra import Spectrum
+from rfdsm.spectra.population import (
+    Law,
+    RepeatedRowsWarning,
+    alike,
+    estimate,
+    estimated,
+    gaussian_rows,
+    quantiles,
+    sample,
+)
 from rfdsm.theory.predict import predict
 
 LARGEST_D = 64
-LEAST_D = 8
+"""Simulated dimension, unless there would be fewer than LEAST samples or features."""
+LEAST = 16
+"""Of n, p and d each: below, a deviation of order 1/d is not seen yet, and says nothing about larger sizes."""
 LARGEST_N = 2**14
-"""Simulated sizes stay within these and the width the caller allows."""
+WORK = 1e11
+"""Products of the series in which the exact moments are computed, over all trials: about a minute."""
+PANEL = 64
+"""How many times longer one takes where no Gauss-Hermite rule is good enough."""
 TRIALS = 8
+TWINS = 12
+"""Sets of Gaussian rows that tell how far real ones may deviate before they are called not Gaussian ..."""
+FALSE_ALARM = 0.01
+"""... and how often that happens to Gaussian ones."""
+TESTED = ("test", "empirical_test")
 HELD_OUT = 0.1
 NAMES = (*("train", "empirical_test", "test"), *fields.SIGNED)
 """Quantities that are measured."""
@@ -40,11 +69,25 @@ class Evidence:
     mean: dict[str, float]
     error: dict[str, float]
     """Standard error of the mean."""
+    gaussian: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    """With rows: relative deviation of TESTED losses on Gaussian rows of the estimated covariance, mean and spread."""
 
     @property
     def same_size(self) -> bool:
         """Whether the very problem asked about was simulated."""
         return self.scale == 1.0 and self.rows is None
+
+    def relative_deviation(self, name: str) -> float:
+        """(simulation - theory)/theory."""
+        return self.mean[name] / self.theory[name] - 1
+
+    @property
+    def not_gaussian(self) -> bool:
+        """Whether the losses on the rows deviate from theory as they do not on Gaussian rows, to FALSE_ALARM."""
+        bound = student.ppf(1 - FALSE_ALARM / (2 * len(TESTED)), TWINS - 1) * (1 + 1 / TWINS) ** 0.5
+        return any(
+            abs(self.relative_deviation(name) - mean) > bound * spread for name, (mean, spread) in self.gaussian.items()
+        )
 
     def expected(self, name: str) -> tuple[float, float]:
         """Deviation from theory to expect at the size asked about, and its standard error."""
@@ -56,33 +99,21 @@ def measured(problem: Problem, d: int, *, widest: int, data: np.ndarray | None, 
 
     Returns the evidence, or in words why there is none.
     """
-    psi_n, psi_p = float(problem.psi_n), float(problem.psi_p)
-    if data is None:
-        size = min(d, LARGEST_D, int(widest / psi_p), int(LARGEST_N / psi_n))
-        if size < min(d, LEAST_D):
-            return f"networks of {LEAST_D} dimensions at these ratios are wider than {widest} features: not simulated"
-        asked = problem
-    else:
-        size = d
-        most = len(data) - max(2, int(np.ceil(HELD_OUT * len(data))))
-        asked = dataclasses.replace(
-            problem, psi_n=np.asarray(min(psi_n, most / d)), psi_p=np.asarray(min(psi_p, widest / d))
-        )
-    if np.round(float(asked.psi_n) * size) < 1 or np.round(float(asked.psi_p) * size) < 1:
-        return f"at d = {size} nothing would be left of the samples or features: not simulated"
-    found = compare(asked, size, trials=TRIALS, key=key, data=data)
+    found = _on_rows(problem, d, widest, data) if data is not None else _in_modest_dimension(problem, d, widest)
+    if isinstance(found, str):
+        return found
+    asked, size = found
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RepeatedRowsWarning)  # said where the rows came in
+        compared = compare(asked, size, trials=TRIALS, key=key, data=data)
     # Real rows have no known score, and theory for them is that of Gaussian data.
-    actual = realised(asked, size) if data is None else asked
-    limit = predict(actual)
-    simulated = dict(zip(found.names, found.simulation[:, 0], strict=True))
-    expected = dict(zip(found.names, found.theory[:, 0], strict=True))
-    for values in (simulated, expected):
-        values.setdefault("score", np.full(np.shape(values["test"]), np.nan))
-        values["floor"] = np.broadcast_to(limit.floor, np.shape(values["test"]))
-    trials = _quantities(simulated, asked.t)
-    theory = _quantities(expected, asked.t)
-    mean = _quantities({name: np.mean(values, axis=0) for name, values in simulated.items()}, asked.t)
-    run = found.runs[0]
+    limit = predict(realised(asked, size) if data is None else asked)
+    simulated, expected = _losses(compared, compared.simulation, limit), _losses(compared, compared.theory, limit)
+    trials = quantities(simulated, asked.t)
+    mean = quantities({name: np.mean(values, axis=0) for name, values in simulated.items()}, asked.t)
+    theory = quantities(expected, asked.t)
+    run = compared.runs[0]
+    assert run.p is not None
     return Evidence(
         d=size,
         n=int(run.n),
@@ -94,9 +125,91 @@ def measured(problem: Problem, d: int, *, widest: int, data: np.ndarray | None, 
         theory={name: float(theory[name]) for name in NAMES},
         mean={name: float(mean[name]) for name in NAMES},
         error={name: float(np.std(trials[name], ddof=1) / TRIALS**0.5) for name in NAMES},
+        gaussian={}
+        if data is None or not np.all(np.isfinite(compared.theory))
+        else _twins(asked, len(data), size, key),
     )
 
 
-def _quantities(losses: dict[str, Any], t: Any) -> dict[str, np.ndarray]:
+def spectrum_error(problem: Problem, data: np.ndarray) -> dict[str, float]:
+    """Standard error of the theory's NAMES and of the floor, for its spectrum is estimated from rows."""
+    names = (*NAMES, "floor")
+
+    def values(law: Law) -> np.ndarray:
+        found = predict(dataclasses.replace(problem, spectrum=Spectrum(*alike(law))))
+        losses = {name: getattr(found, name) for name in ("train", "empirical_test", "test", "score", "floor")}
+        return np.array([float(value) for value in (quantities(losses, problem.t) | {"floor": found.floor}).values()])
+
+    with np.errstate(invalid="ignore"):  # inf - inf at p = nm without ridge
+        return dict(zip(names, estimated(centre(data)).error(values).tolist(), strict=True))
+
+
+def quantities(losses: dict[str, Any], t: Any) -> dict[str, np.ndarray]:
+    """NAMES from losses."""
     named = fields.with_excess(losses, t)
     return {name: fields.value(name, named) if name in fields.SIGNED else named[name] for name in NAMES}
+
+
+def _in_modest_dimension(problem: Problem, d: int, widest: int) -> tuple[Problem, int] | str:
+    psi_n, psi_p = float(problem.psi_n), float(problem.psi_p)
+    fewest = min(psi_n, psi_p, 1.0)
+    size = min(d, max(LARGEST_D, int(np.ceil(LEAST / fewest))), int(widest / psi_p), int(LARGEST_N / psi_n))
+    if size < d and size * fewest < LEAST:
+        return (
+            f"no finite-size estimate is possible: networks of {widest} features or fewer at these ratios have fewer "
+            f"than {LEAST} samples, features or dimensions"
+        )
+    try:
+        count, width = realised(problem, size).psi_n * size, psi_p * size
+    except ValueError as error:  # less than one of something
+        return f"no finite-size estimate is possible: {error}"
+    if TRIALS * _work(problem, size, int(width), float(count), None) > WORK:
+        return f"no finite-size estimate was made: in d = {size} dimensions it would take too long"
+    return problem, size
+
+
+def _on_rows(problem: Problem, d: int, widest: int, data: np.ndarray) -> tuple[Problem, int] | str:
+    most = len(data) - max(2, int(np.ceil(HELD_OUT * len(data))))
+    if most < 1:
+        return f"{len(data)} rows are too few to train on some and test on others: not simulated"
+    psi_p = min(float(problem.psi_p), widest / d)
+    each = (TRIALS + TWINS) * _work(problem, d, 1, len(data), np.mean(data**2, axis=1))
+    psi_p = min(psi_p, WORK / each / d)
+    asked = dataclasses.replace(problem, psi_n=np.asarray(min(float(problem.psi_n), most / d)), psi_p=np.asarray(psi_p))
+    if np.round(float(asked.psi_n) * d) < 1 or np.round(psi_p * d) < 1:
+        return f"at d = {d} nothing would be left of the samples or features: not simulated"
+    return asked, d
+
+
+def _work(problem: Problem, d: int, p: int, points: float, norms: np.ndarray | None) -> float:
+    """Products in the moments of one network given its points: terms of a series times nodes of a rule."""
+    eigenvalues = problem.spectrum.realise(d)[0]
+    choice = conditional_choice(problem.activation, d, max(p, 512), float(problem.t), norms, eigenvalues, "float64")
+    nodes = 1 if choice.rule is None else choice.rule.size * (PANEL if isinstance(choice.rule, PanelRule) else 1)
+    return points * p * choice.terms * nodes
+
+
+def _losses(compared: Comparison, values: np.ndarray, limit: Any) -> dict[str, Any]:
+    """Of the only dimension, by name."""
+    named = dict(zip(compared.names, values[:, 0], strict=True))
+    named.setdefault("score", np.full(np.shape(named["test"]), np.nan))
+    return named | {"floor": np.broadcast_to(limit.floor, np.shape(named["test"]))}
+
+
+def _twins(asked: Problem, count: int, d: int, key: Any) -> dict[str, tuple[float, float]]:
+    """Relative deviation from theory on Gaussian rows of the spectrum, mean and spread over TWINS sets of rows.
+
+    Everything that is done with real rows is done with these: standardised, their spectrum estimated, networks trained
+    on some of them. One network each: its scatter counts, so that the test is on the safe side.
+    """
+    values = quantiles(Law(asked.spectrum.nodes, asked.spectrum.weights), d)
+    found: dict[str, list[float]] = {name: [] for name in TESTED}
+    for twin in range(TWINS):
+        own = jax.random.fold_in(base_key(key), 2**31 + twin)
+        rng = np.random.default_rng(np.asarray(jax.random.key_data(own)))
+        rows = standardise(gaussian_rows(values, count, rng))
+        theory = predict(dataclasses.replace(asked, spectrum=Spectrum(*alike(estimate(sample(rows))))))
+        losses = simulate(asked, d, trials=1, key=own, data=rows)
+        for name in TESTED:
+            found[name].append(float(np.mean(getattr(losses, name)) / getattr(theory, name)) - 1)
+    return {name: (float(np.mean(x)), float(np.std(x, ddof=1))) for name, x in found.items()}

@@ -8,6 +8,7 @@ import numpy as np
 from rfdsm import datasets
 from rfdsm.arrays import real_array
 from rfdsm.problem import FIELDS, Problem, check_problem
+from rfdsm.values import one_line
 
 CONTINUOUS = ("psi_n", "psi_p", "t", "ridge")
 """Fields that may run along a line; m is an integer."""
@@ -59,7 +60,7 @@ def replaced(lines: Problem, values: dict[str, np.ndarray]) -> Problem:
 def checked_name(role: str, name: Any, allowed: tuple[str, ...]) -> str:
     """`name`, if it is one of those allowed. Raises ValueError naming the parameter, its value and what is allowed."""
     if not isinstance(name, str) or name not in allowed:
-        raise ValueError(f"{role} = {name!r} must be one of {', '.join(allowed)}")
+        raise ValueError(f"{role} = {one_line(name)} must be one of {', '.join(allowed)}")
     return name
 
 
@@ -68,8 +69,7 @@ def checked_bounds(name: str, bounds: Any, allowed: str, low_range: Any, high_ra
     try:
         low, high = (float(real_array(name, value)) for value in bounds)
     except (TypeError, ValueError):
-        shown = " ".join(repr(bounds).split())
-        raise ValueError(f"bounds of {name} = {shown} must be two numbers, {allowed}") from None
+        raise ValueError(f"bounds of {name} = {one_line(bounds)} must be two numbers, {allowed}") from None
     if not (low < high and low_range(low) and high_range(high)):
         raise ValueError(f"bounds of {name} = ({low:g}, {high:g}) must be {allowed}")
     return low, high

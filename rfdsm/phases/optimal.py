@@ -15,6 +15,7 @@ from rfdsm.phases.lines import along_lines, checked_bounds, checked_name, replac
 from rfdsm.phases.response import NAMES, Family
 from rfdsm.problem import Problem
 from rfdsm.theory.predict import predict
+from rfdsm.values import one_line
 
 BOUNDS = {"psi_n": (1e-2, 1e3), "psi_p": (1e-2, 1e3), "m": (1.0, np.inf), "t": (1e-3, 5.0), "ridge": (0.0, 1e5)}
 """Where optima are looked for unless bounds are given."""
@@ -176,9 +177,9 @@ def _checked(over: Any, bounds: Any) -> tuple[tuple[str, ...], dict[str, tuple[f
     for name in names:
         checked_name("over", name, allowed)
     if len(set(names)) < len(names):
-        raise ValueError(f"over = {over!r} must name no field twice")
+        raise ValueError(f"over = {one_line(over)} must name no field twice")
     if bounds is not None and not isinstance(bounds, Mapping):
-        raise ValueError(f"bounds = {bounds!r} must map fields to pairs, as in {{'ridge': (1e-6, 1)}}")
+        raise ValueError(f"bounds = {one_line(bounds)} must map fields to pairs, as in {{'ridge': (1e-6, 1)}}")
     for name in bounds or {}:
         if name not in names:
             raise ValueError(f"bounds of {name!r}: must be of a field that is optimised, one of {', '.join(names)}")

@@ -11,11 +11,11 @@ import numpy as np
 
 from rfdsm.activations import Activation, Moments, tabulate
 from rfdsm.activations.kept import kept
+from rfdsm.activations.quadrature import padded
 from rfdsm.activations.table import interpolated
 from rfdsm.losses import Losses
 from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem
-from rfdsm.quadrature import padded
 from rfdsm.schedules import Level, Schedule
 from rfdsm.scope import jax_scope
 from rfdsm.targets import Target

@@ -6,6 +6,8 @@ import numpy as np
 
 from rfdsm.phases.evidence import Evidence
 
+LITTLE_LINEAR = 0.01
+"""Share of the linear part in an activation's variance below which it is named as the reason."""
 MEANINGS = {
     "memorisation": "it memorises: the learned score is nearer to that of the {n} training points than to the true one",
     "noise_fitting": "it does not memorise the points, but fits the noise draws it was trained on",
@@ -30,18 +32,45 @@ def count(value: float) -> str:
 
 def advice_text(advice: Any) -> str:
     """The text of an `Advice`."""
+    if advice.hopeless:
+        asked = [_regime(advice)] if "p" in advice.given else []
+        return "\n".join([_question(advice), *asked, f"What to do: {advice.hopeless}", *_spectrum(advice)])
     return "\n".join([_question(advice), _regime(advice), _boundary(advice), *_remedies(advice), *_trust(advice)])
+
+
+def nothing_linear(activation: str) -> str:
+    """Why no network of an activation without a linear part learns anything."""
+    return (
+        f"nothing is recommended. {activation} has no linear part (mu1 = 0), and only that of an activation can learn "
+        "this score:\n  at no width and ridge is the test loss below that of no network, 1. Take one that is not even, "
+        "such as tanh or relu."
+    )
+
+
+def nothing_gained(test: float, floor: float, widest: int, linear: float) -> str:
+    """Why nothing is recommended where the best network is no better than none."""
+    text = (
+        f"nothing is recommended. Even the best ridge and width p <= {widest} give test loss {test:.6g}, no better "
+        f"than no network at all, 1 (best possible {number(floor)})."
+    )
+    if linear < LITTLE_LINEAR:
+        text += (
+            f"\n  Only the linear part of an activation can learn this score: here it is {linear:.1e} of the variance."
+        )
+    return text
 
 
 def _question(a: Any) -> str:
     draws = "infinitely many noise draws" if np.isinf(a.m) else f"m = {a.m:.0f} noise draws"
-    source = "your rows' covariance" if a.data else f"{a.spectrum} covariance"
+    source = "covariance estimated from your rows" if a.data else f"{a.spectrum} covariance"
     width = "given" if "p" in a.given else "recommended"
     ridge = f"ridge {number(a.asked.ridge)}" if a.asked.ridge > 0 else "no ridge"
-    return (
-        f"n = {a.n} samples in d = {a.d} dimensions, {draws} per sample, t = {number(a.t)}, {a.activation} features, "
-        f"{source}.\nAsked about: p = {a.asked.p} features ({width}), {ridge}, trained to the end."
+    setting = (
+        f"n = {a.n} samples in d = {a.d} dimensions, {draws} per sample, t = {number(a.t)}, {a.activation} features"
     )
+    if a.hopeless and "p" not in a.given:
+        return f"{setting}, {source}."
+    return f"{setting}, {source}.\nAsked about: p = {a.asked.p} features ({width}), {ridge}, trained to the end."
 
 
 def _regime(a: Any) -> str:
@@ -96,7 +125,7 @@ def _remedies(a: Any) -> list[str]:
 def _trust(a: Any) -> list[str]:
     evidence = a.evidence
     if not isinstance(evidence, Evidence):
-        return [f"How sure: {evidence}. Deviations from theory are of order 1/d = {number(1 / a.d)}."]
+        return [f"How sure: {evidence}. Deviations from theory are of order 1/d = {number(1 / a.d)}.", *_spectrum(a)]
     deviation, error = evidence.mean["test"] - evidence.theory["test"], evidence.error["test"]
     what = f"{evidence.trials} networks of d = {evidence.d}, n = {evidence.n}, p = {evidence.p}"
     if evidence.rows is not None:
@@ -105,11 +134,12 @@ def _trust(a: Any) -> list[str]:
         f"How sure: {what} have test loss {number(evidence.mean['test'], 4)} ± {number(error, 2)}, theory of that size "
         f"{number(evidence.theory['test'], 4)} ({_percent(deviation, evidence.theory['test'])})."
     ]
+    lines += _spectrum(a)
     if evidence.rows is not None:
+        on_points, of_theory = (number(values["empirical_test"]) for values in (evidence.mean, evidence.theory))
         lines.append(
-            f"  Your rows are not Gaussian, the theory is of Gaussian data with their covariance. Measured on them: "
-            f"regime {evidence.regime.replace('_', '-')}, loss on the training points "
-            f"{number(evidence.mean['empirical_test'])} (theory {number(evidence.theory['empirical_test'])})."
+            f"  {_gaussian(evidence)} Measured on yours: regime {evidence.regime.replace('_', '-')}, loss on the "
+            f"training points {on_points} (theory {of_theory})."
         )
         if (evidence.n, evidence.p) != (a.n, a.asked.p):
             lines.append("  That is not the size asked about: rows are held out, and wide networks are not simulated.")
@@ -127,6 +157,33 @@ def _trust(a: Any) -> list[str]:
         + ("the answer is clear." if clear else "too close to call.")
     )
     return lines
+
+
+def _spectrum(a: Any) -> list[str]:
+    """What the rows leave open, where the spectrum is estimated from them."""
+    if not a.data:
+        return []
+    lines = [
+        "  The population's spectrum is estimated from your rows: that leaves the test loss uncertain by "
+        f"± {number(a.spectrum_error['test'], 2)}, the best possible by ± {number(a.spectrum_error['floor'], 2)}."
+    ]
+    if a.copies:
+        lines.append(
+            f"  {a.copies} of your rows are exact copies of others, but count as new samples here, and are trained on "
+            "and tested on at once: drop them if they are not independent."
+        )
+    return lines
+
+
+def _gaussian(evidence: Evidence) -> str:
+    """Whether the rows behave as Gaussian ones do."""
+    if not evidence.gaussian:
+        return "Theory is that of Gaussian rows."
+    mean, spread = evidence.gaussian["test"]
+    twins = f"Gaussian rows of that covariance deviate by {100 * mean:+.2g} ± {100 * spread:.1g} %"
+    if evidence.not_gaussian:
+        return f"Your rows are not Gaussian, the theory is of Gaussian data: {twins}."
+    return f"Your rows deviate from theory no more than Gaussian ones: {twins}."
 
 
 def _percent(deviation: float, theory: float) -> str:

@@ -9,20 +9,24 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rfdsm.losses import QUANTITIES
 from rfdsm.plots.style import (
     AXIS_LABELS,
     COLOURS,
-    FIELDS,
     MARKERS,
-    SYMBOLS,
-    TITLES,
     abscissa,
+    checked,
+    columns,
     fixed,
+    legend,
     log_x,
-    number,
+    panels,
     pieces,
+    telling,
 )
 
+FLOORS = {"score": "floor (true score)", "excess": "floor (best denoiser)"}
+"""What the floor is called, by a quantity that is there only if it is known."""
 PEAK = 30.0
 """Range of values from which a loss is drawn on a logarithmic axis: the peak at p = nm without ridge."""
 
@@ -45,18 +49,18 @@ def comparison(
     Raises:
         ValueError: a different number of axes than losses.
     """
-    names = [str(name) for name in dataset["loss"].values]
+    kind = "loss" if "loss" in dataset.dims else "quantity"
+    names = [str(name) for name in dataset[kind].values]
     if axes is None:
-        axes, below = _panels(len(names), histogram is True)
+        axes, below = panels(len(names), histogram is True)
         histogram = below if histogram is True else histogram
-    axes = _checked_axes(axes, names)
+    axes = checked(axes, names)
     if histogram is True:
         raise ValueError("histogram = True needs a figure made here: with axes, give the histogram's Axes")
-    floor = "floor (true score)" if "score" in names else "floor of Gaussian data"
     for axis, name in zip(axes, names, strict=True):
-        loss(axis, dataset.sel(loss=name), curves, name, along, floor)
+        loss(axis, dataset.sel({kind: name}), curves, name, along, _floor_label(names))
     axes[0].legend(fontsize="small", title=fixed(curves, along), title_fontsize="small")
-    for axis in axes[-2 if len(names) % 2 == 0 else 0 :]:
+    for axis in axes[-columns(len(names)) :]:
         axis.set_xlabel(AXIS_LABELS[along])
     if histogram is not None:
         z_scores(dataset, histogram)
@@ -69,50 +73,27 @@ def losses(curves: xr.Dataset, along: str | None = None, axes: Any = None) -> np
     Args:
         curves: from `datasets.predictions`, or any dataset with these losses.
         along: field on the horizontal axis, logarithmic; None: the longest axis.
-        axes: four Axes; None makes a figure.
+        axes: one Axes for each loss; None makes a figure.
 
     Returns:
-        Array of the four Axes.
+        Array of the Axes.
 
     Raises:
         ValueError: another number of axes.
     """
-    names = [name for name in TITLES if name in curves]
+    names = [name for name in QUANTITIES if name in curves]
     along = abscissa(curves) if along is None else along
     if axes is None:
-        axes, _ = _panels(len(names), False)
-    axes = _checked_axes(axes, names)
+        axes, _ = panels(len(names), False)
+    axes = checked(axes, names)
     for axis, name in zip(axes, names, strict=True):
-        loss(axis, None, curves, name, along)
+        loss(axis, None, curves, name, along, _floor_label(names))
     told = axes[0].get_legend_handles_labels()[1]
     axes[0].legend(
         fontsize="small", title=fixed(curves, along), title_fontsize="small", ncols=2 if len(told) > 5 else 1
     )
-    for axis in axes[-2 if len(names) % 2 == 0 else 0 :]:
+    for axis in axes[-columns(len(names)) :]:
         axis.set_xlabel(AXIS_LABELS[along])
-    return axes
-
-
-def _panels(count: int, below: bool) -> tuple[Any, Axes | None]:
-    """A figure of two columns for an even number of losses, else of one row; maybe with a flat panel below."""
-    columns = 2 if count % 2 == 0 else count
-    rows = count // columns
-    figure = Figure(figsize=(4.75 * columns, 3.7 * rows + 2.6 * below), layout="constrained")
-    if not below:
-        return figure.subplots(rows, columns, sharex=True), None
-    grid = figure.add_gridspec(rows + 1, columns, height_ratios=[3.7] * rows + [2.6])
-    axes: list[Axes] = []
-    for place in range(count):
-        row, column = divmod(place, columns)
-        axes.append(figure.add_subplot(grid[row, column], sharex=axes[0] if axes else None))
-        axes[-1].tick_params(labelbottom=row == rows - 1)
-    return axes, figure.add_subplot(grid[rows, :])
-
-
-def _checked_axes(axes: Any, names: list[str]) -> np.ndarray:
-    axes = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
-    if axes.size != len(names):
-        raise ValueError(f"axes: {axes.size} given, must be {len(names)}, one for each of {', '.join(names)}")
     return axes
 
 
@@ -162,51 +143,64 @@ def loss(
     curves: xr.Dataset,
     name: str,
     along: str,
-    floor_label: str = "floor (true score)",
+    floor_label: str = FLOORS["score"],
 ) -> Axes:
     """One panel of `comparison`: a loss against one field, a colour for each combination of the others.
 
     `dataset` is that of the comparison at one loss, None for theory alone. Returns the Axes.
     """
+    row = QUANTITIES[name]
     lines = pieces(curves, along)
     points = [None] * len(lines) if dataset is None else pieces(dataset, along)
-    told_by = [field for field in FIELDS if len({float(line[field].max()) for line in lines}) > 1]
+    told_by = telling(curves, lines)
     sizes = [] if dataset is None else list(dataset["d"].values)
     dimensions = list(zip(sizes, itertools.cycle(MARKERS), strict=False))
     for colour, line, some in zip(itertools.cycle(COLOURS), lines, points, strict=False):
-        label = ", ".join(f"{SYMBOLS[field]} = {number(line[field])}" for field in told_by) or "theory"
         alone = "_" if line[name].size == 1 else None  # a line through one point would not be seen
-        axis.plot(line[along], line[name], color=colour, lw=1.6, marker=alone, ms=14, label=label, zorder=2)
+        look: dict[str, Any] = dict(color=colour, lw=1.6, marker=alone, ms=14, zorder=2)
+        axis.plot(*_finite(line[along], line[name]), label=legend(line, told_by), **look)
         for d, marker in dimensions:
             assert some is not None
             at = some.sel(d=d)
             filled = d == max(sizes)
-            look: dict[str, Any] = dict(
-                fmt=marker, ms=4.5 if filled else 3.5, mfc=colour if filled else "white", capsize=2, lw=1
-            )
-            axis.errorbar(at[along], at["mean"], at["standard_error"], color=colour, zorder=3, **look)
+            look = dict(fmt=marker, ms=4.5 if filled else 3.5, mfc=colour if filled else "white", capsize=2, lw=1)
+            axis.errorbar(*_finite(at[along], at["mean"]), at["standard_error"], color=colour, zorder=3, **look)
     for d, marker in dimensions:  # for the legend, in no curve's colour
         filled = d == max(sizes)
         mark: dict[str, Any] = dict(marker=marker, ms=4.5, color="0.3", mfc="0.3" if filled else "white", ls="none")
         axis.plot([], [], label=f"simulation, $d = {d}$", **mark)
-    if name in ("test", "empirical_test"):
-        floors = np.unique([np.round(np.atleast_1d(line["floor"]), 12) for line in lines], axis=0)
-        for floor in floors:
-            if np.ptp(floor) == 0:
-                axis.axhline(floor[0], color="0.35", ls="--", lw=1, zorder=1)
-            else:
-                axis.plot(lines[0][along], floor, color="0.35", ls="--", lw=1, zorder=1)
-        text: dict[str, Any] = dict(va="bottom", fontsize="x-small", color="0.35")
-        axis.annotate(floor_label, (0.01, floors[:, 0].min()), xycoords=("axes fraction", "data"), **text)
+    if row.over_floor and "floor" in curves:
+        _draw_floor(axis, lines, along, floor_label)
     _thresholds(axis, lines, along)
     log_x(axis)
     drawn = [line[name] for line in lines] + ([] if dataset is None else [dataset["mean"]])
-    if name == "score" or (name != "train" and _ratio(drawn) > PEAK):
+    if row.scale == "log" or (row.scale == "peaked" and _ratio(drawn) > PEAK):
         axis.set_yscale("log")
-    axis.set_title(TITLES[name], fontsize="medium")
-    axis.set_ylabel("error per coordinate" if name == "score" else "loss per coordinate")
+    axis.set_title(row.title, fontsize="medium")
+    axis.set_ylabel(row.label)
     axis.grid(alpha=0.25, lw=0.5)
     return axis
+
+
+def _floor_label(names: list[str]) -> str:
+    return next((label for name, label in FLOORS.items() if name in names), "floor of Gaussian data")
+
+
+def _finite(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """As vectors, with gaps where y is infinite."""
+    y = np.atleast_1d(np.asarray(y, float))
+    return np.broadcast_to(np.atleast_1d(x), y.shape), np.where(np.isinf(y), np.nan, y)
+
+
+def _draw_floor(axis: Axes, lines: list[xr.Dataset], along: str, label: str) -> None:
+    floors = np.unique([np.round(np.atleast_1d(line["floor"]), 12) for line in lines], axis=0)
+    for floor in floors:
+        if np.ptp(floor) == 0:
+            axis.axhline(floor[0], color="0.35", ls="--", lw=1, zorder=1)
+        else:
+            axis.plot(lines[0][along], floor, color="0.35", ls="--", lw=1, zorder=1)
+    text: dict[str, Any] = dict(va="bottom", fontsize="x-small", color="0.35")
+    axis.annotate(label, (0.01, floors[:, 0].min()), xycoords=("axes fraction", "data"), **text)
 
 
 def _ratio(parts: list[xr.DataArray]) -> float:
@@ -217,18 +211,18 @@ def _ratio(parts: list[xr.DataArray]) -> float:
 
 
 def _thresholds(axis: Axes, lines: list[xr.Dataset], along: str) -> None:
-    """Vertical lines at p = n (grey) and p = nm (the curve's colour), where they lie within the picture."""
-    if along not in ("psi_p", "psi_n"):
+    """Vertical lines at p = n or n = d (grey) and p = nm (the curve's colour), where they lie within the picture."""
+    if along not in ("psi_p", "psi_n", "psi"):
         return
     low, high = float(lines[0][along].min()), float(lines[0][along].max())
-    places: dict[tuple[float, str], str] = {}
-    for colour, line in zip(itertools.cycle(COLOURS), lines, strict=False):
+    places: dict[tuple[float, str], str] = {(1.0, "$n = d$"): "0.45"} if along == "psi" else {}
+    for colour, line in zip(itertools.cycle(COLOURS), [] if places else lines, strict=False):
         m, ratio = float(line["m"].max()), float(line["psi_n" if along == "psi_p" else "psi_p"].max())
         places.setdefault((ratio, "$p = n$"), "0.45")
         if np.isfinite(m) and m > 1:
             places.setdefault((ratio * m if along == "psi_p" else ratio / m, "$p = nm$"), colour)
     for (position, label), colour in places.items():
         if low < position < high:
-            axis.axvline(position, color=colour, ls="-." if label == "$p = n$" else ":", lw=0.9, alpha=0.8, zorder=1)
+            axis.axvline(position, color=colour, ls=":" if label == "$p = nm$" else "-.", lw=0.9, alpha=0.8, zorder=1)
             text: dict[str, Any] = dict(rotation=90, va="bottom", ha="right", fontsize="x-small", color=colour)
             axis.annotate(label, (position, 0.01), xycoords=("data", "axes fraction"), **text)

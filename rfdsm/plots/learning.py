@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from rfdsm.plots.style import COLOURS, FIELDS, SYMBOLS, TITLES, fixed, log_x, number, pieces
+from rfdsm.losses import QUANTITIES, Losses
+from rfdsm.plots.style import AXIS_LABELS, COLOURS, checked, columns, fixed, legend, log_x, panels, pieces, telling
 
 SCALES = {
     "generalisation_time": (r"$\tau_{gen}$", ":"),
@@ -27,20 +27,18 @@ def training(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
 
     Args:
         dataset: from `datasets.training`.
-        axes: four Axes, in the order train, empirical_test, test, score; None makes a figure.
+        axes: one Axes for each loss, in the order train, empirical_test, test, score; None makes a figure.
 
     Returns:
-        Array of the four Axes.
+        Array of the Axes.
 
     Raises:
-        ValueError: not four Axes.
+        ValueError: another number of Axes.
     """
-    names = ("train", "empirical_test", "test", "score")
+    names = Losses.NAMES
     if axes is None:
-        axes = Figure(figsize=(9.5, 7.4), layout="constrained").subplots(2, 2, sharex=True)
-    axes = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
-    if axes.size != len(names):
-        raise ValueError(f"axes: {axes.size} given, must be 4, one for each of {', '.join(names)}")
+        axes, _ = panels(len(names))
+    axes = checked(axes, names)
     for axis, name in zip(axes, names, strict=True):
         _panel(axis, dataset, name)
     for label, line in SCALES.values():
@@ -49,39 +47,39 @@ def training(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
         text = f"simulation, $d = {int(dataset['d'])}$"
         axes[0].plot([], [], color="0.3", marker="o", ms=4, mfc="white", ls="none", label=text)
     axes[0].legend(fontsize="small", title=fixed(dataset, "time"), title_fontsize="small")
-    for axis in axes[2:]:
-        axis.set_xlabel(r"flow time $\theta$")
+    for axis in axes[-columns(len(names)) :]:
+        axis.set_xlabel(AXIS_LABELS["time"])
     return axes
 
 
 def _panel(axis: Axes, dataset: xr.Dataset, name: str) -> None:
     lines = pieces(dataset, "time", "simulated_time")
-    told_by = [field for field in FIELDS if np.unique(dataset[field]).size > 1]
+    row, told_by = QUANTITIES[name], telling(dataset, lines)
     places = np.asarray(dataset["time"], float)
     shown = (places > 0) & np.isfinite(places)
     for k, (colour, line) in enumerate(zip(itertools.cycle(COLOURS), lines, strict=False)):
-        label = ", ".join(f"{SYMBOLS[field]} = {number(line[field])}" for field in told_by) or "theory"
+        label = legend(line, told_by)
         axis.plot(places[shown], np.asarray(line[name])[shown], color=colour, lw=1.6, label=label, zorder=2)
         if "simulated_time" in dataset.dims:
             at = np.asarray(line["simulated_time"], float)
             look: dict[str, Any] = dict(fmt="o", ms=4, mfc="white", capsize=2, lw=1, color=colour, zorder=3)
             axis.errorbar(at, line[f"{name}_mean"], line[f"{name}_standard_error"], **look)
-        if name in ("test", "empirical_test"):
+        if row.over_floor:
             axis.axhline(float(line["floor"].max()), color="0.35", ls="--", lw=1, zorder=1)
         for scale, (_, style) in SCALES.items():
             place = float(line[scale])
             if np.isfinite(place) and places[shown].min() <= place <= places[shown].max():
                 top = 1.0 if len(lines) == 1 else 0.06 * (len(lines) - k)
                 axis.axvline(place, 0, top, color=colour, ls=style, lw=1.2 if len(lines) > 1 else 0.9, zorder=1)
-    if name in ("test", "empirical_test"):
+    if row.over_floor:
         text: dict[str, Any] = dict(va="bottom", ha="right", fontsize="x-small", color="0.35")
         place = (0.99, float(dataset["floor"].max()))
         axis.annotate("floor (true score)", place, xycoords=("axes fraction", "data"), **text)
     values = np.asarray(dataset[name], float)
     values = values[np.isfinite(values)]
     log_x(axis)
-    if name == "score" or (values.size and values.min() > 0 and name == "test" and values.max() / values.min() > 30):
+    if row.scale == "log" or (values.size and values.min() > 0 and name == "test" and values.max() / values.min() > 30):
         axis.set_yscale("log")
-    axis.set_title(TITLES[name], fontsize="medium")
-    axis.set_ylabel("error per coordinate" if name == "score" else "loss per coordinate")
+    axis.set_title(row.title, fontsize="medium")
+    axis.set_ylabel(row.label)
     axis.grid(alpha=0.25, lw=0.5)

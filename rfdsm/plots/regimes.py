@@ -149,8 +149,9 @@ def _fields(dataset: xr.Dataset, across: str | None, along: str | None) -> tuple
     rest = [name for name in long if name != given]
     over = across or max(rest, key=lambda name: dataset.sizes[name], default=None)
     if given is None or over is None or given == over or {given, over} != set(long):
+        known = ", ".join(name for name in FIELDS if name in dataset.coords)
         raise ValueError(
-            f"dataset varies over {', '.join(long) or 'nothing'}: a map needs exactly two of {', '.join(FIELDS)} "
+            f"dataset varies over {', '.join(long) or 'nothing'}: a map needs exactly two of {known} "
             "with several values; select the others first"
         )
     return over, given

@@ -10,7 +10,7 @@ from rfdsm.losses import Losses
 from rfdsm.simulation.design import features
 from rfdsm.simulation.moments import Moments
 from rfdsm.simulation.strips import product
-from rfdsm.simulation.trial import Trial
+from rfdsm.simulation.trial import Trial, probes
 
 BATCHES = 23
 """Folded into a trial's key for its batches."""
@@ -26,11 +26,10 @@ def descend(
 ) -> Losses:
     """Losses after the given numbers of steps, for every ridge: shape (ridges, K).
 
-    The three matrices of moments are kept, so that recording costs as much as three full-batch steps.
+    The matrices of moments are kept, so that recording costs as much as a full-batch step for each.
     """
     train_on = trial.training()
-    given = train_on if trial.settings.infinite else trial.given(trial.design.training)
-    fresh = trial.fresh()
+    measures = {name: probe(trial) for name, probe in probes(trial.settings).items()}
     p, d = trial.law.W.shape
     scale = trial.scale
     weights = jnp.zeros((d, p)) if first is None else first / scale
@@ -51,7 +50,7 @@ def descend(
 
         def record(state: Any, ends: Array) -> tuple[Any, Losses]:
             state = jax.lax.fori_loop(ends[0], ends[1], step, state)
-            return state, _losses(trial, scale * state[0], ridge, train_on, given, fresh)
+            return state, _losses(trial, scale * state[0], ridge, train_on, measures)
 
         ends = steps[order]
         begins = jnp.concatenate([jnp.zeros_like(ends[:1]), ends[:-1]])
@@ -77,7 +76,7 @@ def _batch_slope(trial: Trial, B: Array, size: int, key: Key[Array, ""]) -> Floa
     return (B @ phi + z.T) @ phi.T / size
 
 
-def _losses(trial: Trial, B: Array, ridge: Array, train_on: Moments, given: Moments, fresh: Moments) -> Losses:
+def _losses(trial: Trial, B: Array, ridge: Array, train_on: Moments, measures: dict[str, Moments]) -> Losses:
     train = train_on.loss(B)
-    empirical_test = train if trial.settings.infinite else given.loss(B)
-    return trial.losses(train, train + ridge * jnp.sum(B**2) / len(B), empirical_test, fresh.loss(B))
+    values = {name: moments.loss(B) for name, moments in measures.items()}
+    return trial.losses(train, train + ridge * jnp.sum(B**2) / len(B), values)

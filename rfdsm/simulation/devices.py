@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from rfdsm.simulation.design import DRAWS
+from rfdsm.values import one_line
 
 TRIALS = "trials"
 
@@ -22,9 +23,13 @@ def checked(devices: Any) -> list[Any]:
     """The devices to use; None stands for all of them. ValueError for anything but a sequence of different devices."""
     if devices is None:
         return jax.devices()
-    listed = list(devices) if isinstance(devices, Sequence | np.ndarray) else []
+    listed = list(
+        np.atleast_1d(devices) if isinstance(devices, np.ndarray) else devices if isinstance(devices, Sequence) else []
+    )
     if not listed or not all(isinstance(device, jax.Device) for device in listed) or len(set(listed)) < len(listed):
-        raise ValueError(f"devices = {devices!r} must be a list of different JAX devices, such as jax.devices()")
+        raise ValueError(
+            f"devices = {one_line(devices)} must be a list of different JAX devices, such as jax.devices()"
+        )
     return listed
 
 

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from rfdsm.activations.expansion import Rule
 from rfdsm.simulation.design import Points, stream
 from rfdsm.simulation.moments import Law, Moments
-from rfdsm.simulation.strips import Strips, bounds, diagonal, gram, with_diagonal, zeros
+from rfdsm.simulation.strips import Strips, add, bounds, diagonal, gram, with_diagonal, zeros
 
 
 class Series(NamedTuple):
@@ -71,15 +71,15 @@ def conditional_moments(law: Law, points: Points, series: Series, chunk: int) ->
         s = jnp.sqrt((1 - h) / d) * (W @ points.rows(index % points.size).T)
         C, second = activation.expand(s, deviation[:, None], terms, series.rule)
         valid = jnp.where(index < points.size, jnp.ones((), W.dtype), 0)
-        parts = zip(U, rho, bounds(p), strict=True)
-        U = [part + _horner(C, valid, strip_rho, low, high) for part, strip_rho, (low, high) in parts]
-        return U, first + C[1] @ valid, square + second @ valid
+        parts = [_horner(C, valid, strip, low, high) for strip, (low, high) in zip(rho, bounds(p), strict=True)]
+        first, square = add((first, square), (C[1] @ valid, second @ valid))
+        return add(U, parts), first, square
 
     zero = zeros(p), jnp.zeros(p), jnp.zeros(p)
     U, first, square = stream(points.size, chunk, shards, step, zero)
     count = points.size.astype(square.dtype)
     U = with_diagonal([part / count for part in U], square / count)
-    return Moments(U, (first / count)[:, None] * unit, jnp.ones(()))
+    return Moments(U, (first / count)[:, None] * unit.astype(first.dtype), jnp.ones(()))
 
 
 def _horner(C: Float[Array, "terms p c"], valid: Float[Array, " c"], rho: Array, low: int, high: int) -> Array:

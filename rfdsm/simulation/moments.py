@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from rfdsm.activations import Activation
 from rfdsm.simulation.design import Points, features, noised, stream
-from rfdsm.simulation.strips import Strips, bounds, quadratic, zeros
+from rfdsm.simulation.strips import Strips, add, bounds, quadratic, zeros
 
 
 class Moments(NamedTuple):
@@ -49,8 +49,11 @@ class Law(NamedTuple):
         return self._replace(W=self.W.astype(dtype), h=self.h.astype(dtype))
 
 
-def training_moments(law: Law, points: Points, draws: Int[Array, ""]) -> Moments:
-    """Moments over `draws` noisy copies of every point, accumulated `chunk` of them at a time."""
+def training_moments(law: Law, points: Points, draws: Int[Array, ""], products: str = "float64") -> Moments:
+    """Moments over `draws` noisy copies of every point, accumulated `chunk` of them at a time.
+
+    Products over a chunk are formed in the precision `products`, sums over chunks in float64.
+    """
     W, activation, h, chunk, shards = law
     p, d = W.shape
     total = points.size * draws
@@ -59,9 +62,11 @@ def training_moments(law: Law, points: Points, draws: Int[Array, ""]) -> Moments
     def step(carry: tuple[Strips, Array, Array], pair: Array) -> tuple[Strips, Array, Array]:
         strips, V, square = carry
         part = noised(points, pair, total, h)
-        phi = jnp.where(part.valid, features(W, activation, part.y), 0)
-        strips = [strip + phi[low:high] @ phi[:high].T for strip, (low, high) in zip(strips, rows, strict=True)]
-        return strips, V + phi @ part.z, square + jnp.sum(jnp.where(part.valid[:, None], part.z, 0) ** 2)
+        phi = jnp.where(part.valid, features(W, activation, part.y), 0).astype(products)
+        z = jnp.where(part.valid[:, None], part.z, 0).astype(products)
+        parts = [phi[low:high] @ phi[:high].T for low, high in rows]
+        V, square = add((V, square), (phi @ z, jnp.sum(z**2)))
+        return add(strips, parts), V, square
 
     zero = zeros(p), jnp.zeros((p, d)), jnp.zeros(())
     strips, V, square = stream(total, chunk, shards, step, zero)
@@ -78,7 +83,8 @@ def training_samples(law: Law, points: Points, draws: Int[Array, ""], size: int)
     def block(first: Array) -> Samples:
         part = noised(points, first + jnp.arange(chunk, dtype=first.dtype), total, h)
         scale = jnp.where(part.valid[:, None], 1 / jnp.sqrt(total.astype(float)), 0)
-        return Samples(scale * features(W, activation, part.y).T, scale * part.z)
+        phi, z = (x.astype(float) for x in (features(W, activation, part.y), part.z))
+        return Samples(scale * phi.T, scale * z)
 
     blocks = jax.lax.map(block, jnp.arange(0, size, chunk, dtype=total.dtype))
     return Samples(*(part.reshape(-1, part.shape[-1])[:size] for part in blocks))

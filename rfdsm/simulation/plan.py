@@ -1,7 +1,6 @@
 """What a simulation is going to do: sizes, memory and every check, before anything is computed."""
 
 import math
-import warnings
 from typing import Any, NamedTuple
 
 import jax
@@ -10,18 +9,23 @@ from jaxtyping import Float, Int
 
 from rfdsm.activations import Activation
 from rfdsm.activations.expansion import Rule
-from rfdsm.arguments import MOST, base_key, check_whole
+from rfdsm.arguments import MOST, base_key, check_whole, number_array
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem, check_problem
 from rfdsm.samples import check_rows
 from rfdsm.simulation.devices import checked as checked_devices
 from rfdsm.simulation.memory import coefficient_chunk, feature_chunk, memory_available, memory_estimate
 from rfdsm.simulation.series import conditional_choice, population_choice, warn_if_inexact
+from rfdsm.values import one_line
 
 DUAL_BLOCK = 64
 """Numbers of draws solved for directly are rounded up to doubles of this: few sizes, few compilations."""
 LEAST_SINGLE_RIDGE = 1e-4
-"""In single precision, losses are within 1e-4 of double precision from this ridge on."""
+"""Relative to the mean square of a feature: for smaller ridges single precision is not enough even for features."""
+LEAST_SINGLE_LOSS = 1e-2
+"""Of the true score: losses near those of smaller ones would keep fewer digits than single precision has."""
+MANY_DRAWS = 8
+"""Draws per feature from which on their products may be single precision: no eigenvalue is small then."""
 _RESULTS = (*Losses.NAMES, "objective", "floor")
 
 
@@ -67,7 +71,9 @@ class Settings(NamedTuple):
     together: bool
     """Trials are batched, not one after the other."""
     dtype: str
-    """Precision of features, Hermite coefficients and their products; sums of these and all that follows is float64."""
+    """Precision of features and of Hermite coefficients and their products; all that follows is float64."""
+    products: str
+    """Precision of products of features over the draws that a network is trained on; their sum is float64."""
 
 
 class Group(NamedTuple):
@@ -108,7 +114,7 @@ def plan(
     data: Any,
     dtype: Any,
     devices: Any,
-    memory_limit: int | None,
+    memory_limit: Any,
     primal: bool = False,
     solves: bool = True,
     flow: bool = False,
@@ -129,17 +135,16 @@ def plan(
         raise ValueError("simulate needs concrete numbers: call it outside jax.jit, grad and vmap")
     if solves:
         _check_single_precision(dtype, problem)
-    check_whole("trials", trials, 1)
+    trials = check_whole("trials", trials, 1)
     if data is not None:
         data = check_rows(data)
         if d is not None and d != data.shape[1]:
-            raise ValueError(f"d = {d} must be the number of columns of data, {data.shape[1]}")
+            raise ValueError(f"d = {one_line(d)} must be the number of columns of data, {data.shape[1]}")
         d = data.shape[1]
-    check_whole("d", d, 1)
-    d = int(d)
-    available = memory_available(devices) if memory_limit is None else memory_limit
+    d = check_whole("d", d, 1)
+    available = memory_available(devices) if memory_limit is None else _checked_limit(memory_limit)
     # Before anything of that size is made.
-    _check_sizes(problem, d, dtype, int(trials), available)
+    _check_sizes(problem, d, dtype, trials, available)
     actual = realised(problem, d)
     m, t, ridge, psi_n, psi_p = (
         np.broadcast_to(getattr(actual, name), problem.shape) for name in ("m", "t", "ridge", "psi_n", "psi_p")
@@ -159,16 +164,21 @@ def plan(
         group_p, group_n, group_m, group_t = keys[cells[0]]
         size = int(group_p)
         time = float(group_t)
-        conditional = conditional_choice(problem.activation, d, size, time, norms, eigenvalues, dtype.name)
         population = population_choice(problem.activation, size, time, eigenvalues)
-        choices += [conditional, population]
-        eigenvectors = flow or (solves and (len(ridges) > 1 or ridges[-1] == 0))
-        need = memory_estimate(
-            size, d, terms=conditional.terms, rows=rows, itemsize=dtype.itemsize, eigenvectors=bool(eigenvectors)
-        )
-        memory.append((need, int(group_n), size))
         infinite = bool(np.isinf(group_m))
         draws = 0 if infinite else int(group_n * group_m)
+        precision = "float64"
+        # Networks that are trained on the series need all its digits.
+        if dtype == np.float32 and not infinite and ridges[-1] >= LEAST_SINGLE_RIDGE * population.second:
+            precision = "float32" if _floor(time, eigenvalues) >= LEAST_SINGLE_LOSS else "float64"
+        conditional = conditional_choice(problem.activation, d, size, time, norms, eigenvalues, precision)
+        choices += [conditional, population]
+        eigenvectors = flow or (solves and (len(ridges) > 1 or ridges[-1] == 0))
+        itemsize = np.dtype(precision).itemsize
+        need = memory_estimate(
+            size, d, terms=conditional.terms, rows=rows, itemsize=itemsize, eigenvectors=bool(eigenvectors)
+        )
+        memory.append((need, int(group_n), size))
         settings = Settings(
             p=size,
             activation=problem.activation,
@@ -181,7 +191,8 @@ def plan(
             chunk=feature_chunk(size),
             coefficient_chunk=coefficient_chunk(size, conditional.terms),
             together=_together(trials * need, available, devices[0]),
-            dtype=dtype.name,
+            dtype=precision,
+            products="float64" if draws < MANY_DRAWS * size else precision,
         )
         order.append(
             Group(
@@ -200,6 +211,12 @@ def plan(
     return Plan(d, base, dtype, data, eigenvalues, devices, n, p, order)
 
 
+def _floor(t: float, eigenvalues: np.ndarray) -> float:
+    """Loss of the true score."""
+    h = -np.expm1(-2 * t)
+    return float(np.mean((1 - h) * eigenvalues / ((1 - h) * eigenvalues + h)))
+
+
 def _padded(draws: int, p: int) -> int:
     """At least `draws` rows: a power of two times DUAL_BLOCK, or the next multiple of it beyond p."""
     blocks = -(-draws // DUAL_BLOCK)
@@ -212,19 +229,9 @@ def _together(need: int, available: int, device: Any) -> bool:
 
 
 def _check_single_precision(dtype: np.dtype, problem: Problem) -> None:
-    if dtype == np.float64:
-        return
-    if np.any(problem.ridge == 0):
-        # Squared, the condition number of the features exceeds what single precision can tell from a singular matrix.
+    if dtype != np.float64 and np.any(problem.ridge == 0):
+        # Features in single precision say nothing of which eigenvalues are zero.
         raise ValueError(f"dtype = {dtype.name!r} must be 'float64' where ridge = 0")
-    least = float(np.min(problem.ridge))
-    if least < LEAST_SINGLE_RIDGE:
-        warnings.warn(
-            f"ridge = {least:g} is below {LEAST_SINGLE_RIDGE:g}: losses in float32 may be off by more than 1e-4, "
-            "relative; use dtype='float64'",
-            RuntimeWarning,
-            stacklevel=4,
-        )
 
 
 def _check_sizes(problem: Problem, d: int, dtype: np.dtype, trials: int, available: int) -> None:
@@ -265,11 +272,18 @@ def _check_memory(largest: tuple[int, int, int], d: int, dtype: np.dtype, availa
         )
 
 
+def _checked_limit(memory_limit: Any) -> int:
+    array = number_array("memory_limit", memory_limit, "bytes")
+    if array.ndim or not (np.isfinite(array) and array > 0):
+        raise ValueError(f"memory_limit = {one_line(memory_limit)} must be a number of bytes > 0")
+    return int(array)
+
+
 def _checked_dtype(dtype: Any) -> np.dtype:
     try:
         name = np.dtype(dtype).name
-    except TypeError:
+    except (TypeError, ValueError):
         name = None
     if dtype is None or name not in ("float32", "float64"):
-        raise ValueError(f"dtype = {dtype!r} must be 'float32' or 'float64'")
+        raise ValueError(f"dtype = {one_line(dtype)} must be 'float32' or 'float64'")
     return np.dtype(name)

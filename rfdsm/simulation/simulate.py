@@ -59,11 +59,7 @@ def _trial(key: Key[Array, ""], cell: Cell, settings: Settings, shards: int) -> 
 
     train = joined(eigenpath.train, lambda solution: solution.train)
     penalty = cell.ridges * joined(eigenpath.norm, lambda solution: jnp.sum(solution.B**2) / d)
-    # Exact moments are p x p matrices, too: one after the other.
-    trial = trial.after(penalty[0])
-    empirical_test = train if settings.infinite else over(trial.given(trial.design.training))
-    test = over(trial.after(empirical_test[0]).fresh())
-    return trial.losses(train, train + penalty, empirical_test, test)
+    return trial.measured(train, penalty, over)
 
 
 def _minimum_norm(trial: Trial, train_on: Any) -> Solution:
@@ -100,7 +96,7 @@ def simulate(
     data: Any = None,
     dtype: Any = "float64",
     devices: Any = None,
-    memory_limit: int | None = None,
+    memory_limit: Any = None,
     progress: Progress | None = None,
 ) -> Losses:
     """Losses of real random-feature networks of n = round(psi_n d) points, p = round(psi_p d) features.
@@ -108,7 +104,8 @@ def simulate(
     Nothing is estimated: given the features and the training draws, `empirical_test` is the expectation over fresh
     noise, `test` and `score` the expectation over fresh points, too, and m = inf trains on the expectation (series in
     the correlations of features, exact to 1e-10; docs/simulation). With data, `test` is the mean over held-out rows.
-    All ridges of a cell share one factorisation: Cholesky for one, an eigendecomposition for several. For no more draws
+    All ridges of a cell share one factorisation: Cholesky for one, an eigendecomposition for several, of which nothing
+    is cut. For no more draws
     than features (nm <= p) the dual system is solved. Memory per trial is `rfdsm.simulation.memory_estimate`, whatever
     n and m are.
 
@@ -123,7 +120,8 @@ def simulate(
         key: integer of at most 64 bits, or one JAX key.
         data: real samples, shape (rows, d), in place of Gaussian ones; used as they are (see `rfdsm.data.standardise`).
             Each trial trains on n rows and tests on all others; the score error is NaN, as the true score is unknown.
-        dtype: "float64" or "float32"; the latter only for ridge > 0, and within 1e-4 of float64 for ridge >= 1e-4.
+        dtype: "float64" or "float32": single precision for features and their products over many draws where that is
+            enough for losses within 1e-4 of float64, relative (docs/simulation, section 6); only for ridge > 0.
         devices: JAX devices to spread the work over; None: all there are, those of other processes included.
         memory_limit: bytes per device to stay below; default: what the first has free.
         progress: called with (cells done, cells in all) after every group of cells that differ in the ridge only.
@@ -160,10 +158,17 @@ def simulate(
 
 def simulated_groups(request: Plan, trials: int) -> Generator[tuple[Group, Losses], None, None]:
     """The groups of a plan, each with its losses (NumPy arrays, shape (trials, K)) as soon as it is done."""
+    yield from group_by_group(request, trials, _compiled)
+
+
+def group_by_group(
+    request: Plan, trials: int, compile_for: Callable[..., Any], *rest: Any
+) -> Generator[tuple[Group, Losses], None, None]:
+    """What `compile_for(activation, settings, mesh, generator)` makes of (words, cell, *rest), for each group."""
     with jax_scope():
         words, layout = seeds(request.key, trials), mesh(request.devices, trials)
-        compiled = partial(_compiled, mesh=layout, generator=str(jax.random.key_impl(request.key)))
-        groups = run_groups(request, compiled, layout.size == 1, words)
+        compiled = partial(compile_for, mesh=layout, generator=str(jax.random.key_impl(request.key)))
+        groups = run_groups(request, compiled, layout.size == 1, words, *rest)
     try:
         while True:
             with jax_scope(), lapack_threads():  # not while the caller is at work

@@ -5,6 +5,7 @@ only.
 """
 
 import itertools
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -28,6 +29,11 @@ def zeros(size: int) -> Strips:
     return [jnp.zeros((high - low, high)) for low, high in bounds(size)]
 
 
+def add(totals: Sequence[Array], parts: Sequence[Array]) -> list[Array]:
+    """Sums of two sequences of arrays, in the precision of the first."""
+    return [total + part.astype(total.dtype) for total, part in zip(totals, parts, strict=True)]
+
+
 def gram(rows: Float[Array, "size k"]) -> Strips:
     """Of rows @ rows^T. Rows times rows: XLA multiplies columns by columns at half the speed on a CPU."""
     return [rows[low:high] @ rows[:high].T for low, high in bounds(len(rows))]
@@ -36,7 +42,7 @@ def gram(rows: Float[Array, "size k"]) -> Strips:
 def with_diagonal(strips: Strips, diagonal: Float[Array, " size"]) -> Strips:
     """The same matrix with another diagonal."""
     return [
-        jnp.where(jnp.arange(low, high)[:, None] == jnp.arange(high), diagonal[low:high, None], strip)
+        jnp.where(jnp.arange(low, high)[:, None] == jnp.arange(high)[None], diagonal[low:high, None], strip)
         for strip, (low, high) in zip(strips, bounds(len(diagonal)), strict=True)
     ]
 
@@ -76,7 +82,7 @@ def quadratic(strips: Strips, rows: Float[Array, "size k"]) -> Array:
 
 def mirrored(low: int, high: int) -> Array:
     """How often an entry of a strip occurs in the matrix, by column: left of the diagonal block there are two."""
-    return jnp.where(jnp.arange(high) < low, 2.0, 1.0)
+    return jnp.where(jnp.arange(high)[None] < low, 2.0, 1.0)
 
 
 def after(value: Float[Array, ""], array: Array) -> Array:

@@ -1,6 +1,6 @@
 """Networks on their way to the minimiser: gradient flow, exactly, or any optax optimiser, step by step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
@@ -14,16 +14,16 @@ from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
 from rfdsm.arguments import check_whole, flow_times, number_array
 from rfdsm.losses import Losses
-from rfdsm.machine import lapack_threads
 from rfdsm.problem import Problem
 from rfdsm.scope import jax_scope
 from rfdsm.simulation import eigenpath
 from rfdsm.simulation.descent import descend
-from rfdsm.simulation.devices import mesh, spread
+from rfdsm.simulation.devices import spread
 from rfdsm.simulation.moments import training_samples
-from rfdsm.simulation.plan import Plan, Settings, plan
-from rfdsm.simulation.simulate import Progress
-from rfdsm.simulation.trial import Cell, Trial, gathered, reported, run_groups, seeds
+from rfdsm.simulation.plan import Group, Plan, Settings, plan
+from rfdsm.simulation.simulate import Progress, group_by_group
+from rfdsm.simulation.trial import Cell, Trial, gathered, reported, seeds
+from rfdsm.values import one_line
 
 INITIAL = 17
 """Folded into a trial's key for its initial weights."""
@@ -42,7 +42,7 @@ def simulate_training(
     data: Any = None,
     dtype: Any = "float64",
     devices: Any = None,
-    memory_limit: int | None = None,
+    memory_limit: Any = None,
     progress: Progress | None = None,
 ) -> Losses:
     """Losses of real networks during training, recorded exactly as `simulate` computes them.
@@ -60,7 +60,7 @@ def simulate_training(
         optimiser: an optax optimiser, such as optax.adam(1e-2) or optax.sgd(0.1, momentum=0.9).
         batch_size: draws per step; None for full-batch gradients. Needs an optimiser.
         initial: variance of independent normal initial entries of A, or A itself, shape (d, p).
-        dtype: "float64" or "float32".
+        dtype: as for `simulate`; with an optimiser ridge = 0 is allowed in both.
 
     Returns:
         `Losses` of shape (trials, *problem.shape, times), NumPy arrays of the dtype asked for.
@@ -79,7 +79,7 @@ def simulate_training(
     """
     times = _checked_times(times, optimiser)
     if optimiser is not None and not (hasattr(optimiser, "init") and hasattr(optimiser, "update")):
-        raise ValueError(f"optimiser = {optimiser!r} must be an optax optimiser, such as optax.adam(1e-2)")
+        raise ValueError(f"optimiser = {one_line(optimiser)} must be an optax optimiser, such as optax.adam(1e-2)")
     if batch_size is not None:
         check_whole("batch_size", batch_size, 1)
         if optimiser is None:
@@ -99,26 +99,36 @@ def simulate_training(
         flow=optimiser is None,
     )
     _check_shape(start, request)
-    recorded = np.asarray(times, int if optimiser is not None else float)
     weights = None if np.ndim(start) == 0 else np.asarray(start, float)
     variance = float(start) if np.ndim(start) == 0 else None
     parts: dict[int, Losses] = {}
-    with jax_scope(), lapack_threads():
-        words, layout = seeds(request.key, trials), mesh(request.devices, trials)
-        compiled = partial(
-            _compiled,
-            mesh=layout,
-            generator=str(jax.random.key_impl(request.key)),
-            optimiser=optimiser,
-            batch_size=batch_size,
-            variance=variance,
-        )
-        for group, losses in run_groups(request, compiled, layout.size == 1, words, recorded, weights):
-            for place, index in enumerate(group.cells):
-                parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
-            if progress is not None:
-                progress(len(parts), request.n.size)
+    for group, losses in trained_groups(request, trials, times, weights, optimiser, batch_size, variance):
+        for place, index in enumerate(group.cells):
+            parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
+        if progress is not None:
+            progress(len(parts), request.n.size)
+    with jax_scope():
+        words = seeds(request.key, trials)
     return reported(gathered(parts, problem.shape, 1), request, words)
+
+
+def trained_groups(
+    request: Plan,
+    trials: int,
+    times: np.ndarray,
+    weights: np.ndarray | None = None,
+    optimiser: Any = None,
+    batch_size: int | None = None,
+    variance: float | None = 0.0,
+) -> Generator[tuple[Group, Losses], None, None]:
+    """The groups of a plan, each with its losses (NumPy arrays, shape (trials, K, times)) as soon as it is done.
+
+    Networks start from `weights`, or from independent normal ones of the given variance. The other arguments are those
+    of `simulate_training`, checked.
+    """
+    options: dict[str, Any] = dict(optimiser=optimiser, batch_size=batch_size, variance=variance)
+    recorded = np.asarray(times, int if optimiser is not None else float)
+    yield from group_by_group(request, trials, partial(_compiled, **options), recorded, weights)
 
 
 @kept(maxsize=32)
@@ -157,7 +167,7 @@ def _initial_weights(
         return None
     if variance is not None:
         normal = jax.random.normal(jax.random.fold_in(key, INITIAL), W.T.shape, jnp.float32)
-        weights = jnp.asarray(variance) ** 0.5 * normal
+        weights = jnp.asarray(variance) ** 0.5 * normal.astype(float)
     return trial.scale * jnp.asarray(weights)
 
 
@@ -172,11 +182,7 @@ def _flow(trial: Trial, first: Array | None, times: Array) -> Losses:
     flat = jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), filters)
     train = eigenpath.train(path, flat)
     penalty = jnp.repeat(cell.ridges, len(times)) * eigenpath.norm(path, flat)
-    trial = trial.after(penalty[0])
-    over = trial.given(trial.design.training)
-    empirical_test = train if settings.infinite else eigenpath.losses(path, flat, over)
-    test = eigenpath.losses(path, flat, trial.after(empirical_test[0]).fresh())
-    losses = trial.losses(train, train + penalty, empirical_test, test)
+    losses = trial.measured(train, penalty, partial(eigenpath.losses, path, flat))
     return jax.tree.map(lambda x: x.reshape(len(cell.ridges), -1), losses)
 
 

@@ -1,7 +1,8 @@
 """One trial: what is drawn, which moments are taken of it, and how its losses are reported."""
 
+import contextlib
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -39,9 +40,9 @@ class Cell(NamedTuple):
 
     @staticmethod
     def of(request: Plan, group: Group) -> "Cell":
-        """The arguments of a group; data in the precision of the features, all else in double precision."""
+        """The arguments of a group; data in the precision of its features, all else in double precision."""
         t, ridges, eigenvalues = (np.asarray(x, float) for x in (group.t, group.ridges, request.eigenvalues))
-        data = None if request.data is None else np.asarray(request.data, request.dtype)
+        data = None if request.data is None else np.asarray(request.data, group.settings.dtype)
         rules = jax.tree.map(lambda x: np.asarray(x, float), (group.conditional_rule, group.population_rule))
         return Cell(np.int32(group.n), np.int32(group.m), t, ridges, eigenvalues, data, *rules)
 
@@ -66,7 +67,7 @@ class Trial(NamedTuple):
         """Moments the network is trained on."""
         if self.settings.infinite:
             return self.given(self.design.training)
-        return training_moments(self.law, self.design.training, self.cell.m)
+        return training_moments(self.law, self.design.training, self.cell.m, self.settings.products)
 
     def given(self, points: Points) -> Moments:
         """Moments over fresh noise on these points."""
@@ -90,14 +91,39 @@ class Trial(NamedTuple):
         """The same trial, not to be used before the value is there: one p x p matrix of moments at a time."""
         return self._replace(law=self.law._replace(W=after(value, self.law.W)))
 
-    def losses(self, train: Array, objective: Array, empirical_test: Array, test: Array) -> Losses:
-        """Labelled, with the score error that follows from the test loss, and the floor."""
+    def measured(self, train: Array, penalty: Array, over: Callable[[Moments], Array]) -> Losses:
+        """All losses of networks, `over` the moments of each probe. They are p x p matrices: one after the other."""
+        trial, last, values = self, penalty, {}
+        for name, probe in probes(self.settings).items():
+            trial = trial.after(last[0])
+            last = values[name] = over(probe(trial))
+        return self.losses(train, train + penalty, values)
+
+    def losses(self, train: Array, objective: Array, values: Mapping[str, Array]) -> Losses:
+        """Labelled: `values` are those of the probes. The score error follows from the test loss."""
         h, eigenvalues = _noise_variance(self.cell), self.cell.eigenvalues
         signal = (1 - h) * eigenvalues
         # The true score of real data is unknown.
         floor = jnp.mean(signal / (signal + h)) if self.cell.data is None else jnp.full_like(h, jnp.nan)
-        losses = Losses(train, empirical_test, test, (test - floor) / h, objective, jnp.broadcast_to(floor, test.shape))
-        return jax.tree.map(lambda x: x.astype(self.settings.dtype), losses)
+        values = {"empirical_test": train, **values}
+        score, test = (values["test"] - floor) / h, values["test"]
+        floor = jnp.broadcast_to(floor, test.shape)
+        own: dict[str, Any] = {"train": train, "score": score, "objective": objective, "floor": floor}
+        return Losses(**own, **values)  # pyright: ignore[reportArgumentType]
+
+
+def training_points(trial: Trial) -> Moments:
+    """Fresh noise on the training points."""
+    return trial.given(trial.design.training)
+
+
+PROBES: dict[str, Callable[[Trial], Moments]] = {"empirical_test": training_points, "test": Trial.fresh}
+"""Losses that are taken over moments of the features, and those moments. The training loss has ways of its own."""
+
+
+def probes(settings: Settings) -> dict[str, Callable[[Trial], Moments]]:
+    """Those that a trial needs: for m = inf no noise is fresh, and the loss on the training points is `train`."""
+    return {name: probe for name, probe in PROBES.items() if not (settings.infinite and name == "empirical_test")}
 
 
 def _noise_variance(cell: Cell) -> Array:
@@ -112,16 +138,22 @@ def seeds(key: Key[Array, ""], trials: int) -> np.ndarray:
 def run_groups(
     request: Plan, compiled: Callable[[Activation, Settings], Any], ahead: bool, words: np.ndarray, *rest: Any
 ) -> Generator[tuple[Group, Losses], None, None]:
-    """Every group with its losses, NumPy arrays: what `compiled(activation, settings)` makes of (words, cell, *rest).
+    """Every group with its losses, what `compiled(activation, settings)` makes of (words, cell, *rest).
+
+    Losses are NumPy arrays of the dtype asked for.
 
     XLA compiles a function on one core, so that the groups to come are compiled on the others while one runs; not
     over several devices, where functions are compiled when they are first called.
     """
     cells = [Cell.of(request, group) for group in request.groups]
+
+    def result(losses: Losses) -> Losses:
+        return jax.tree.map(lambda x: np.asarray(x, request.dtype), losses)
+
     if not ahead:
         for group, cell in zip(request.groups, cells, strict=True):
             function = compiled(group.settings.activation, group.settings)
-            yield group, jax.tree.map(np.asarray, function(words, cell, *rest))
+            yield group, result(function(words, cell, *rest))
         return
 
     def compile_one(settings: Settings, cell: Cell) -> Callable[..., Losses]:
@@ -137,7 +169,7 @@ def run_groups(
                 futures[name] = pool.submit(compile_one, group.settings, cell)
         try:
             for name, group, cell in zip(names, request.groups, cells, strict=True):
-                yield group, jax.tree.map(np.asarray, futures[name].result()(words, cell, *rest))
+                yield group, result(futures[name].result()(words, cell, *rest))
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -147,6 +179,10 @@ def _signature(arguments: Any) -> tuple[Any, ...]:
     return structure, tuple((np.shape(leaf), np.asarray(leaf).dtype.name) for leaf in leaves)
 
 
+CPU_OPTIONS = {"xla_cpu_use_fusion_emitters": False}
+"""Compiles in little more than half the time what runs as fast and gives the same numbers, to the last bit or two."""
+
+
 @kept(maxsize=64)
 def _executable(
     activation: Activation, function: Any, structure: Any, leaves: tuple[tuple[tuple[int, ...], str], ...]
@@ -154,7 +190,11 @@ def _executable(
     """Machine code of a function made for this activation."""
     del activation
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in leaves]
-    return function.lower(*jax.tree.unflatten(structure, shapes)).compile()
+    lowered = function.lower(*jax.tree.unflatten(structure, shapes))
+    if jax.default_backend() == "cpu":
+        with contextlib.suppress(jax.errors.JaxRuntimeError):  # a release of XLA that does not know them
+            return lowered.compile(compiler_options=CPU_OPTIONS)
+    return lowered.compile()
 
 
 def gathered(parts: dict[int, Losses], shape: tuple[int, ...], axis: int) -> Losses:
@@ -172,8 +212,8 @@ def reported(losses: Losses, request: Plan, words: np.ndarray) -> Losses:
     failed = int(np.sum(~np.isfinite(losses.train)))
     if failed:
         warnings.warn(
-            f"{failed} of {losses.train.size} simulated networks could not be solved in {request.dtype} and are NaN: "
-            "the ridge is too small for this precision; use dtype='float64' or a larger ridge",
+            f"{failed} of {losses.train.size} simulated networks could not be solved and are NaN: "
+            "the ridge is too small for double precision; use ridge = 0 or a larger one",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -80,10 +80,9 @@ class Cluster(Pool):
         return self._slots
 
     def start(self, slot: str, unit: Unit, layout: Layout) -> None:
-        """See `Pool`."""
         address = slot.split(" ")[0]
         where = {"workers": [address], "allow_other_workers": True} if address else {}
-        work = task(layout.configuration.problem, unit)
+        work = task(layout.configuration, unit)
         with self._connected():
             if self._context.status == "error":
                 self._context = self._sent()

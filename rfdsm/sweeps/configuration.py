@@ -6,36 +6,52 @@ import json
 import math
 from collections.abc import Mapping
 from importlib import metadata
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rfdsm import __version__, activations, spectra
-from rfdsm.activations import Activation
-from rfdsm.activations.closed_forms import Rectifier, Series
-from rfdsm.arguments import base_key, check_whole
-from rfdsm.problem import FIELDS, Problem
+from rfdsm import __version__, spectra
+from rfdsm.arguments import base_key, check_whole, flow_times
+from rfdsm.model import RANDOM_FEATURES, LearningCurves, Model
 from rfdsm.samples import check_rows
-from rfdsm.scope import jax_scope
-from rfdsm.spectra import Spectrum
+from rfdsm.sweeps import models
 from rfdsm.sweeps.errors import SweepError
+from rfdsm.sweeps.models import ActivationError
+from rfdsm.theory.training import check_flow, check_initial
 
 FORMAT = 1
 """Of the store's files."""
-QUANTITIES = ("theory", "simulation", "comparison")
+TRAINING = "training"
+QUANTITIES = ("theory", "simulation", "comparison", TRAINING)
 MOST_CELLS = 10**7
 """Simulated cells a sweep may have without being confirmed."""
 _SHOWN = 60
 """Characters of a value that an error message quotes."""
 
 
+class Part(NamedTuple):
+    """What a sweep computes of one model."""
+
+    prefix: str
+    """Of its variables and units; empty for the first."""
+    model: Model
+    theory: bool
+    simulation: bool
+    comparison: bool
+
+    def named(self, name: str) -> str:
+        """A unit's name."""
+        return f"{self.prefix}-{name}" if self.prefix else name
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Configuration:
     """A checked request: all that the numbers of a sweep depend on."""
 
-    problem: Problem
+    model: Model
+    problem: Any
     """With data, its spectrum is that of their covariance."""
     quantities: tuple[str, ...]
     dimensions: tuple[int, ...]
@@ -44,11 +60,29 @@ class Configuration:
     key: jax.Array
     data: np.ndarray | None
     dtype: str
+    curves: LearningCurves | None = None
+    """Times and start of learning curves, where these are asked for."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What is computed: the quantities of the model, and those of its learning curves."""
+        both, simulated = "comparison" in self.quantities, bool(self.dimensions)
+        found = []
+        if set(self.quantities) - {TRAINING}:
+            own = both or "simulation" in self.quantities
+            found.append(Part("", self.model, both or "theory" in self.quantities, own, both))
+        if self.curves is not None:
+            found.append(Part(TRAINING, self.curves, True, simulated, simulated))
+        return tuple(found)
+
+    def part(self, prefix: str) -> Part:
+        """The part of this prefix."""
+        return next(part for part in self.parts if part.prefix == prefix)
 
     @property
     def simulates(self) -> bool:
-        """Whether networks are simulated."""
-        return "simulation" in self.quantities or "comparison" in self.quantities
+        """Whether anything is simulated."""
+        return any(part.simulation for part in self.parts)
 
     @property
     def key_words(self) -> list[int]:
@@ -57,51 +91,62 @@ class Configuration:
 
     def text(self) -> str:
         """As JSON; equal texts give equal numbers."""
-        problem = self.problem
-        described = {
+        described: dict[str, Any] = {
             "format": FORMAT,
             "versions": versions(),
             "data": None if self.data is None else {"shape": list(self.data.shape), "sha256": digest(self.data)},
-            "problem": {name: _listed(getattr(problem, name)) for name in FIELDS}
-            | {"activation": _activation_text(problem.activation)}
-            | {"spectrum": {"nodes": _listed(problem.spectrum.nodes), "weights": _listed(problem.spectrum.weights)}}
-            | {"spectrum_label": problem.spectrum.label, "spectrum_error": problem.spectrum.error},
+        }
+        described |= models.text(self.model, self.problem) | {
             "quantities": list(self.quantities),
             "d": list(self.dimensions),
             "trials": self.trials,
             "key": {"words": self.key_words, "kind": str(jax.random.key_impl(self.key))},
             "dtype": self.dtype,
         }
+        if self.curves is not None:
+            described[TRAINING] = {"times": models.listed(self.curves.times), "initial": self.curves.initial}
         return json.dumps(described, indent=1)
 
 
 def checked(
-    problem: Any, quantities: Any, d: Any, trials: Any, key: Any, data: Any, dtype: Any, confirm: bool
+    problem: Any,
+    quantities: Any,
+    d: Any,
+    trials: Any,
+    key: Any,
+    data: Any,
+    dtype: Any,
+    confirm: bool,
+    *,
+    times: Any = None,
+    initial: Any = 0.0,
+    smoothing: Any = 0.0,
+    wasserstein: Any = True,
 ) -> Configuration:
     """The arguments of `sweep`, checked. Raises ValueError; what only a simulation can tell is left to its plan."""
     if isinstance(problem, Mapping):
-        problem = _grid(problem)
-    if not isinstance(problem, Problem):
-        raise ValueError(f"problem = {problem!r} must be a Problem, or a mapping of its fields")
-    if problem.traced:
-        raise ValueError("problem must hold concrete numbers: call sweep outside jax.jit, grad and vmap")
+        problem = models.grid(problem)
+    model = models.model_of(problem, smoothing, wasserstein)
     quantities = _quantities(quantities)
+    curves = _curves(model, problem, quantities, times, initial)
     listed = (isinstance(d, list | tuple)) or (isinstance(d, np.ndarray) and d.ndim > 0)
     dimensions: list[Any] = list(d) if listed else [] if d is None else [d]
     if data is not None:
         data = check_rows(data)
         problem = dataclasses.replace(problem, spectrum=spectra.from_data(data))
         dimensions = [data.shape[1]] if d is None else dimensions
-    simulated = quantities != ("theory",)
-    if simulated and (not dimensions or len({str(size) for size in dimensions}) < len(dimensions)):
+    needed = "simulation" in quantities or "comparison" in quantities
+    simulated = needed or (curves is not None and bool(dimensions))
+    if (needed and not dimensions) or (simulated and len({str(size) for size in dimensions}) < len(dimensions)):
         raise ValueError(f"d = {d!r} must be one dimension or a non-empty list of different ones, to be simulated")
     for size in dimensions:
         check_whole("d", size, 1)
     check_whole("trials", trials, 2 if "comparison" in quantities else 1)
-    count = math.prod(problem.shape) * len(dimensions)
+    count = math.prod(model.shape(problem)) * len(dimensions)
     if simulated and count > MOST_CELLS and not confirm:
         raise ValueError(f"the grid has {count} cells to simulate, must be at most {MOST_CELLS} unless confirm = True")
     return Configuration(
+        model,
         problem,
         quantities,
         tuple(int(size) for size in dimensions) if simulated else (),
@@ -109,7 +154,22 @@ def checked(
         base_key(key),
         data,
         _dtype(dtype),
+        curves,
     )
+
+
+def _curves(model: Model, problem: Any, quantities: tuple[str, ...], times: Any, initial: Any) -> LearningCurves | None:
+    """The model of learning curves, if they are asked for."""
+    if TRAINING not in quantities:
+        if times is not None:
+            raise ValueError(f"times need quantities = {TRAINING!r}, got {', '.join(quantities)}")
+        return None
+    if times is None:
+        raise ValueError(f"times must be given: quantities = {TRAINING!r} are learning curves")
+    if model is not RANDOM_FEATURES:
+        raise ValueError(f"quantities = {TRAINING!r} must be of a rfdsm.Problem: only its networks are trained")
+    check_flow(problem)
+    return LearningCurves(flow_times(times), check_initial(initial))
 
 
 def _dtype(dtype: Any) -> str:
@@ -122,17 +182,6 @@ def _dtype(dtype: Any) -> str:
     return name
 
 
-def _grid(fields: Mapping[str, Any]) -> Problem:
-    allowed = (*FIELDS, "activation", "spectrum")
-    for name in fields:
-        if name not in allowed:
-            raise ValueError(f"problem has an unknown field {name!r}, must be of {', '.join(allowed)}")
-    missing = [name for name in FIELDS if name not in fields]
-    if missing:
-        raise ValueError(f"problem lacks {', '.join(missing)}, must have all of {', '.join(FIELDS)}")
-    return Problem.grid(**fields)
-
-
 def _quantities(quantities: Any) -> tuple[str, ...]:
     names = (quantities,) if isinstance(quantities, str) else quantities
     if not isinstance(names, list | tuple) or not names or not set(map(str, names)) <= set(QUANTITIES):
@@ -141,7 +190,7 @@ def _quantities(quantities: Any) -> tuple[str, ...]:
 
 
 def read(
-    text: str, where: str, problem: Problem | None = None, data: np.ndarray | None = None, count_only: bool = False
+    text: str, where: str, problem: Any = None, data: np.ndarray | None = None, count_only: bool = False
 ) -> Configuration:
     """The configuration of a store.
 
@@ -159,34 +208,27 @@ def read(
         described = json.loads(text)
         if described["format"] != FORMAT:
             raise SweepError(f"{where} has format {described['format']}, must be {FORMAT}: written by another version")
-        own = described["problem"]
-        spectrum = Spectrum(
-            _array(own["spectrum"]["nodes"]),
-            _array(own["spectrum"]["weights"]),
-            own["spectrum_label"],
-            own["spectrum_error"],
-        )
-        activation = _activation(own["activation"]) if problem is None else problem.activation
-        if activation is None and count_only:
-            activation = activations.get("linear")
-        if activation is None:
-            raise SweepError(
-                f"{where} has the activation {own['activation']['custom']!r}, a function that only its author has: "
-                "resume with sweep(problem, ..., store=...) in Python"
-            )
-        fields = {name: _array(own[name]) for name in FIELDS}
         key = jax.random.wrap_key_data(
             jnp.asarray(described["key"]["words"], jnp.uint32), impl=described["key"]["kind"]
         )
+        model, found = models.read(described, problem, count_only)
+        curves = described.get(TRAINING)
         return Configuration(
-            Problem(**fields, activation=activation, spectrum=spectrum),
+            model,
+            found,
             tuple(described["quantities"]),
             tuple(described["d"]),
             described["trials"],
             key,
             data,
             described["dtype"],
+            None if curves is None else LearningCurves(models.array(curves["times"]), curves["initial"]),
         )
+    except ActivationError as error:
+        raise SweepError(
+            f"{where} has the activation {str(error)!r}, a function that only its author has: "
+            "resume with sweep(problem, ..., store=...) in Python"
+        ) from None
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise SweepError(f"{where} is damaged: not the configuration of a sweep ({error!r})") from None
 
@@ -220,42 +262,3 @@ def digest(array: np.ndarray) -> str:
     """SHA-256 of an array's dtype, shape and values."""
     described = f"{array.dtype.str} {array.shape} ".encode()
     return hashlib.sha256(described + np.ascontiguousarray(array).tobytes()).hexdigest()
-
-
-def _listed(values: Any) -> Any:
-    """As nested lists of numbers; infinity as text, for JSON has none."""
-    if isinstance(values, list):
-        return [_listed(value) for value in values]
-    if isinstance(values, float):
-        return "inf" if math.isinf(values) else values
-    return _listed(np.asarray(values, np.float64).tolist())
-
-
-def _array(values: Any) -> np.ndarray:
-    return np.asarray(values, dtype=object).astype(np.float64)
-
-
-def _activation_text(activation: Activation) -> dict[str, Any]:
-    if activation.name in activations.NAMES and activation == activations.get(activation.name):
-        return {"name": activation.name}
-    if isinstance(activation, Series):
-        return {"hermite" if activation.hermite else "polynomial": list(activation.coefficients)}
-    if isinstance(activation, Rectifier) and activation == activations.leaky_relu(activation.slope):
-        return {"leaky_relu": activation.slope}
-    # A function has no name that lasts; its values tell another one, to six digits whatever machine computed them.
-    with jax_scope():
-        values = np.asarray(activation(np.linspace(-8.0, 8.0, 257)))
-    written = " ".join(f"{value:.5e}" for value in values)
-    points = list(getattr(activation, "breakpoints", ()))
-    return {"custom": activation.name, "breakpoints": points, "values": hashlib.sha256(written.encode()).hexdigest()}
-
-
-def _activation(described: dict[str, Any]) -> Activation | None:
-    makers = {
-        "name": activations.get,
-        "polynomial": activations.polynomial,
-        "hermite": activations.hermite,
-        "leaky_relu": activations.leaky_relu,
-    }
-    (kind, value), *_ = described.items()
-    return makers[kind](value) if kind in makers else None

@@ -41,12 +41,11 @@ class InProcess(Executor):
     """Computes in this process, on all its devices; compiles for as many blocks ahead as there are cores."""
 
     def outcomes(self, layout: Layout, take: Take) -> Iterator[Outcome]:
-        """See `Executor`."""
         while blocks := self._blocks(take):
-            for d in layout.plans:
-                units = [unit for block in blocks for unit in block.units if unit.d == d]
+            for place in layout.requests:
+                units = [unit for block in blocks for unit in block.units if (unit.part, unit.d) == place]
                 while units:
-                    units = yield from self._until_failure(layout, d, units)
+                    units = yield from self._until_failure(layout, place, units)
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -59,17 +58,17 @@ class InProcess(Executor):
         return blocks
 
     @staticmethod
-    def _until_failure(layout: Layout, d: int, units: Sequence[Unit]) -> Any:
+    def _until_failure(layout: Layout, place: tuple[str, int], units: Sequence[Unit]) -> Any:
         """Yields outcomes; returns the units behind the first that failed."""
-        request = layout.plans[d]._replace(groups=[unit.group for unit in units if unit.group is not None])
+        request = layout.requests[place]._replace(groups=[unit.group for unit in units])
         results = simulated(request, layout.configuration.trials)
         try:
-            for place, unit in enumerate(units):
+            for index, unit in enumerate(units):
                 try:
                     result = next(results)
                 except Exception as error:  # of the computation, whatever it is: the other units go on
                     yield Outcome(unit, None, message(error))
-                    return units[place + 1 :]
+                    return units[index + 1 :]
                 yield Outcome(unit, result)
         finally:
             results.close()
@@ -95,7 +94,6 @@ class Pool(Executor):
         """The next outcome, and the slot that it frees."""
 
     def outcomes(self, layout: Layout, take: Take) -> Iterator[Outcome]:
-        """See `Executor`."""
         waiting: dict[Any, deque[Unit]] = {}
         on_the_way: Counter[Any] = Counter()
         while True:

@@ -10,10 +10,9 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
-from rfdsm.simulation.plan import Group, Plan, plan
-from rfdsm.sweeps.configuration import Configuration
+from rfdsm.model import Model
+from rfdsm.sweeps.configuration import Configuration, Part
 
 BLOCK = 16
 """Most units in a block."""
@@ -28,15 +27,26 @@ class Unit(NamedTuple):
     """Of its file."""
     d: int
     """Dimension; 0 for theory at the problem as asked."""
-    group: Group | None
+    group: Any
     """None for theory."""
     work: float
     """Operations, roughly, in units of which only ratios matter."""
+    part: str = ""
+    """Prefix of the part it belongs to."""
 
     @property
     def cells(self) -> int:
         """Simulated cells."""
         return 0 if self.group is None else self.group.cells.size
+
+
+class Request(NamedTuple):
+    """What one model is asked to simulate in one dimension."""
+
+    model: Model
+    plan: Any
+    groups: list[Any]
+    """All of the plan's, or some."""
 
 
 class Block(NamedTuple):
@@ -51,8 +61,8 @@ class Layout:
     """All units of a sweep."""
 
     configuration: Configuration
-    plans: dict[int, Plan]
-    """One for each dimension."""
+    requests: dict[tuple[str, int], Request]
+    """One for each part and dimension."""
     theory: tuple[Unit, ...]
     blocks: tuple[Block, ...]
 
@@ -65,37 +75,34 @@ class Layout:
 def layout(configuration: Configuration, memory_limit: int | None = None) -> Layout:
     """Cut a sweep into units. Raises ValueError for what cannot be simulated; see `simulate`."""
     c = configuration
-    plans = {
-        d: plan(
-            c.problem, d, trials=c.trials, key=c.key, data=c.data, dtype=c.dtype,
-            devices=jax.local_devices(), memory_limit=memory_limit,
-        )
-        for d in c.dimensions
-    }  # fmt: skip
-    theory = []
-    if c.quantities != ("simulation",):
-        theory.append(Unit("theory", 0, None, 0.0))
-    if "comparison" in c.quantities:
-        theory += [Unit(f"theory-d{d}", d, None, 0.0) for d in c.dimensions]
+    given: dict[str, Any] = dict(trials=c.trials, key=c.key, data=c.data, dtype=c.dtype)
+    given |= dict(devices=jax.local_devices(), memory_limit=memory_limit)
+    theory, blocks, requests = [], [], {}
+    for part in c.parts:
+        if part.theory:
+            theory.append(Unit(part.named("theory"), 0, None, 0.0, part.prefix))
+        if part.comparison:
+            theory += [Unit(part.named(f"theory-d{d}"), d, None, 0.0, part.prefix) for d in c.dimensions]
+        for d in c.dimensions if part.simulation else ():
+            plan = part.model.plan(c.problem, d, **given)
+            requests[part.prefix, d] = Request(part.model, plan, plan.groups)
+            blocks += _blocks(part, d, plan, c.trials, len(blocks))
+    return Layout(c, requests, tuple(theory), tuple(blocks))
+
+
+def _blocks(part: Part, d: int, plan: Any, trials: int, first: int) -> list[Block]:
+    """The units of one request, in blocks that share a compilation, counted from `first`."""
+    shared: dict[Any, list[Unit]] = {}
+    for index, group in enumerate(plan.groups):
+        work = part.model.work(group, d) * trials
+        unit = Unit(part.named(f"d{d}-{index:06d}"), d, group, work, part.prefix)
+        shared.setdefault(part.model.compilation(group, plan), []).append(unit)
     blocks = []
-    for d, request in plans.items():
-        shared: dict[Any, list[Unit]] = {}
-        for index, group in enumerate(request.groups):
-            unit = Unit(f"d{d}-{index:06d}", d, group, _work(group, d) * c.trials)
-            shared.setdefault((group.settings, group.ridges.size), []).append(unit)
-        for together in shared.values():
-            count = -(-len(together) // BLOCK)
-            share = COMPILATION / len(together)
-            together = [unit._replace(work=unit.work + share) for unit in together]
-            for part in range(count):
-                blocks.append(Block(f"d{d}-{len(blocks):06d}", tuple(together[part::count])))
-    return Layout(configuration, plans, tuple(theory), tuple(blocks))
-
-
-def _work(group: Group, d: int) -> float:
-    """Moments over draws and over noise, and the factorisation."""
-    s = group.settings
-    draws = min(group.n * max(group.m, 1), s.dual or np.inf)
-    moments = draws + (group.n + 10) * s.conditional_terms
-    size = s.dual or s.p
-    return float(s.p**2 * moments + s.p**2 * d + size**3 * (20 if s.path or s.zero else 1))
+    for together in shared.values():
+        count = -(-len(together) // BLOCK)
+        share = COMPILATION / len(together)
+        together = [unit._replace(work=unit.work + share) for unit in together]
+        for start in range(count):
+            name = part.named(f"d{d}-{first + len(blocks):06d}")
+            blocks.append(Block(name, tuple(together[start::count])))
+    return blocks

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from rfdsm import activations
 from rfdsm.comparison import curves
 from rfdsm.files import located
-from rfdsm.problem import FIELDS, Problem
-from rfdsm.spectra import Spectrum
-from rfdsm.sweeps.configuration import read
+from rfdsm.model import RANDOM_FEATURES
+from rfdsm.sweeps import models
+from rfdsm.sweeps.configuration import TRAINING, read
 from rfdsm.sweeps.errors import SweepError
 from rfdsm.sweeps.run import load
 
@@ -45,39 +44,58 @@ def draw(dataset: xr.Dataset, along: str | None = None) -> np.ndarray:
     """
     from rfdsm import plots
 
+    if along == "time" or (along is None and not {"limit", "mean", "test"} & set(dataset)):
+        return _training(dataset)
     if along is None:
         along = plots.abscissa(dataset)
-    if along not in FIELDS:
-        raise ValueError(f"along = {along!r} must be one of {', '.join(FIELDS)}")
+    found = _problem(dataset)
+    fields = RANDOM_FEATURES.fields if found is None else found[0].fields
+    if along not in fields:
+        raise ValueError(f"along = {along!r} must be one of {', '.join(fields)}")
     if along in dataset.dims and np.any(dataset[along] > 0):
         dataset = dataset.isel({along: np.flatnonzero(dataset[along] > 0)})  # the axis is logarithmic
     if "test" in dataset and "trial" not in dataset.dims:
         return plots.losses(dataset, along)
     if "limit" not in dataset and "mean" not in dataset:
         raise ValueError("the file has neither theory nor simulations of losses: rfdsm sweep, compare and predict do")
-    theory = _theory(dataset, along)
+    theory = _theory(dataset, found, along)
     return plots.comparison(dataset, theory, along) if "mean" in dataset else plots.losses(theory, along)
 
 
-def _theory(dataset: xr.Dataset, along: str) -> xr.Dataset:
-    problem = _problem(dataset)
-    if problem is not None:
-        return curves(problem, along)
+def _training(dataset: xr.Dataset) -> np.ndarray:
+    """Learning curves against time. Raises ValueError for a dataset that has none."""
+    from rfdsm import plots
+
+    own = {str(name): str(name).removeprefix(f"{TRAINING}_") for name in dataset if str(name).startswith(TRAINING)}
+    if f"{TRAINING}_limit" not in own:
+        raise ValueError("the file has neither theory nor simulations of losses: rfdsm sweep, compare and predict do")
+    times = dataset["time"].to_numpy()
+    shown = dataset[[*own, "floor"]].rename(own).isel(time=np.flatnonzero((times > 0) & np.isfinite(times)))
+    shown = shown.sortby("time")
+    theory = _on_grid(shown).broadcast_like(shown["time"])
+    return plots.comparison(shown, theory, "time") if "mean" in shown else plots.losses(theory, "time")
+
+
+def _theory(dataset: xr.Dataset, found: Any, along: str) -> xr.Dataset:
+    if found is not None:
+        return curves(found[1], along, found[0])
     if "limit" not in dataset:
         raise SweepError("theory cannot be drawn: the activation is a function that only the file's author has")
+    return _on_grid(dataset)
+
+
+def _on_grid(dataset: xr.Dataset) -> xr.Dataset:
+    """Theory as it stands in the file."""
     values = {str(name): dataset["limit"].sel(loss=name, drop=True) for name in dataset["loss"].values}
     return xr.Dataset(values | {"floor": dataset["floor"]})
 
 
-def _problem(dataset: xr.Dataset) -> Problem | None:
-    """The problem the file is about; None if its activation cannot be told from a name."""
+def _problem(dataset: xr.Dataset) -> Any:
+    """Model and problem that the file is about; None if its activation cannot be told from a name, or it has none."""
     if "sweep" in dataset.attrs:
         try:
-            return read(dataset.attrs["sweep"], "the file").problem
+            configuration = read(dataset.attrs["sweep"], "the file")
+            return configuration.model, configuration.problem
         except SweepError:
             return None
-    asked = json.loads(dataset.attrs["configuration"])
-    if asked["activation"] not in activations.NAMES:
-        return None
-    spectrum = Spectrum(np.array(asked["spectrum_nodes"]), np.array(asked["spectrum_weights"]), asked["spectrum"])
-    return Problem(**{name: asked[name] for name in FIELDS}, activation=asked["activation"], spectrum=spectrum)
+    return models.provenance(json.loads(dataset.attrs["configuration"])) if "configuration" in dataset.attrs else None

@@ -41,18 +41,17 @@ class Processes(Pool):
             setup = cloudpickle.dumps((run, context))
         except Exception as error:
             raise ValueError(
-                f"executor: the activation {context.activation.name!r} cannot be sent to other processes ({error})"
+                f"executor: the activation {context.structure.activation.name!r} cannot be sent to other processes "
+                f"({error})"
             ) from None
         places = shares(count) if places is None else places[:count]
         self._workers = [_Worker(index, place, setup, self._outcomes) for index, place in enumerate(places)]
 
     def slots(self) -> Sequence[int]:
-        """See `Pool`."""
         return range(len(self._workers))
 
     def start(self, slot: int, unit: Unit, layout: Layout) -> None:
-        """See `Pool`."""
-        self._workers[slot].inbox.put((unit, task(layout.configuration.problem, unit)))
+        self._workers[slot].inbox.put((unit, task(layout.configuration, unit)))
 
     def wait(self) -> tuple[int, Outcome]:
         """See `Pool`. Raises SweepError if processes do not even start."""
@@ -66,7 +65,6 @@ class Processes(Pool):
             return outcome
 
     def close(self) -> None:
-        """See `Pool`."""
         for worker in self._workers:
             worker.kill()
         for worker in self._workers:

@@ -3,87 +3,98 @@
 import json
 import warnings
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from rfdsm import datasets
 from rfdsm.comparison import Comparison
-from rfdsm.losses import Losses, Run
+from rfdsm.losses import Run
 from rfdsm.scope import jax_scope
 from rfdsm.simulation.trial import seeds
-from rfdsm.sweeps.compute import SIMULATED, THEORY, Result
-from rfdsm.sweeps.configuration import Configuration
+from rfdsm.sweeps.compute import Result
+from rfdsm.sweeps.configuration import Configuration, Part
 from rfdsm.sweeps.layout import Layout
 from rfdsm.sweeps.store import Failure
+from rfdsm.theory_error import sampling_error
 
 LISTED = 10_000
 """Most units whose wall times are listed one by one."""
-_OF_THEORY = ("limit", "floor", "objective", "converged", "residual", "steps")
 _OF_SIMULATION = ("simulation", "mean", "standard_error", "n", "p", "simulated_objective", "failed", "failure")
+_COMMON = ("floor", "n", "p")
+"""What all parts of a sweep share."""
 
 
 def dataset(layout: Layout, results: Mapping[str, Result], failures: Mapping[str, Failure]) -> xr.Dataset:
     """What `sweep` returns; units that are in neither mapping are NaN, like those that failed."""
     c = layout.configuration
-    whole = _of_theory(c, results.get("theory")) if c.quantities == ("theory",) else _compared(layout, results)
-    cells = datasets.dims(c.problem)
-    if c.quantities != ("simulation",):
-        limit = _theory(results.get("theory"), c.problem.shape)
-        for name in ("objective", "converged", "residual", "steps"):
-            whole[name] = datasets.variable(name, cells, limit[name])
-    if c.simulates:
-        over = ("d", "trial", *cells)
-        values = np.stack([_simulated(layout, d, results)[-1] for d in c.dimensions])
-        whole["simulated_objective"] = datasets.variable("", over, values, "training objective of each trial")
-        _add_failures(whole, layout, failures)
-    kept = set() if c.quantities == ("simulation",) else {*_OF_THEORY}
-    kept |= {*_OF_SIMULATION} if c.simulates else set()
-    if "comparison" in c.quantities:
-        kept |= {str(name) for name in whole.data_vars}
-    whole = whole[[name for name in whole.data_vars if name in kept]]
+    whole, *others = (_of_part(layout, part, results, failures) for part in c.parts)
+    if c.parts[0].prefix:
+        whole, others = xr.Dataset(attrs=whole.attrs), [whole]
+    for part, other in zip(c.parts[-len(others) :], others, strict=False):
+        for name, values in other.data_vars.items():
+            if name not in _COMMON:
+                whole[f"{part.prefix}_{name}"] = values
+            elif name not in whole:  # the floor does not depend on time
+                whole[name] = values.isel(time=0, missing_dims="ignore").drop_vars("time", errors="ignore")
     seconds = {name: result.seconds for name, result in results.items()}
     time = {"total": sum(seconds.values())} | ({"units": seconds} if len(seconds) <= LISTED else {})
     devices = sorted({result.device for result in results.values()})
+    title = f"Sweep: {c.model.title}"
     return whole.assign_attrs(
-        sweep=c.text(), device=", ".join(devices), dtype=c.dtype, wall_time=json.dumps(time), title=_TITLE
+        sweep=c.text(), device=", ".join(devices), dtype=c.dtype, wall_time=json.dumps(time), title=title
     )
 
 
-_TITLE = "Sweep of denoising score matching with random features: losses per coordinate"
+def _of_part(layout: Layout, part: Part, results: Mapping[str, Result], failures: Mapping[str, Failure]) -> xr.Dataset:
+    c, model = layout.configuration, part.model
+    limit = _theory(layout, part, results, "theory")
+    rest = [name for name in model.predicted if name not in model.quantities]
+    whole = _compared(layout, part, results, limit) if part.simulation else _of_theory(c, part, limit)
+    cells = datasets.dims(c.problem, model)
+    if part.theory:
+        own = datasets.theory(c.problem, {name: limit[name] for name in rest}, model)
+        whole = whole.assign({name: own[name].variable for name in rest})
+    if part.simulation:
+        over = ("d", "trial", *cells, *model.trailing)
+        objective = model.simulated.index("objective")
+        values = np.stack([_simulated(layout, part, d, results)[objective] for d in c.dimensions])
+        whole["simulated_objective"] = datasets.variable("", over, values, "training objective of each trial")
+        _add_failures(whole, layout, part, failures)
+    kept = {"limit", *rest} if part.theory else set()
+    kept |= {*_OF_SIMULATION} if part.simulation else set()
+    if part.comparison:
+        kept |= {str(name) for name in whole.data_vars}
+    return whole[[name for name in whole.data_vars if name in kept]]
 
 
-def _of_theory(c: Configuration, result: Result | None) -> xr.Dataset:
+def _of_theory(c: Configuration, part: Part, limit: dict[str, np.ndarray]) -> xr.Dataset:
     """Theory alone, labelled as in `Comparison.to_dataset`."""
-    cells = datasets.dims(c.problem)
-    limit = _theory(result, c.problem.shape)
-    variables = {
-        "limit": datasets.variable("", ("loss", *cells), [limit[name] for name in Losses.NAMES], "theory"),
-        "floor": datasets.variable("floor", cells, limit["floor"]),
-    }
-    coords = datasets.coordinates(c.problem) | {"loss": list(Losses.NAMES)}
-    return xr.Dataset(variables, coords=coords, attrs=datasets.provenance(c.problem, quantities=list(c.quantities)))
+    model = part.model
+    over = (model.axis, *datasets.dims(c.problem, model), *model.trailing)
+    values = [limit[name] for name in model.quantities]
+    coords = datasets.coordinates(c.problem, model) | {model.axis: list(model.quantities)}
+    attrs = datasets.provenance(c.problem, model, quantities=list(c.quantities))
+    return xr.Dataset({"limit": datasets.variable("", over, values, "theory")}, coords=coords, attrs=attrs)
 
 
-def _compared(layout: Layout, results: Mapping[str, Result]) -> xr.Dataset:
+def _compared(layout: Layout, part: Part, results: Mapping[str, Result], limit: dict[str, np.ndarray]) -> xr.Dataset:
     """Everything that `compare` says of the same simulations."""
-    c = layout.configuration
-    limit = _theory(results.get("theory"), c.problem.shape)
-    names = tuple(name for name in Losses.NAMES if c.data is None or name != "score")
-    at = [_theory(results.get(f"theory-d{d}"), c.problem.shape) for d in c.dimensions]
+    c, model = layout.configuration, part.model
+    names = model.names(c.data)
+    at = [_theory(layout, part, results, f"theory-d{d}") for d in c.dimensions]
     with jax_scope():
         words = seeds(c.key, c.trials)
-    simulations = [_simulated(layout, d, results) for d in c.dimensions]
-    losses: dict[str, Any] = {name: limit[name] for name in (*Losses.NAMES, "objective", "floor")}
+    simulations = [_simulated(layout, part, d, results) for d in c.dimensions]
+    plans = [layout.requests[part.prefix, d].plan for d in c.dimensions]
     comparison = Comparison(
         problem=c.problem,
         dimensions=c.dimensions,
         names=names,
-        limit=Losses(**losses),
+        limit=model.limit(limit),
         theory=np.stack([np.stack([values[name] for values in at]) for name in names]),
-        simulation=np.stack([np.stack([x[SIMULATED.index(name)] for x in simulations]) for name in names]),
-        runs=tuple(Run(layout.plans[d].n, layout.plans[d].p, d, words) for d in c.dimensions),
+        simulation=np.stack([np.stack([x[model.simulated.index(name)] for x in simulations]) for name in names]),
+        runs=tuple(Run(plan.n, plan.p, plan.d, words) for plan in plans),
         settings=dict(
             trials=c.trials,
             key=str(c.key_words),
@@ -91,38 +102,52 @@ def _compared(layout: Layout, results: Mapping[str, Result]) -> xr.Dataset:
             data=None if c.data is None else list(c.data.shape),
             quantities=list(c.quantities),
         ),
+        model=model,
+        theory_error=0.0 if c.data is None else sampling_error(model, c.problem, c.dimensions, names, c.data),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a single trial has no spread: NaN
         return comparison.to_dataset()
 
 
-def _theory(result: Result | None, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def _shape(layout: Layout, part: Part) -> tuple[int, ...]:
+    """Of theory: the grid, and the model's further axes."""
+    grid = part.model.shape(layout.configuration.problem)
+    return (*grid, *(values.size for values in part.model.trailing.values()))
+
+
+def _theory(layout: Layout, part: Part, results: Mapping[str, Result], unit: str) -> dict[str, np.ndarray]:
+    shape, result = _shape(layout, part), results.get(part.named(unit))
     if result is not None:
-        return {name: result.values[name].reshape(shape) for name in THEORY}
-    return {name: np.zeros(shape, bool) if name == "converged" else np.full(shape, np.nan) for name in THEORY}
+        return {name: result.values[name].reshape(shape) for name in part.model.predicted}
+    missing = {name: np.full(shape, np.nan) for name in part.model.predicted}
+    return missing | {"converged": np.zeros(shape, bool)}
 
 
-def _simulated(layout: Layout, d: int, results: Mapping[str, Result]) -> np.ndarray:
-    """Shape (SIMULATED, trials, *grid)."""
-    c = layout.configuration
-    size = int(np.prod(c.problem.shape))
-    values = np.full((len(SIMULATED), c.trials, size), np.nan)
+def _simulated(layout: Layout, part: Part, d: int, results: Mapping[str, Result]) -> np.ndarray:
+    """Shape (simulated, trials, *grid, *trailing)."""
+    trials, model = layout.configuration.trials, part.model
+    grid = model.shape(layout.configuration.problem)
+    shape = _shape(layout, part)
+    values = np.full((len(model.simulated), trials, int(np.prod(grid)), *shape[len(grid) :]), np.nan)
     for unit in layout.units:
-        if unit.d == d and unit.group is not None and (result := results.get(unit.name)) is not None:
-            values[..., unit.group.cells] = result.values["losses"]
-    return values.reshape(len(SIMULATED), c.trials, *c.problem.shape)
+        if unit.group is None or (unit.part, unit.d) != (part.prefix, d):
+            continue
+        if (result := results.get(unit.name)) is not None:
+            values[:, :, unit.group.cells] = result.values["losses"]
+    return values.reshape(len(model.simulated), trials, *shape)
 
 
-def _add_failures(whole: xr.Dataset, layout: Layout, failures: Mapping[str, Failure]) -> None:
+def _add_failures(whole: xr.Dataset, layout: Layout, part: Part, failures: Mapping[str, Failure]) -> None:
     """Which cells were given up, and why."""
     c = layout.configuration
-    over = ("d", *datasets.dims(c.problem))
-    texts = np.full((len(c.dimensions), int(np.prod(c.problem.shape))), "", dtype=object)
+    over = ("d", *datasets.dims(c.problem, part.model))
+    shape = part.model.shape(c.problem)
+    texts = np.full((len(c.dimensions), int(np.prod(shape))), "", dtype=object)
     for unit in layout.units:
-        if unit.group is not None and unit.name in failures:
+        if unit.group is not None and unit.part == part.prefix and unit.name in failures:
             texts[c.dimensions.index(unit.d), unit.group.cells] = failures[unit.name].message
-    texts = texts.reshape(len(c.dimensions), *c.problem.shape)
+    texts = texts.reshape(len(c.dimensions), *shape)
     whole["failed"] = datasets.variable("", over, texts != "", "given up after three attempts")
     if failures:
         whole["failure"] = (over, texts.astype(str), {"long_name": "message of the last attempt"})

@@ -34,6 +34,10 @@ def sweep(
     retry_failed: bool = False,
     confirm: bool = False,
     progress: Any = True,
+    times: Any = None,
+    initial: Any = 0.0,
+    smoothing: Any = 0.0,
+    wasserstein: bool = True,
 ) -> xr.Dataset:
     """Theory, simulation or their comparison over a grid of problems, in a store that survives any interruption.
 
@@ -42,9 +46,10 @@ def sweep(
     rounded). Several processes may work on one store at a time and divide the cells among themselves.
 
     Args:
-        problem: a `Problem`, or a mapping of fields to numbers and lists as for `Problem.grid`. With data, its
-            spectrum is replaced by that of the data's covariance.
-        quantities: "theory", "simulation", "comparison" (which is both and what follows from them), or several.
+        problem: a `Problem` or a `linear.Problem`, or a mapping of its fields to numbers and lists as for their `grid`.
+            With data, its spectrum is replaced by that of the data's covariance.
+        quantities: "theory", "simulation", "comparison" (which is both and what follows from them), "training"
+            (learning curves at `times`: theory and, given d, simulations and what follows from both), or several.
         d: dimension to simulate in, or several; with data, the number of columns (may be left out).
         trials, key, data, dtype: see `simulate`.
         store: folder to keep finished cells in, made if it is not there; None: nothing is kept.
@@ -54,14 +59,17 @@ def sweep(
         retry_failed: try again what was given up in an earlier run.
         confirm: allow more than 10^7 simulated cells.
         progress: True: a bar on a terminal, else plain lines; a function that takes `Counts`; False: nothing.
+        times, initial: of learning curves, see `training_curve`; the initial variance is one number.
+        smoothing, wasserstein: of the linear denoiser, see `linear.simulate`.
 
     Returns:
         Dataset over loss, d, trial and the axes of the problem (named by the field that varies along each): `limit`,
         `floor`, `objective`, `converged`, `residual`, `steps` of theory; `simulation`, `mean`, `standard_error`, `n`,
         `p`, `simulated_objective`, `failed` of simulations; `theory` at the realised ratios, `z`, `relative_deviation`
-        and extrapolations of comparisons (see `Comparison`). Cells that failed three times are NaN, and `failure` has
-        their messages. Attributes hold configuration, versions, seeds, device and wall times; only the last differ
-        between runs.
+        and extrapolations of comparisons (see `Comparison`). Learning curves have the same names with `training_`
+        before them, and a last axis `time`. For the linear denoiser the first axis is `quantity`. Cells that failed
+        three times are NaN, and `failure` has their messages. Attributes hold configuration, versions, seeds, device
+        and wall times; only the last differ between runs.
 
     Raises:
         ValueError: bad arguments; what `simulate` refuses; no such executor, or it cannot be reached within 10 s.
@@ -76,7 +84,10 @@ def sweep(
         >>> result.limit.sel(loss="test").values.round(4)
         array([1.0144, 1.212 , 1.5503])
     """
-    configuration = checked(problem, quantities, d, trials, key, data, dtype, confirm)
+    configuration = checked(
+        problem, quantities, d, trials, key, data, dtype, confirm,
+        times=times, initial=initial, smoothing=smoothing, wasserstein=wasserstein,
+    )  # fmt: skip
     return _swept(configuration, store, executor, memory_limit, retry_failed, progress)
 
 

@@ -1,7 +1,6 @@
 """The state of a sweep: what is done, what is being tried, what is left, and who works on it."""
 
 import contextlib
-import dataclasses
 import math
 import shlex
 import signal
@@ -14,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from rfdsm.simulation.plan import realised
 from rfdsm.sweeps import compute
 from rfdsm.sweeps.compute import Result
 from rfdsm.sweeps.counts import Counts
@@ -89,10 +87,8 @@ class Sweep:
         if self.store is None:
             return f"{text}, none kept: give a store to be able to resume"
         path = str(self.store.path)
-        return (
-            f"{text} and kept; resume with: rfdsm sweep --resume {shlex.quote(path)}, "
-            f"or the same sweep(…, store={path!r})"
-        )
+        typed = f"rfdsm sweep --resume {shlex.quote(path)}"
+        return f"{text} and kept; resume with: {typed}, or the same sweep(…, store={path!r})"
 
     def collect(self) -> None:
         """Read what the store has."""
@@ -113,10 +109,9 @@ class Sweep:
         c = self.plan.configuration
         for unit in self.plan.theory:
             if unit.name not in self.results:
-                actual = c.problem if unit.d == 0 else realised(c.problem, unit.d)
-                if c.data is not None:  # rows have exactly their covariance, not one realised from its spectrum
-                    actual = dataclasses.replace(actual, spectrum=c.problem.spectrum)
-                self._keep(unit, compute.theory(actual))
+                model = c.part(unit.part).model
+                actual = c.problem if unit.d == 0 else model.realised(c.problem, unit.d, c.data)
+                self._keep(unit, compute.theory(model, actual))
 
     def compute_simulations(self, workers: Executor, report: Report) -> None:
         """All that is missing, until nothing is: what other processes work on is waited for."""
@@ -139,8 +134,9 @@ class Sweep:
     def counts(self) -> Counts:
         """See `Counts`."""
         if not self.plan.configuration.simulates:
-            size = math.prod(self.plan.configuration.problem.shape)
-            return Counts(size, size if "theory" in self.results else 0, 0, math.nan, math.nan)
+            c = self.plan.configuration
+            size, done = math.prod(c.model.shape(c.problem)), all(self._settled(unit) for unit in self.plan.theory)
+            return Counts(size, size if done else 0, 0, math.nan, math.nan)
         rate = remaining = math.nan
         if self._here.cells:
             elapsed = time.monotonic() - self._started
@@ -157,8 +153,8 @@ class Sweep:
         )
         if lost:
             warnings.warn(
-                f"{lost} simulated networks could not be solved in {self.plan.configuration.dtype} and are NaN: the "
-                "ridge is too small for this precision",
+                f"{lost} simulated networks could not be solved and are NaN: the ridge is too small for "
+                "double precision",
                 RuntimeWarning,
                 stacklevel=4,
             )

@@ -101,7 +101,11 @@ class Store:
                 data = np.load(folder / "data.npy", allow_pickle=False)
             except (OSError, ValueError, EOFError):
                 raise SweepError(f"store {folder} is damaged: data.npy cannot be read") from None
-            if digest(data) != (json.loads(text).get("data") or {}).get("sha256"):
+            try:
+                known = json.loads(text)["data"]["sha256"]
+            except (ValueError, KeyError, TypeError):
+                raise SweepError(f"store {folder} is damaged: {_CONFIGURATION} tells of no data") from None
+            if digest(data) != known:
                 raise SweepError(f"store {folder} is damaged: data.npy is not what the sweep was made with")
         return Store(folder, text), read(text, f"store {folder}", problem, data, count_only)
 

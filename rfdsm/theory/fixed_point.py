@@ -31,6 +31,8 @@ import numpy as np
 from rfdsm.theory.populations import Populations
 
 MAX_STEPS = 250
+TURNS = 60
+"""Of scaling redundant features' solutions next to their peak: each leaves a third of the error."""
 SETTLED = 1e-9
 """Relative change after which a step, which squares it, has reached rounding."""
 TOLERANCE = 1e-12
@@ -88,8 +90,11 @@ class Jacobian(NamedTuple):
     coupling: tuple[Any, Any, Any, Any, Any, Any]  # F'_ij x_j / x_i for ij = 12, 13, 21, 23, 31, 32
     slack: Triple  # row sums of the matrix
 
-    def solve(self, b: Triple) -> Triple:
-        """Solve (I - F') y = b by elimination without subtractions in the matrix."""
+    def solve(self, b: Triple, first: Any = None) -> Triple:
+        """Solve (I - F') y = b by elimination without subtractions in the matrix.
+
+        With `first`, which is y_1/x_1, only the last two equations count.
+        """
         n12, n13, n21, n23, n31, n32 = self.coupling
         s1, s2, s3 = self.slack
         b1, b2, b3 = (value / unknown for value, unknown in zip(b, self.x, strict=True))
@@ -99,7 +104,7 @@ class Jacobian(NamedTuple):
         s2, b2, n21 = s2 + n23 * s3, b2 + n23 * b3, n21 + n23 * n31
         d2 = 1 / (s2 + n21)
         n12 = n12 * d2
-        y1 = (b1 + n12 * b2) / (s1 + n12 * s2)
+        y1 = (b1 + n12 * b2) / (s1 + n12 * s2) if first is None else first
         y2 = (b2 + n21 * y1) * d2
         y3 = (b3 + n31 * y1 + n32 * y2) * d3
         return y1 * self.x[0], y2 * self.x[1], y3 * self.x[2]
@@ -189,6 +194,79 @@ def start(P: Populations) -> Triple:
     return t_s * G, t_a * G, G
 
 
+class _Count(NamedTuple):
+    """Degrees of freedom in three ways, each divided by their number: at the solution
+
+    penalised - excess = (nm/p) unfitted     and, of redundant features,     unlearned - excess_over_d = nm/d unfitted.
+
+    The first is the sum of the equations with weights c_s, c_a and psi_p/G.
+    """
+
+    penalised: Any  # ridge G
+    unlearned: Any  # <1/(1 + w)>
+    unfitted: Any  # unit c_t
+
+
+def _count(x: Triple, P: Populations) -> _Count:
+    E_s, F, G = x
+    c_s = 1 / (P.unit + P.inverse_psi_n * E_s)
+    c_a = (1 - P.q) / (P.unit + P.q * P.inverse_psi_n * F)
+    c_t = P.q * c_s + c_a
+    w = G * (c_s * P.signal * P.nodes + c_t * P.noise)
+    return _Count(P.ridge * G, P.average(1 / (1 + w)), P.unit * c_t)
+
+
+def _imbalance(x: Triple, P: Populations) -> Any:
+    """Zero at the solution: the count of freedoms that decides next to the peak."""
+    count = _count(x, P)
+    redundant = count.unlearned - (1 - P.excess_over_d) * count.unfitted - P.excess_over_d
+    return jnp.where(P.redundant > 0, redundant, count.penalised - (1 - P.excess) * count.unfitted - P.excess)
+
+
+def rescaled(x: Triple, P: Populations) -> Triple:
+    """x with its scale, of which the equations know next to nothing close to p = nm, from the count of freedoms.
+
+    There I - F' is all but singular, its null vector x itself: rounding of F(x) moves x along it. But c falls as x
+    rises, so that the count is a quadratic for the factor. For redundant features the null vector is (E_s, F, 0) and G
+    has the equation of its own, which p = d leaves to rounding too: both counts together, in turns.
+    """
+    E_s, F, G = x
+    count = _count(x, P)
+    factor = jnp.where(P.peak > 0, _root(count.penalised, -P.excess, (1 - P.excess) * count.unfitted), 1.0)
+
+    def in_turns(_: Any, x: Triple) -> Triple:
+        E_s, F, _ = evaluate(x, P).image  # the direction, which far from the solution Newton's method would not find
+        now = _count((E_s, F, x[2]), P)
+        more = _root(now.unlearned, -P.excess_over_d, (1 - P.excess_over_d) * now.unfitted)
+        more = more**0.65  # exact would be 1 for p > d, 2/3 at p = d, 1/2 below
+        E_s, F = more * E_s, more * F
+        unfitted = (1 - P.excess) * _count((E_s, F, x[2]), P).unfitted
+        return E_s, F, jnp.maximum(P.excess + unfitted, unfitted / 8) / P.ridge
+
+    def of_redundant(x: Triple) -> Triple:
+        found = jax.lax.fori_loop(0, TURNS, in_turns, x)
+        return tuple(jnp.where(P.redundant > 0, a, b) for a, b in zip(found, x, strict=True))  # pyright: ignore[reportReturnType]
+
+    of_G = jnp.where(P.square > 0, jnp.sqrt(count.unlearned / count.penalised), factor)
+    scaled = (factor * E_s, factor * F, of_G * G)
+    return jax.lax.cond(jnp.any(P.redundant > 0), of_redundant, lambda x: x, scaled)
+
+
+def _counted(x: Triple, dF: Triple, matrix: Jacobian, P: Populations, dP: Populations) -> Triple:
+    """Derivative of the solution by dP, with the count of freedoms in place of the first equation."""
+    zero = jnp.zeros_like(x[0])
+    along = matrix.solve((zero, zero, zero), 1.0)
+    rest = matrix.solve(dF, 0.0)
+
+    def change(dx: Triple, dP: Any) -> Any:
+        """Of the count's imbalance."""
+        return jax.jvp(_imbalance, (x, P), (dx, dP))[1]
+
+    rise = change(along, jax.tree.map(jnp.zeros_like, dP))
+    share = -change(rest, dP) / jnp.where(P.peak > 0, rise, 1.0)
+    return tuple(a + share * b for a, b in zip(rest, along, strict=True))  # pyright: ignore[reportReturnType]
+
+
 def _root(a: Any, b: Any, c: Any) -> Any:
     """Positive root of a x^2 + b x = c, for a, c >= 0, without cancellation; infinite if there is none."""
     root = jnp.sqrt(b**2 + 4 * a * c)
@@ -202,12 +280,17 @@ def solve(P: Populations, limit: Any = MAX_STEPS) -> Solution:
     Cells that have not converged after `limit` steps are left where they are: their residual tells.
     """
 
+    def at_peak(x: Triple) -> Triple:
+        return jax.lax.cond(jnp.any(close), lambda x: rescaled(x, P), lambda x: x, x)
+
     def body(carry):
         x, active, previous, steps = carry
-        new = newton(x, P)
+        new = at_peak(newton(x, P))
         change = functools.reduce(jnp.maximum, (jnp.abs(b / a - 1) for a, b in zip(x, new, strict=True)))
         # Close to p = nm at ridge = 0 rounding moves x by more than SETTLED: then the changes cease to shrink.
-        settled = (change <= SETTLED) | ((change < 1e-3) & (change > 0.75 * previous))
+        settled = (change <= SETTLED * jnp.where(close, 1e-6, 1.0)) | (
+            (change < jnp.where(close, 1e-9, 1e-3)) & (change > 0.75 * previous)
+        )
         x = tuple(jnp.where(active, b, a) for a, b in zip(x, new, strict=True))
         return x, active & ~settled, change, jnp.where(active, steps + 1, steps)
 
@@ -217,6 +300,8 @@ def solve(P: Populations, limit: Any = MAX_STEPS) -> Solution:
 
     first = start(P)
     zero = jnp.zeros_like(first[2])
+    close = (P.peak + P.square > 0) & (zero == 0)
+    first = at_peak(first)
     x, active, _, steps = jax.lax.while_loop(unfinished, body, (first, zero == 0, zero + jnp.inf, zero))
     return Solution(x[0], x[1], x[2], steps, ~active)
 
@@ -228,6 +313,9 @@ def _solve_jvp(primals, tangents):
     x = solution[:3]
     state = evaluate(x, P)
     _, dF = jax.jvp(lambda parameters: evaluate(x, parameters).image, (P,), (dP,))
-    dx = jacobian(x, state, P).solve(dF)
+    matrix = jacobian(x, state, P)
+    dx = tuple(
+        jnp.where(P.peak > 0, a, b) for a, b in zip(_counted(x, dF, matrix, P, dP), matrix.solve(dF), strict=True)
+    )
     flags = np.zeros(jnp.shape(solution.settled), jax.dtypes.float0)
     return solution, Solution(dx[0], dx[1], dx[2], jnp.zeros_like(solution.steps), flags)

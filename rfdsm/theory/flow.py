@@ -104,11 +104,9 @@ def path(P: Populations, ridge: Any, margin: Any, extent: Any, initial: Any, nod
         for a, b in zip(*forms, strict=True)
     )
     known, known_s = points.known
-    signal, noise = P.alpha * P.a, P.beta * P.root_h
-    to_population = P.L * (signal * known_s + noise * known)
-    variance = jnp.sum(P.average(P.nodes))
-    to_fresh = to_population + points.memory * P.alpha * (P.alpha * variance - P.L * P.a * known_s)
-    s = jnp.ravel(P.nodes)
+    to_population = C.L * (C.alpha * C.a * known_s + C.beta * C.root_h * known)
+    to_fresh = to_population + points.memory * C.alpha * (C.alpha * C.average(C.nodes) - C.L * C.a * known_s)
+    s, signal, noise = jnp.ravel(P.nodes), P.alpha * P.a, P.beta * P.root_h
     share = jnp.ravel(P.weights) / (P.a_squared * s + P.h)
     return Path(
         z,
@@ -120,7 +118,7 @@ def path(P: Populations, ridge: Any, margin: Any, extent: Any, initial: Any, nod
         initial,
         to_population,
         to_fresh,
-        P.alpha**2 * variance + P.beta**2,
+        P.alpha**2 * jnp.sum(P.average(P.nodes)) + P.beta**2,
         (P.alpha * P.root_h - P.beta * P.a) ** 2 * jnp.sum(share * s),
         jnp.sum(share * (signal * s + noise) ** 2),
         P.score_unit,
@@ -189,7 +187,7 @@ def curves(path: Path, times: Any) -> Curves:
     z, f_weighted, e_weighted = path.nodes, f * path.weights, e * path.weights
     explained, gain = path.points.explained, path.points.gain
     unfitted = 1 - z * f
-    train = _linear(unfitted * unfitted * path.weights / -z, path.null - explained)
+    train = _linear(unfitted * unfitted * path.weights / -z, jnp.asarray(path.null, explained.dtype) - explained)
     norm = _linear(f * f_weighted, explained)
     to_population, to_fresh = (_linear(f_weighted, values) for values in (path.to_population, path.to_fresh))
     population, fresh = (_quadratic(f_weighted, pair.transfer) for pair in (path.population, path.fresh))

@@ -16,22 +16,19 @@ from typing import Any
 import numpy as np
 
 from rfdsm import targets
-from rfdsm.losses import Losses
+from rfdsm.losses import SINGULAR, Losses
 from rfdsm.problem import FIELDS
 from rfdsm.theory.populations import COINCIDENCE, NEGLIGIBLE, VANISHING
 from rfdsm.theory.reduced_equations import Fields, Kernel, fields_of, moments, moments_of, number, one_population
 
 
 def _losses(shape: tuple[int, ...], singular: Any = False, **values: Any) -> Losses:
-    """Losses of this shape, with the values that hold at a singular point put in by rule."""
-    for name in ("train", "objective"):
-        values[name] = np.where(singular, 0.0, values[name])
-    for name in ("empirical_test", "test", "score"):
-        values[name] = np.where(singular, np.inf, values[name])
-    train, empirical_test, test, score, objective, floor = (
-        np.array(np.broadcast_to(values[name], shape)) for name in (*Losses.NAMES, "objective", "floor")
-    )
-    return Losses(train, empirical_test, test, score, objective, floor)
+    """Losses of this shape, with the values that hold at a singular point put in by rule; NaN for those not given."""
+    values = dict.fromkeys(Losses.NAMES, np.nan) | values
+    for name, limit in SINGULAR.items():
+        values[name] = np.where(singular, limit, values[name])
+    whole: dict[str, Any] = {name: np.array(np.broadcast_to(array, shape)) for name, array in values.items()}
+    return Losses(**whole)
 
 
 def population(problem: Any) -> Losses:

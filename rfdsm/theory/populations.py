@@ -13,8 +13,8 @@ import numpy as np
 
 from rfdsm.activations import Activation, Moments, tabulate
 from rfdsm.activations.kept import kept
+from rfdsm.activations.quadrature import padded
 from rfdsm.problem import Problem
-from rfdsm.quadrature import padded
 from rfdsm.scope import jax_scope
 
 TABLE_FROM, TABLE_TOLERANCE = 256, 1e-11
@@ -23,12 +23,18 @@ PRESERVED = 1e-15
 
 VANISHING = 1e-60
 """Stands for ridge = 0 where the minimum-norm limit has no finite resolvent (redundant features)."""
-NEGLIGIBLE = 1e-100
+NEGLIGIBLE = 1e-140
 """Added to the nonlinear variances, so that a constant activation, whose features vanish, divides no zero by zero."""
 LINEAR = 1e-28
 """An activation whose nonlinear variance is below this fraction of L h is linear: its features have rank d at most."""
 COINCIDENCE = 1e-13
 """Relative distance of p from nm below which rounding cannot tell which side a problem is on."""
+NEARLY = 0.1
+"""Relative distance of p below d from which linear features count as redundant in that."""
+SMALL = 1e-12
+"""Ridge below which the count of freedoms decides between singular solutions of redundant features too."""
+ROUNDING = 8e-16
+"""What rounding of psi_n, psi_p, m, of their inverses and of the product may leave of that distance where p = nm."""
 
 
 class Asked(NamedTuple):
@@ -63,6 +69,16 @@ class Populations(NamedTuple):
     nodes: Any
     """Eigenvalues of Sigma, shape (S, 1, ..., 1): broadcasts against the cells."""
     weights: Any
+    peak: Any = 0.0
+    """1 next to p = nm, where the equations leave the scale of their solution to rounding; 0 elsewhere."""
+    excess: Any = 0.0
+    """There 1 - nm/p, without what rounding of the ratios leaves of zero."""
+    redundant: Any = 0.0
+    """1 if the peak is at nm = d <= p, of linear features."""
+    excess_over_d: Any = 0.0
+    """There 1 - nm/d."""
+    square: Any = 0.0
+    """1 for linear features at p = d < nm, where G alone has no scale but for rounding."""
     alpha: Any = 0.0
     """The network is to learn alpha x + beta z."""
     beta: Any = -1.0
@@ -177,6 +193,12 @@ def rank(inverse_psi_p: Any, L: Any, linear: Any) -> jax.Array:
     return jnp.where(linear, redundant, inverse_psi_p)
 
 
+def _excess(ratio: Any) -> jax.Array:
+    """1 - ratio, zero where that is rounding; with its derivative there too."""
+    excess = 1 - ratio
+    return excess - jax.lax.stop_gradient(jnp.where(jnp.abs(excess) <= ROUNDING, excess, 0.0))
+
+
 def populations(
     inverse_psi_n: Any,
     inverse_psi_p: Any,
@@ -208,17 +230,27 @@ def populations(
     interpolates = interpolates & ~coincide
 
     def nonlinear(beta: Any) -> jax.Array:
-        return jnp.where(linear, 0, beta) + NEGLIGIBLE
+        return jnp.where(linear, 0.0, beta) + NEGLIGIBLE
 
-    ridge = jnp.where(singular, 1, ridge)  # any value: the losses are known
+    ridge = jnp.where(singular, 1.0, ridge)  # any value: the losses are known
     one = jnp.ones_like(ridge)
     column = (-1, *[1] * jnp.ndim(ridge))
+    balanced = coincide & (ridge > 0)
+    root = jnp.sqrt(jnp.where(balanced, ridge, 1.0))
+    redundant = linear & (inverse_psi_p <= 1 + NEARLY)
+    peak = balanced & (~redundant | (ridge <= SMALL))
+    draws = 1 / jnp.where(peak, inverse_draws, 1.0)
+    at_d = redundant & (jnp.abs(inverse_psi_p - 1) <= COINCIDENCE)
     parameters = Populations(
         inverse_psi_n,
         inverse_psi_p,
         q,
-        jnp.where(interpolates, ridge, one),
-        jnp.where(interpolates, one, ridge + jnp.where(ridge == 0, VANISHING, 0.0)),
+        jnp.where(balanced, root, jnp.where(interpolates, ridge, one)),
+        jnp.where(
+            balanced,
+            root,
+            jnp.where(interpolates, one, ridge + jax.lax.stop_gradient(jnp.maximum(VANISHING - ridge, 0))),
+        ),
         a_squared,
         h,
         L,
@@ -226,8 +258,10 @@ def populations(
         nonlinear(moments.beta_a),
         jnp.reshape(nodes, column),
         jnp.reshape(weights, column),
-        asked.alpha,
-        asked.beta,
-        asked.scale,
+        jnp.where(peak, 1.0, 0.0),
+        jnp.where(peak & ~at_d, _excess(draws * inverse_psi_p), 0.0),
+        jnp.where(peak & redundant, 1.0, 0.0),
+        jnp.where(peak & redundant & ~at_d, _excess(draws), 0.0),
+        jnp.where(at_d & ~interpolates & ~coincide & (L > 0), 1.0, 0.0),
     )
     return parameters, singular

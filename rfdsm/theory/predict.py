@@ -20,15 +20,16 @@ The excess of `test` over its floor is <(a^2 s + h)(l - l*)^2> plus the same wit
 import functools
 import itertools
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Moments
-from rfdsm.losses import Losses
+from rfdsm.losses import SINGULAR, Losses
 from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem, check_problem
 from rfdsm.scope import jax_scope
@@ -48,6 +49,24 @@ CHUNK, ACCELERATOR_CHUNK = 2**13, 2**20
 """Cells solved per compiled call: one executable serves every grid. On a CPU they stay in a core's cache."""
 FEW_STEPS = 6
 """Newton steps of the first pass over a large grid; the few cells that need more share chunks in a second pass."""
+
+
+class Probe(NamedTuple):
+    """What a loss measures: the weights with which its probe raises c_s and c_a, and its own parts of k_t and k_psi."""
+
+    weight_s: Any
+    weight_a: Any
+    own_t: Any
+    own_psi: Any
+
+
+def empirical_test(q: Any, memory: Any, forgotten: Any) -> Probe:
+    """Training points with fresh noise: of what they share with the draws, what is not fitted counts."""
+    return Probe(forgotten**2, 1 - q + 2 * q * memory, 1 + q * memory**2, forgotten**2)
+
+
+PROBES: dict[str, Callable[[Any, Any, Any], Probe]] = {"empirical_test": empirical_test}
+"""Functions of q = 1/m, of x (the fitted part of a training point's noise-averaged features) and of 1 - x."""
 
 
 def losses_at(solution: Solution, P: Populations) -> Losses:
@@ -86,10 +105,9 @@ def losses_at(solution: Solution, P: Populations) -> Losses:
     excess = bias + loss(1.0, 1 - P.q, 0.0, 0.0)
     floor = delta**2 * P.average(s / total)
     unexplained = state.c_s * alpha**2 * s + c_t * beta**2 + GL * state.c_s * c_t * delta**2 * s
-    fresh = 1 + P.q * memory**2  # fresh noise is seen with this weight, the shared part with forgotten^2
     return Losses(
         train=P.unit**2 * loss(state.own_s, state.own_a, P.q * state.own_s + state.own_a, state.own_s),
-        empirical_test=loss(forgotten**2, 1 - P.q + 2 * P.q * memory, fresh, forgotten**2),
+        **{name: loss(*probe(P.q, memory, forgotten)) for name, probe in PROBES.items()},
         test=floor + excess,
         score=P.score_unit * excess,
         objective=P.unit * P.average(unexplained * state.shrink),
@@ -134,10 +152,8 @@ def solve_cells(
     solution = solve(P, limit)
     result = losses_at(solution, P)
     values = {name: getattr(result, name) for name in (*Losses.NAMES, "objective", "floor")}
-    for name in ("train", "objective"):
-        values[name] = _replace(singular, values[name], 0.0)
-    for name in ("empirical_test", "test", "score"):
-        values[name] = _replace(singular, values[name], jnp.inf)
+    for name, limit in SINGULAR.items():
+        values[name] = _replace(singular, values[name], limit)
     converged = jnp.asarray(solution.settled) & (jnp.asarray(result.residual) <= TOLERANCE)  # NaN is False
     values = {name: _replace(~converged, value, jnp.nan) for name, value in values.items()}
     return Losses(**values, converged=converged, residual=result.residual, steps=result.steps)

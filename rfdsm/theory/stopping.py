@@ -15,6 +15,7 @@ from rfdsm.theory.flow import Curves, Path, Slopes, curves, slopes
 from rfdsm.theory.paths import mapped, paths
 from rfdsm.theory.predict import predict
 from rfdsm.theory.training import TOLERANCE, check_flow, check_initial, minimiser
+from rfdsm.values import one_line
 
 LOSSES = ("test", "score", "empirical_test")
 FIRST, LAST = 1e-2, 1e10
@@ -87,7 +88,7 @@ def optimal_stopping(
         stop at 0.32: 0.8325; never: 1.8439; ridge: 0.8363
     """
     if minimise not in LOSSES:
-        raise ValueError(f"minimise = {minimise!r} must be one of {', '.join(LOSSES)}")
+        raise ValueError(f"minimise = {one_line(minimise)} must be one of {', '.join(LOSSES)}")
     variance, share = check_initial(initial), _checked_tolerance(tolerance)
     check_flow(problem)
     problems = paths(problem, variance, _latest)
@@ -111,7 +112,7 @@ def _latest(extent: np.ndarray, ridge: np.ndarray) -> np.ndarray:
 def _checked_tolerance(tolerance: Any) -> float:
     array = number_array("tolerance", tolerance, "between 0 and 1")
     if array.ndim or not 0 < array < 1:
-        raise ValueError(f"tolerance = {tolerance!r} must be one number between 0 and 1")
+        raise ValueError(f"tolerance = {one_line(tolerance)} must be one number between 0 and 1")
     return float(array)
 
 

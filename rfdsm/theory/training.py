@@ -9,16 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Moments
+from rfdsm.activations.quadrature import padded
 from rfdsm.arguments import flow_times, number_array
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem, check_problem
-from rfdsm.quadrature import padded
 from rfdsm.scope import jax_scope
 from rfdsm.theory.fixed_point import evaluate, jacobian, solve
 from rfdsm.theory.flow import Path, curves
 from rfdsm.theory.paths import mapped, paths
 from rfdsm.theory.populations import Asked, cells_of, populations
 from rfdsm.theory.predict import predict
+from rfdsm.values import one_line
 
 FEW = 32
 """Times computed at least: few shapes, few compilations."""
@@ -89,11 +90,16 @@ def losses_on(path: Path, times: Any, ridge: Any) -> Losses:
     residual = functools.reduce(jnp.maximum, errors)
     converged = path.found & (residual <= TOLERANCE)  # NaN is False
 
+    nan = jnp.full_like(residual, jnp.nan)  # for losses without two-point functions
+
     def checked(values: Any) -> Any:
         return jnp.where(converged, values, jnp.nan)
 
+    named: dict[str, Any] = {
+        name: checked(getattr(found, name).value) if name in found._fields else nan for name in Losses.NAMES
+    }
     return Losses(
-        **{name: checked(getattr(found, name).value) for name in Losses.NAMES},
+        **named,
         objective=checked(objective),
         floor=jnp.broadcast_to(path.floor, times.shape),
         converged=converged,
@@ -145,7 +151,7 @@ def check_initial(initial: Any) -> float:
     """The variance as a float. Raises ValueError unless it is one finite number >= 0."""
     array = number_array("initial", initial, "a variance >= 0")
     if array.ndim or not (np.isfinite(array) and array >= 0):
-        raise ValueError(f"initial = {initial!r} must be one finite variance >= 0")
+        raise ValueError(f"initial = {one_line(initial)} must be one finite variance >= 0")
     return float(array)
 
 

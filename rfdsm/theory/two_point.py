@@ -81,7 +81,7 @@ class Probe(NamedTuple):
     D_signal: Any
     D_constant: Any
     C: Any
-    fitted: tuple[Any, Any]
+    fitted: tuple[Any, Any] = (0.0, 0.0)
     """What the training points' own signal in the target counts less by, seen from either place."""
 
 

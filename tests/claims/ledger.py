@@ -1,8 +1,9 @@
 """Numbers quoted in prose, each tied to where it comes from.
 
-A claim is a sentence of a page with placeholders, and a function that yields the values to fill in: computed now, or
-read from the recorded output of a benchmark. The filled-in sentence must stand in the page, so a number that changes
-on either side fails. What stands in a page as a result but in no claim is found by `unclaimed`.
+What benchmarks have measured is included from their records, {{ ... }}. What can be computed here and now is a claim: a
+sentence of a page with placeholders, and a function that yields the values to fill in. The filled-in sentence must
+stand in the page, so a number that changes on either side fails. What stands in a page as a result but in no claim is
+found by `unclaimed`.
 """
 
 import re
@@ -13,9 +14,10 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from benchmarks.pages import power as power
+
 ROOT = Path(__file__).parents[2]
 NUMBER = r"[-+−]?\d[\d,.]*(?:·10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?|10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+"
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 RESULTS = re.compile(
     r"""(?<![\w.§])(?:
     \d+\.\d+(?:·10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?(?:\s?%)?   # decimals
@@ -30,6 +32,7 @@ _NO_PROSE = (
     re.compile(r"^(`{3,}|~{3,}).*?^\1", re.DOTALL | re.MULTILINE),  # code blocks
     re.compile(r"^\$\$.*?^\$\$", re.DOTALL | re.MULTILINE),  # displayed equations
     re.compile(r"(?<=\n\n)(?:[ \t]{4,}[^\n]*\n)+"),  # indented blocks
+    re.compile(r"\{\{.*?\}\}", re.DOTALL),  # included from a record
     re.compile(r"`[^`\n]*`|\$[^$\n]*\$|\]\([^)]*\)|\b\d{4}\.\d{5}\b"),
 )
 
@@ -42,14 +45,10 @@ class Claim:
     sentence: str
     values: Callable[[], Any]
 
-    def __str__(self) -> str:
-        return f"{self.page}: {self.sentence[:60]}"
-
-    def check(self) -> None:
-        """The sentence with its values in it stands in the page."""
+    def filled(self) -> str:
+        """The sentence with its values in it."""
         values = self.values()
-        expected = _squeeze(self.sentence.format(*(values if isinstance(values, tuple) else (values,))))
-        assert expected in page(self.page), f"{self.page} does not say: {expected}"
+        return _squeeze(self.sentence.format(*(values if isinstance(values, tuple) else (values,))))
 
     @property
     def pattern(self) -> re.Pattern[str]:
@@ -72,6 +71,14 @@ def prose_of(text: str) -> str:
     return _squeeze(text)
 
 
+def check(name: str, claims: list[Claim], settings: tuple[str, ...] = ()) -> None:
+    """A page says what its claims say, and no other result; `settings` as in `unclaimed`."""
+    missing = [sentence for claim in claims if (sentence := claim.filled()) not in page(name)]
+    assert not missing, f"{name} does not say: {missing}"
+    loose = unclaimed(name, claims, settings)
+    assert not loose, f"{name} has results that are in no claim: {loose}"
+
+
 def unclaimed(name: str, claims: list[Claim], settings: tuple[str, ...] = ()) -> list[str]:
     """Results in the page's prose that are in no claim; numbers in the phrases `settings` are inputs, no results."""
     text = (ROOT / name).read_text()
@@ -81,20 +88,6 @@ def unclaimed(name: str, claims: list[Claim], settings: tuple[str, ...] = ()) ->
         text = re.sub(_across_lines(phrase), "·", text)
     text = prose_of(text)
     return [text[max(found.start() - 40, 0) : found.end() + 20] for found in RESULTS.finditer(text)]
-
-
-def recorded(name: str, pattern: str, group: int = 1) -> float:
-    """A number in the recorded output of a benchmark: the first match of `pattern` in benchmarks/recorded/`name`."""
-    text = (ROOT / "benchmarks" / "recorded" / name).read_text()
-    found = re.search(pattern, text)
-    assert found, f"benchmarks/recorded/{name} has no {pattern!r}"
-    return float(found[group].replace(",", ""))
-
-
-def power(value: float, digits: int = 1) -> str:
-    """2.6·10⁶ for 2600000."""
-    mantissa, exponent = f"{value:.{digits}e}".split("e")
-    return f"{mantissa}·10{str(int(exponent)).translate(SUPERSCRIPTS)}"
 
 
 def _across_lines(phrase: str) -> str:

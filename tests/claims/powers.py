@@ -2,7 +2,7 @@
 
 import math
 
-from tests.claims.ledger import SUPERSCRIPTS
+from benchmarks.pages import SUPERSCRIPTS
 
 
 def ten(value: float) -> str:

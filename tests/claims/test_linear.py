@@ -1,18 +1,14 @@
 """docs/linear.md: its numbers, and its closed formulas."""
 
-import re
-from functools import cache
-
 import numpy as np
 import pytest
 
 from rfdsm import linear
 from rfdsm.linear.generated import NEAR
-from tests.claims.ledger import ROOT, Claim, power, recorded, unclaimed
+from tests.claims.ledger import Claim, check, power
 from tests.claims.powers import ten, ten_above
 
 PAGE = "docs/linear.md"
-SPEED, MEMORY, LARGE = "linear.txt", "memorisation.txt", "memorisation_500.txt"
 
 
 def signal_share(T: float, scale: float) -> float:
@@ -65,68 +61,6 @@ def invisible() -> str:
     return power(N * (1 + N ** (2 / d)) ** (-d / 2), 0)
 
 
-# --- memorisation ----------------------------------------------------------------------------------------------------
-
-
-def record_of(d: int) -> str:
-    return LARGE if d == 500 else MEMORY
-
-
-@cache
-def probabilities(d: int) -> dict[float, float]:
-    """P(Delta > 0) by n/d."""
-    text = (ROOT / "benchmarks" / "recorded" / record_of(d)).read_text()
-    psi = re.search(r"n/d = ([\d. ]+)\n", text)
-    found = re.search(rf"d = {d}, \d+ repeats.*P\(Delta > 0\) = ([\d. ]+)\n", text)
-    assert psi and found
-    return dict(zip(map(float, psi[1].split()), map(float, found[1].split()), strict=True))
-
-
-def table_row(d: int) -> tuple[float, ...]:
-    """Repeats, the largest up to n/d = 1.2, and the others."""
-    values = probabilities(d)
-    largest = max(value for psi, value in values.items() if psi <= 1.2)
-    return (recorded(record_of(d), rf"d = {d}, (\d+) repeats"), largest, *(values[psi] for psi in (1.5, 2, 3, 4, 6, 8)))
-
-
-def errors() -> tuple[float, float]:
-    """Largest standard errors of the table: up to d = 100, and at d = 500."""
-    found = [recorded(record_of(d), rf"d = {d}, .*\n  standard errors at most ([\d.]+)") for d in (30, 100, 500)]
-    return max(found[:2]), found[2]
-
-
-def transposed() -> tuple[float, ...]:
-    pattern = (
-        r"n = 25, 50, 75, 100: P\(Delta > 0\) = ([\d.]+) ([\d.]+) ([\d.]+) ([\d.]+)\n  standard errors at most ([\d.]+)"
-    )
-    return tuple(recorded(MEMORY, pattern, k) for k in (1, 2, 3, 4, 5))
-
-
-def untransposed() -> tuple[float, ...]:
-    values = probabilities(100)
-    return tuple(values[psi] for psi in (0.25, 0.5, 0.75, 1.0))
-
-
-def copies() -> float:
-    """Per cent of copied points at d = 30 and n/d = 0.25, and that there are few elsewhere."""
-    found = []
-    for d in (30, 100, 500):
-        text = (ROOT / "benchmarks" / "recorded" / record_of(d)).read_text()
-        row = re.search(rf"d = {d}, .*\n.*\n  copied = ([\d. ]+)\n", text)
-        assert row
-        found += [float(value) for value in row[1].split()]
-    assert 25 < found[0] / found[1] < 35 and max(found[2:]) == 0
-    return 100 * found[0]
-
-
-def same_statistics() -> float:
-    """Largest difference from NumPy in standard errors."""
-    text = (ROOT / "benchmarks" / "recorded" / SPEED).read_text()
-    found = [abs(float(value)) for value in re.findall(r"([+-][\d.]+) standard errors", text)]
-    assert len(found) == 6
-    return max(found)
-
-
 def plateaus():
     """KL/d of N(0, S) at n/d = 4, which 4096 steps come close to if noise erases the data; and at the default noise."""
     psi = 4.0
@@ -167,33 +101,6 @@ CLAIMS = [
         lambda: best(linear.Problem(0.8, 4.0, np.inf, 0.0, 1.0), 1.0),
     ),
     Claim(PAGE, "which are {} of them on average", invisible),
-    Claim(
-        PAGE,
-        "P(Δ > 0) is then {:.2f}, {:.2f}, {:.2f}, {:.2f} at n = 25, 50, 75, 100 (± {:.2f} at most)",
-        transposed,
-    ),
-    Claim(PAGE, "it is {:.0f}, {:.0f}, {:.0f}, {:.2f} (300 repeats)", untransposed),
-    Claim(PAGE, "standard errors at most {:.2f}, at d = 500 at most {:.2f}):", errors),
-    Claim(
-        PAGE, "| 30 | {:.0f} | {:.0f} | {:.2f} | {:.2f} | {:.3f} | {:.3f} | {:.3f} | {:.2f} |", lambda: table_row(30)
-    ),
-    Claim(
-        PAGE,
-        "| 100 | {:.0f} | ≤ {:.2f} | {:.3f} | {:.2f} | {:.2f} | {:.2f} | {:.2f} | {:.2f} |",
-        lambda: table_row(100),
-    ),
-    Claim(
-        PAGE,
-        "| 500 | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.2f} | {:.2f} | {:.2f} |",
-        lambda: table_row(500),
-    ),
-    Claim(PAGE, "Copies are rare: {:.1f} % of the points", copies),
-    Claim(
-        PAGE,
-        "in {:.1f} s with compilation; {:.0f} times faster per cell",
-        lambda: (recorded(SPEED, r"5 cells in ([\d.]+) s"), recorded(SPEED, r"ratio (\d+)")),
-    ),
-    Claim(PAGE, "none of six means differs by more than {:.1f} standard errors", same_statistics),
 ]
 SETTINGS = (
     "(T = 2, l = 0.1: ",
@@ -202,18 +109,12 @@ SETTINGS = (
     "A fresh set of N = 10⁵ points",
     "has N = 10⁴ fresh points",
     "l = e^{-4}, N = 10⁴",
-    "| d | repeats | n/d ≤ 1.2 | 1.5 |",
     "at d = 30, n/d = 0.25, some thirty times fewer at 0.5, none elsewhere",
 )
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=str)
-def test_claim(claim):
-    claim.check()
-
-
-def test_every_number_is_claimed():
-    assert unclaimed(PAGE, CLAIMS, SETTINGS) == []
+def test_numbers():
+    check(PAGE, CLAIMS, SETTINGS)
 
 
 def test_closed_formulas():

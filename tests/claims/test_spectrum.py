@@ -3,12 +3,11 @@
 from functools import cache
 
 import numpy as np
-import pytest
 from scipy.optimize import brentq
 
 from rfdsm import activations
 from rfdsm.theory import edges, spectrum
-from tests.claims.ledger import Claim, unclaimed
+from tests.claims.ledger import Claim, check
 from tests.claims.powers import ten
 
 PAGE = "docs/spectrum.md"
@@ -23,13 +22,8 @@ CLAIMS = [
 SETTINGS = ("[Density of U at ψ_p = 64, ψ_n = 8, t = 0.01",)
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=str)
-def test_claim(claim):
-    claim.check()
-
-
-def test_every_number_is_claimed():
-    assert unclaimed(PAGE, CLAIMS, SETTINGS) == []
+def test_numbers():
+    check(PAGE, CLAIMS, SETTINGS)
 
 
 # --- equations -----------------------------------------------------------------------------------------------------

@@ -8,45 +8,11 @@ import pytest
 
 from rfdsm import Problem, activations, predict, spectra
 from rfdsm.theory.populations import COINCIDENCE, VANISHING
-from tests.claims import test_training
-from tests.claims.ledger import ROOT, Claim, power, recorded, unclaimed
+from tests.claims.ledger import ROOT, Claim, check
 from tests.claims.powers import ten
 from tests.theory.test_predict import PSI_P, PUBLISHED, TANH
 
 PAGE = "docs/theory.md"
-FILE = "never_fails.txt"
-
-
-def points() -> tuple[str, float]:
-    """Random points of the whole box, rounded down to a power of ten, and failures."""
-    count = recorded(FILE, r"(?m)^(\d+) points, \d+ activations")
-    assert 1e6 <= count < 1.01e6
-    return ten(1e6), recorded(FILE, r"exactly singular: (\d+) failures")
-
-
-def steps() -> tuple[str, float, float, float]:
-    pattern = r"largest: ([\d.]+) ([\d.]+) ([\d.]+) ([\d.]+) ([\d.]+)"
-    assert "'linear'" in _line("68 steps") and "Problem(121.37353962192984, 1.0, 2.0" in _line("68 steps")
-    return (points()[0], *(recorded(FILE, pattern, group) for group in (1, 3, 5)))
-
-
-def _line(start: str) -> str:
-    lines = (ROOT / "benchmarks" / "recorded" / FILE).read_text().splitlines()
-    (line,) = (line for line in lines if line.strip().startswith(start))
-    return line
-
-
-def worst_within() -> tuple[float, str, str]:
-    """Points within 1e-3 of the peak: how many, the distance of the worst, its error."""
-    count, error = (recorded(FILE, r"within: (\d+) points.*?'score': '([\d.e+-]+)'", k) for k in (1, 2))
-    return count, power(recorded(FILE, r"within: .*\n\s+worst at distance ([\d.e+-]+)")), power(error)
-
-
-def worst_beyond() -> tuple[float, str]:
-    text = _line("beyond 1e-3")
-    errors = [float(value) for value in re.findall(r"'([\d.]+e[+-]\d+)'", text)]
-    assert len(errors) == 4
-    return recorded(FILE, r"beyond 1e-3 of the peak: (\d+) points"), power(max(errors))
 
 
 def misprints() -> tuple[int, float]:
@@ -66,24 +32,7 @@ def misprints() -> tuple[int, float]:
 
 CLAIMS = [
     Claim(PAGE, "there, a ridge of {} stands for 0", lambda: ten(VANISHING)),
-    Claim(PAGE, "Of {} random cells over six decades of both ratios", lambda: points()[0]),
-    Claim(PAGE, "half took at most {1:.0f} steps, 99 % at most {2:.0f}, and the hardest {3:.0f}, a linear", steps),
-    Claim(
-        PAGE,
-        "The largest relative residual is {}",
-        lambda: power(recorded(FILE, r"largest relative residual ([\d.e+-]+)")),
-    ),
-    Claim(
-        PAGE,
-        "the worst of {:.0f} such points, at a distance of {} from the peak, is off by {} of its value",
-        worst_within,
-    ),
     Claim(PAGE, "Below {} the two sides cannot be told apart", lambda: ten(COINCIDENCE)),
-    Claim(
-        PAGE, "of {:.0f} random points farther than 10⁻³ from the peak, no loss is off by more than {}", worst_beyond
-    ),
-    Claim(PAGE, "{} points, {:.0f} failures", points),
-    Claim(PAGE, "{:.0f} exactly singular points", lambda: recorded(FILE, r"(\d+) exactly singular")),
     Claim(
         PAGE,
         "a table of {} values of the published formulas, computed elsewhere to four digits: "
@@ -91,23 +40,12 @@ CLAIMS = [
         "{:.1f} of the last",
         misprints,
     ),
-    Claim(
-        PAGE,
-        "of {0:.0f} intercepts in 1/d the worst is {1:.1f} standard errors from zero",
-        test_training.evidence,
-    ),
-    Claim(PAGE, "exponents {:.2f} and {:.2f} in n", test_training.scales),
 ]
-SETTINGS = ("and a fifth within 10⁻³ of",)
+SETTINGS = ("and a fifth within 10⁻³ of", "steps, 99 % at most", "farther than 10⁻³ from the peak")
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=str)
-def test_claim(claim):
-    claim.check()
-
-
-def test_every_number_is_claimed():
-    assert unclaimed(PAGE, CLAIMS, SETTINGS) == []
+def test_numbers():
+    check(PAGE, CLAIMS, SETTINGS)
 
 
 PAGES = ("theory", "limits", "spectrum", "simulation", "linear", "training", "phases")

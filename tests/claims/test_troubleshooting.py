@@ -58,7 +58,6 @@ def bent():
 
 
 WARNED = {
-    "single precision": lambda: planned(problem(ridge=1e-6), 10, dtype="float32"),
     "few dimensions": lambda: planned(problem(activation="relu"), 4),
     "no boundary": lambda: boundary(problem(psi_n=8, m=np.array([1, 4, 16, np.inf])), "memorisation"),
     "kink": bent,

@@ -21,7 +21,8 @@ PROBLEMS = {
 @pytest.fixture(scope="module")
 def comparisons():
     return {
-        name: linear.compare(problem, DIMENSIONS, TRIALS, 3, smoothing=rho) for name, (problem, rho) in PROBLEMS.items()
+        name: linear.compare(problem, DIMENSIONS, trials=TRIALS, key=3, smoothing=rho)
+        for name, (problem, rho) in PROBLEMS.items()
     }
 
 
@@ -57,8 +58,8 @@ def test_comparison_is_labelled_and_drawn(comparisons):
     assert dict(dataset.sizes) == {"quantity": 10, "d": 2, "trial": TRIALS, "psi": 2}
     assert "extrapolated_z" in dataset and "configuration" in dataset.attrs
     axes = comparison.plot()
-    assert axes[0].get_ylabel() == "training loss"
+    assert axes[0].get_title() == "training loss"
     assert all(axis.lines for axis in axes)
     table = comparison.table()
-    assert table.row_count == 4
+    assert table.row_count == 2 * 3  # a row for d = inf
     assert "Extrapolated" in comparison.summary()

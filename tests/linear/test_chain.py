@@ -96,7 +96,7 @@ def test_theory_and_simulation_of_a_chain(chi):
     law = linear.chain(problem, 4, stochasticity=chi, smoothing=0.2)
     dimensions, trials = np.array([20, 60]), (800, 400)
     simulated = [
-        linear.simulate_chain(problem, 4, d, count, 1, stochasticity=chi, smoothing=0.2)
+        linear.simulate_chain(problem, 4, d, trials=count, key=1, stochasticity=chi, smoothing=0.2)
         for d, count in zip(dimensions.tolist(), trials, strict=True)
     ]
     for name in law.NAMES:
@@ -111,8 +111,8 @@ def test_theory_and_simulation_of_a_chain(chi):
 
 def test_chain_of_any_covariance_matches_one_step():
     problem = linear.Problem(np.array([0.7, 3.0]), ridge=0.1, spectrum=spectra.atoms([0.5, 2.0]), **CELL)
-    one = linear.simulate_chain(problem, 1, 20, 3, 5, smoothing=0.1)
-    law = linear.simulate(problem, 20, 3, 5, smoothing=0.1).generated
+    one = linear.simulate_chain(problem, 1, 20, trials=3, key=5, smoothing=0.1)
+    law = linear.simulate(problem, 20, trials=3, key=5, smoothing=0.1).generated
     for name in law.NAMES:
         np.testing.assert_allclose(getattr(one, name), getattr(law, name), rtol=1e-9, atol=1e-12)
 

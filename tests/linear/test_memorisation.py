@@ -66,7 +66,7 @@ def test_single_precision_is_enough():
     """The same points in both precisions: what is compared moves by 1e-4, which turns no sign."""
     problem = linear.Problem(3.0, 2.0)
     single, double = (
-        linear.memorisation(problem, 40, 12, 3, fresh=600, dtype=dtype) for dtype in ("float32", "float64")
+        linear.memorisation(problem, 40, trials=12, key=3, fresh=600, dtype=dtype) for dtype in ("float32", "float64")
     )
     np.testing.assert_array_equal(single.sign, double.sign)
     assert np.ptp(double.sign) == 2
@@ -86,7 +86,7 @@ def test_nearest_neighbours_are_found():
 def test_transition_from_copying_to_generalising():
     """Few samples: the law lies nearer to the training set in every repeat. More samples: not always any more."""
     done = []
-    result = linear.memorisation(TRANSITION, 40, 40, fresh=1500, progress=lambda *counts: done.append(counts))
+    result = linear.memorisation(TRANSITION, 40, trials=40, fresh=1500, progress=lambda *counts: done.append(counts))
     assert done == [(k, 40) for k in range(1, 41)]
     np.testing.assert_array_equal(result.probability[:2], 0)
     assert result.probability[2] - 4 * result.probability_error[2] > 0.05
@@ -102,7 +102,7 @@ def test_a_trial_done_plainly(transposed):
     """Everything once more for one key, by sums over points and determinants that still fit at d = 8."""
     d, N, sigma = 8, 60, 1.3
     problem = linear.Problem(np.array([0.5, 2.5]), 0.4, ridge=0.02, sigma=sigma)
-    result = linear.memorisation(problem, d, 3, 5, fresh=N, generated=16, transposed=transposed)
+    result = linear.memorisation(problem, d, trials=3, key=5, fresh=N, generated=16, transposed=transposed)
     for_fresh, for_cells = jax.random.split(jax.random.fold_in(jax.random.key(5), 1))
     fresh = sigma * np.asarray(jax.random.normal(for_fresh, (N, d), jnp.float32), dtype=float)
     for_points, for_noise, for_new, for_rivals = jax.random.split(for_cells, 4)
@@ -133,8 +133,10 @@ def test_a_trial_done_plainly(transposed):
 
 def test_trials_do_not_depend_on_the_other_cells():
     setting = dict(T=0.4, ridge=0.02, sigma=1.3)
-    grid = linear.memorisation(linear.Problem(np.array([0.5, 2.5]), **setting), 8, 3, 5, fresh=60, generated=16)
-    cell = linear.memorisation(linear.Problem(2.5, **setting), 8, 2, 5, fresh=60, generated=16)
+    grid = linear.memorisation(
+        linear.Problem(np.array([0.5, 2.5]), **setting), 8, trials=3, key=5, fresh=60, generated=16
+    )
+    cell = linear.memorisation(linear.Problem(2.5, **setting), 8, trials=2, key=5, fresh=60, generated=16)
     np.testing.assert_allclose(grid.log_distance[:2, 1], cell.log_distance, rtol=1e-6)
     np.testing.assert_array_equal(grid.copied[:2, 1], cell.copied)
     assert len(np.unique(grid.log_distance)) == 6
@@ -142,5 +144,5 @@ def test_trials_do_not_depend_on_the_other_cells():
 
 def test_copies_are_seen_at_low_noise():
     """Two training points far apart in many dimensions and hardly any noise: what is generated lies near their line."""
-    result = linear.memorisation(linear.Problem(0.05, 0.05, np.inf, 0.0, 1e-4), 100, 2, fresh=50, generated=200)
+    result = linear.memorisation(linear.Problem(0.05, 0.05, np.inf, 0.0, 1e-4), 100, trials=2, fresh=50, generated=200)
     assert np.all(result.nearest < 0.9)

@@ -90,7 +90,7 @@ def test_bad_requests_are_refused():
     problem = linear.Problem(2.0, 1.0)
     exact = linear.Problem(2.0, 1.0, np.inf)
     with pytest.raises(ValueError, match="trials = 1"):
-        linear.compare(problem, 10, 1)
+        linear.compare(problem, 10, trials=1)
     with pytest.raises(ValueError, match="different ones"):
         linear.compare(problem, [10, 10])
     with pytest.raises(ValueError, match="m = 1 must be inf"):
@@ -110,4 +110,4 @@ def test_bad_requests_are_refused():
         linear.memorisation(linear.Problem(2.0, 1.0, spectrum=spectra.atoms([1.0, 2.0])), 10)
     for name, value in (("fresh", 1), ("generated", 0), ("dtype", "float16")):
         with pytest.raises(ValueError, match=name):
-            linear.memorisation(problem, 10, 2, **{name: value})
+            linear.memorisation(problem, 10, trials=2, **{name: value})

@@ -62,7 +62,7 @@ def test_statistics_are_those_of_draws():
     """Losses and divergences against plain formulas and Monte Carlo at small d."""
     problem = linear.Problem(3.0, 0.5, 2, 0.1, 0.5, 1.3, spectra.atoms([0.5, 1.5]))
     d, key = 6, 4
-    result = linear.simulate(problem, d, 1, key, smoothing=0.2)
+    result = linear.simulate(problem, d, key=key, smoothing=0.2)
     base = jax.random.fold_in(jax.random.key(key), 0)
     for_points, for_noise = jax.random.split(base)
     eigenvalues = 1.69 * np.repeat([0.5, 1.5], 3)
@@ -113,7 +113,7 @@ def test_directions_without_variance_are_left_out():
     """Law and target are compared where the data vary, per dimension of the whole."""
     problem = linear.Problem(2.0, 0.5, 2, 0.1, 0.5, 1.3, spectra.atoms([0.0, 1.5], [1, 2]))
     d, k = 6, 4
-    result = linear.simulate(problem, d, 1, 4).generated
+    result = linear.simulate(problem, d, key=4).generated
     for_points, for_noise = jax.random.split(jax.random.fold_in(jax.random.key(4), 0))
     eigenvalues = 1.69 * np.array([0, 0, 1.5, 1.5, 1.5, 1.5])
     sample = draw(for_points, 12, 128, np.sqrt(eigenvalues))
@@ -130,20 +130,21 @@ def test_directions_without_variance_are_left_out():
 
 def test_trials_depend_on_their_key_only():
     problem = linear.Problem(np.array([2.0, 3.0]), 1.0)
-    many, few = linear.simulate(problem, 10, 5, 7), linear.simulate(linear.Problem(3.0, 1.0), 10, 2, 7)
+    many = linear.simulate(problem, 10, trials=5, key=7)
+    few = linear.simulate(linear.Problem(3.0, 1.0), 10, trials=2, key=7)
     np.testing.assert_allclose(many.losses.test[:2, 1], few.losses.test, rtol=1e-12)
-    again = linear.simulate(problem, 10, 5, jax.random.key(7))
+    again = linear.simulate(problem, 10, trials=5, key=jax.random.key(7))
     np.testing.assert_array_equal(again.generated.trace, many.generated.trace)
     assert len(np.unique(many.losses.test)) == many.losses.test.size
 
 
 def test_singular_laws_are_infinite_and_large_ones_do_not_underflow():
-    law = linear.simulate(linear.Problem(np.array([0.5, 1.0, 1.3]), 2.0), 10, 2).generated
+    law = linear.simulate(linear.Problem(np.array([0.5, 1.0, 1.3]), 2.0), 10, trials=2).generated
     np.testing.assert_array_equal(np.isinf(law.kl[0]), [True, True, False])
     np.testing.assert_array_equal(np.isinf(law.logdet[0]), [True, True, False])
     assert np.all(np.isfinite(law.wasserstein))
     # at sigma = 1e-3 the determinant in 200 dimensions is 1e-1200
-    small = linear.simulate(linear.Problem(2.0, 2.0, sigma=1e-3, noise_scale=1e-6), 200, 1, wasserstein=False).generated
+    small = linear.simulate(linear.Problem(2.0, 2.0, sigma=1e-3, noise_scale=1e-6), 200, wasserstein=False).generated
     np.testing.assert_allclose(small.logdet, np.log(1e-6), rtol=0.2)
     assert np.isnan(small.wasserstein).all()
 

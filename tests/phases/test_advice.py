@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rfdsm import Problem, advise, optimal, plots, predict, spectra
+from rfdsm import Problem, activations, advise, optimal, plots, predict, spectra
 from rfdsm.data import load, standardise
-from rfdsm.phases import Evidence
+from rfdsm.phases import Evidence, evidence
 from rfdsm.phases.regimes import REGIMES
 from rfdsm.units import flow_steps
 from tests.phases.test_boundaries import CUBIC
@@ -90,24 +90,26 @@ def test_gaussian_rows_get_the_advice_of_their_covariance(unhurried):
     assert (advice.n, advice.d, advice.data) == (640, 64, True)
     expected = predict(Problem(10, 1, 4, 0.1, 1e-3, CUBIC, spectra.atoms([0.5, 1.5])))
     assert advice.asked.losses["test"] == pytest.approx(float(expected.test), rel=5e-3)
-    evidence = advice.evidence
-    assert isinstance(evidence, Evidence) and evidence.rows == 4000 and evidence.scale == 1
-    assert (evidence.n, evidence.p, evidence.regime) == (640, 64, advice.asked.regime)
-    assert abs(evidence.mean["test"] / evidence.theory["test"] - 1) < 0.02  # Gaussian: theory holds on the rows
+    found = advice.evidence
+    assert isinstance(found, Evidence) and found.rows == 4000 and found.scale == 1
+    assert (found.n, found.p, found.regime) == (640, 64, advice.asked.regime)
+    assert abs(found.mean["test"] / found.theory["test"] - 1) < 0.02  # Gaussian: theory holds on the rows
+    assert advice.spectrum_error["test"] < 0.005 and advice.copies == 0
     at = predict(Problem(10, advice.boundary_p / 64, 4, 0.1, 1e-3, CUBIC, spectra.from_data(standardise(rows))))
     assert float(np.minimum(at.floor, at.test - at.floor) - at.empirical_test) == pytest.approx(0, abs=1e-12)
-    assert "not Gaussian" in advice.text() and "rows are held out" not in advice.text()
+    assert "not Gaussian" not in advice.text() and "rows are held out" not in advice.text()
+    assert "no more than Gaussian ones" in advice.text() and "estimated from your rows" in advice.text()
 
 
 def test_digits(unhurried, tmp_path):
     rows = load("digits")
     advice = advise(data=rows, p=64, m=4, ridge=1e-3, budget=64)
     assert (advice.n, advice.d) == rows.shape == (1797, 64)
-    evidence = advice.evidence
-    assert isinstance(evidence, Evidence)
-    assert evidence.n == 1797 - 180 and evidence.rows == 1797
+    found = advice.evidence
+    assert isinstance(found, Evidence)
+    assert found.n == 1797 - 180 and found.rows == 1797
     # narrow networks: digits follow the theory of Gaussian data with their covariance (README)
-    assert abs(evidence.mean["test"] / evidence.theory["test"] - 1) < 0.04
+    assert abs(found.mean["test"] / found.theory["test"] - 1) < 0.04
     text = advice.text()
     assert "trained on your rows" in text and "rows are held out" in text and "n = 1797 samples in d = 64" in text
     dataset = advice.to_dataset()
@@ -126,6 +128,86 @@ def test_left_open_it_asks_about_the_recommended_width_without_ridge(unhurried):
     assert advice.given == () and advice.asked.p == advice.best.p and advice.asked.ridge == 0
     assert "(recommended), no ridge" in advice.text()
     assert "not simulated" in advise(50, 10, p=5, budget=1).text() or "networks" in advise(50, 10, p=5, budget=1).text()
+
+
+def test_few_rows_get_the_advice_of_their_population(unhurried):
+    """60 Gaussian rows of 400 independent columns: the sample's covariance has a floor of 0.142."""
+    rows = np.random.default_rng(5).normal(size=(60, 400))
+    advice = advise(data=rows, t=0.1, p=1600, ridge=1e-3, budget=0)
+    right = predict(Problem(0.15, 4, np.inf, 0.1, 1e-3))
+    losses, errors = advice.asked.losses, advice.spectrum_error
+    assert losses["floor"] == pytest.approx(float(right.floor), abs=0.01) and 0.001 < errors["floor"] < 0.05
+    assert losses["test"] == pytest.approx(float(right.test), rel=0.03)
+    assert abs(losses["test"] - float(right.test)) < 2 * errors["test"] < 0.2
+    assert advice.boundary_p == pytest.approx(180, rel=0.05)
+    assert advice.best is not None and advice.best.losses["test"] > losses["floor"]
+    assert "leaves the test loss uncertain by ±" in advice.text()
+
+
+def test_copies_of_rows_are_said(unhurried):
+    rows = np.random.default_rng(5).normal(size=(30, 10))
+    with pytest.warns(UserWarning, match="30 of 60 are copies"):
+        advice = advise(data=np.vstack([rows, rows]), p=10, ridge=1e-2, budget=0, activation=CUBIC)
+    assert advice.copies == 30 and "30 of your rows are exact copies of others" in advice.text()
+
+
+@pytest.mark.slow
+def test_rows_are_called_not_gaussian_only_if_they_are():
+    """Twelve sets of Gaussian rows, the level is a hundredth; rows on two scales are found out."""
+    values = np.sqrt(np.repeat([0.4, 1.6], 6))
+    problem = Problem(3.0, 1.0, 4, 0.1, 1e-2, CUBIC)
+    alarms = []
+    for seed in range(13):
+        rng = np.random.default_rng(seed)
+        rows = rng.normal(size=(60, 12)) * values
+        rows = standardise(rows * rng.choice([0.2, 2.0], (60, 1)) if seed == 12 else rows)
+        asked = dataclasses.replace(problem, spectrum=spectra.from_data(rows))
+        found = evidence.measured(asked, 12, widest=12, data=rows, key=seed)
+        assert isinstance(found, Evidence)
+        alarms.append(found.not_gaussian)
+    assert sum(alarms[:12]) <= 1 and alarms[12]
+
+
+def test_nothing_is_recommended_where_nothing_can_be_learnt():
+    """No linear part, whoever's function it is; or one so small that these sizes do not show it."""
+    even = activations.custom(lambda u: u * u, "square")
+    little = activations.hermite([0.0, 1e-5, 1.0])
+    for activation, reason in (("abs", "no linear part"), (even, "no linear part"), (little, "no better than")):
+        advice = advise(500, 50, activation=activation)
+        assert advice.best is None and advice.ridge_at_width is None and advice.stopping is None
+        text = advice.text()
+        assert reason in text and "nothing is recommended" in text and "clear" not in text
+        assert "recommended)" not in text and "width:" not in text and "regime" not in text
+        assert "recommended_p" not in advice.to_dataset()
+    given = advise(500, 50, activation="abs", p=100, ridge=1e-2)
+    assert "Asked about: p = 100 features (given)" in given.text() and given.asked.losses["test"] >= 1
+
+
+def test_sizes_that_are_simulated_tell_something():
+    """n, p and d of 16 or the very size asked about; else it is said that there is no estimate."""
+    for n, d, p, budget, expected in (
+        (140, 12288, 200, 512, (1405, 16, 23)),
+        (140, 12288, 49152, 512, None),
+        (500, 50, 100, 512, (50, 500, 100)),
+        (4, 6, 5, 512, (6, 4, 5)),
+        (400, 4000, 8000, 512, (256, 26, 512)),
+    ):
+        found = evidence._in_modest_dimension(Problem(n / d, p / d, np.inf, 0.1, 1e-2), d, budget)
+        if expected is None:
+            assert isinstance(found, str) and "no finite-size estimate is possible" in found
+        else:
+            problem, size = found
+            assert (size, round(float(problem.psi_n) * size), round(float(problem.psi_p) * size)) == expected
+
+
+def test_work_is_bounded_in_few_dimensions():
+    """Exact moments take hundreds of terms there; tanh on 600 rows of 3 columns would take hours at p = 512."""
+    for d, widest in ((64, 512), (12, 512), (3, 512)):
+        rows = standardise(np.random.default_rng(0).normal(size=(600, d)))
+        asked, _ = evidence._on_rows(Problem(600 / d, 2000 / d, 7, 0.5, 1e-3), d, widest, rows)
+        width = round(float(asked.psi_p) * d)
+        work = (evidence.TRIALS + evidence.TWINS) * evidence._work(asked, d, width, 600, np.mean(rows**2, axis=1))
+        assert work <= 1.1 * evidence.WORK and (width == 512) == (d == 64) and width >= 1
 
 
 @pytest.mark.parametrize(

@@ -60,11 +60,13 @@ def check(found, expected):
         np.testing.assert_allclose(found[name], values, rtol=1e-10, atol=1e-12, err_msg=name)
 
 
+@pytest.mark.slow
 def test_fake_devices_give_the_numbers_of_one(alone):
     """Trials dealt out and draws shared (6 and 1 on 4); two devices are the two processes below."""
     check(result(started(4, 4)), alone)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(alone):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -15,6 +15,7 @@ from rfdsm.simulation.trial import Cell, seeds
 module = importlib.import_module("rfdsm.simulation.simulate")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields, d",
     [

@@ -1,14 +1,15 @@
 """The simulator: its algebra against plain NumPy, its randomness, its limits, its refusals."""
 
 import importlib
-import warnings
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from rfdsm import Losses, Problem, activations, simulate, spectra
+from rfdsm import Losses, Problem, activations, simulate, simulate_training, spectra
 from rfdsm.simulation import design, eigenpath, minimiser, moments, realised, strips
 from tests.tolerances import IDENTITY, ROUTES
 
@@ -187,21 +188,76 @@ def test_trials_do_not_depend_on_batching_or_chunks(monkeypatch):
     assert not np.any(other.train == alone.train)
 
 
-@pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_float32_agrees_with_float64(activation):
+def agrees_with_float64(run):
     """The same networks: one key draws the same numbers in both precisions."""
-    problem = Problem.grid(2.0, [0.5, 1.5], [1, 4, np.inf], 0.2, [1e-4, 1e-2], activation)
-    double = simulate(problem, 60, trials=2)
-    single = simulate(problem, 60, trials=2, dtype="float32")
+    double, single = run(dtype="float64"), run(dtype="float32")
     assert single.test.dtype == np.float32 and double.test.dtype == np.float64
-    for name in NAMES:
+    for name in (*NAMES, "objective"):
         np.testing.assert_allclose(getattr(single, name), getattr(double, name), rtol=1e-4, atol=0, err_msg=name)
+    return double
 
 
-def test_float32_warns_once_below_the_ridge_it_is_good_for():
-    with pytest.warns(RuntimeWarning, match="ridge = 1e-06 is below 0.0001") as caught:
-        simulate(Problem(2.0, 0.5, np.array([1, 2]), 0.2, 1e-6), 12, dtype="float32")
-    assert len(caught) == 1
+def test_float32_where_small_eigenvalues_decide():
+    """nm = p, two ridges: of the eigenvalues of K many are below what single precision can tell from zero."""
+    double = agrees_with_float64(partial(simulate, Problem(4, 16, 4, 0.1, [1e-3, 1e-2]), 40))
+    np.testing.assert_allclose(double.test, [[2.776, 1.399]], atol=5e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ["tanh", "relu", "gelu", lambda u: jnp.tanh(u) + 30.0])
+@pytest.mark.parametrize("ridge", [1e-4, [1e-4, 1e-2]], ids=["one ridge", "ridges"])
+def test_float32_agrees_with_float64(activation, ridge):
+    """Dual (m = 1), primal next to p = nm (m = 3), many draws (m = 30), and m = inf."""
+    problem = Problem.grid(2.0, 5.9, [1, 3, 30, np.inf], 0.1, ridge, activation)
+    agrees_with_float64(partial(simulate, problem, 24, trials=2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ["tanh", "relu", "gelu"])
+@pytest.mark.parametrize("initial", [0.0, 0.5])
+def test_float32_agrees_with_float64_during_training(activation, initial):
+    problem = Problem.grid(2.0, 5.9, [1, 3, 30, np.inf], 0.1, 1e-4, activation)
+    agrees_with_float64(partial(simulate_training, problem, [1.0, 1e3, 1e6, np.inf], 24, initial=initial))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("m", [3, np.inf])
+def test_float32_agrees_with_float64_under_optimisers(m):
+    """In full-batch steps and on batches, which are the same ones in both precisions."""
+    problem = Problem.grid(2.0, 4.0, m, 0.1, [1e-4, 0.0], "relu")
+    for batch_size in (None, 16):
+        agrees_with_float64(
+            partial(simulate_training, problem, [0, 500], 12, optimiser=optax.adam(1e-2), batch_size=batch_size)
+        )
+
+
+@pytest.mark.parametrize(
+    "fields, features, products",
+    [
+        (dict(m=4), "float32", "float64"),
+        (dict(m=40), "float32", "float32"),
+        (dict(m=np.inf), "float64", "float64"),
+        (dict(m=40, ridge=1e-6), "float64", "float64"),
+        (dict(m=40, activation=lambda u: jnp.tanh(u) + 30.0), "float64", "float64"),
+        (dict(m=40, t=4.0), "float64", "float64"),
+        (dict(m=40, activation=lambda u: 30.0 * jnp.tanh(u), ridge=1.0), "float32", "float32"),
+    ],
+    ids=[
+        "few draws",
+        "many draws",
+        "infinitely many",
+        "small ridge",
+        "large mean",
+        "small losses",
+        "large scale, large ridge",
+    ],
+)
+def test_float32_is_used_where_it_is_enough(fields, features, products):
+    problem = Problem(**(dict(psi_n=2.0, psi_p=4.0, t=0.1, ridge=1e-3) | fields))
+    for dtype, expected in (("float32", (features, products)), ("float64", ("float64", "float64"))):
+        request = planning.plan(problem, 20, trials=1, key=0, data=None, dtype=dtype, devices=None, memory_limit=None)
+        settings = request.groups[0].settings
+        assert (settings.dtype, settings.products) == expected
 
 
 def test_float32_does_not_depend_on_the_global_precision():
@@ -273,16 +329,10 @@ def test_progress_counts_cells():
     assert calls == [(1, 2), (2, 2)]
 
 
-def test_unsolvable_in_float32_is_reported():
-    problem = Problem(8.0, 6.0, 1, 0.2, 1e-14, lambda u: jnp.tanh(u) + 30.0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        simulate(Problem(1.0, 2.0, 1, 0.2, 1e-2), 8, dtype="float32")
-    with (
-        pytest.warns(RuntimeWarning, match="could not be solved in float32"),
-        pytest.warns(RuntimeWarning, match="ridge = 1e-14 is below"),
-    ):
-        losses = simulate(problem, 24, dtype="float32")
+def test_unsolvable_is_reported():
+    problem = Problem(8.0, 6.0, np.inf, 0.2, 1e-18, lambda u: 1e-3 * u + 1e6)
+    with pytest.warns(RuntimeWarning, match="could not be solved and are NaN: the ridge is too small"):
+        losses = simulate(problem, 12)
     assert np.all(np.isnan(losses.test))
 
 

@@ -63,7 +63,7 @@ def unprintable(task, context):
 
 def activated(task, context):
     """Values of the sweep's activation."""
-    losses = np.broadcast_to(np.asarray(context.activation(task.fields[0])), (5, context.trials, 1))
+    losses = np.broadcast_to(np.asarray(context.structure.activation(task.fields[0])), (5, context.trials, 1))
     return Result({"losses": np.array(losses)}, 0.01, "worker")
 
 

@@ -42,7 +42,7 @@ def compare(problem, losses, cells):
     """(distance from the peak, {loss: relative error}) of the flat cells, against the 50-digit solution."""
     fields = np.stack([np.broadcast_to(getattr(problem, name), problem.shape).ravel() for name in FIELDS], axis=1)
     moments = np.stack(moments_at_times(problem.activation, fields[:, 3], problem.spectrum.mean), axis=1)
-    distance = distance_to_peak(problem).ravel()
+    distance = np.broadcast_to(distance_to_peak(problem), problem.shape).ravel()
     nodes, weights = problem.spectrum.nodes.tolist(), problem.spectrum.weights.tolist()
     rows = []
     for cell in cells:

@@ -164,6 +164,22 @@ def test_derivatives_are_nan_at_a_singular_point_and_nowhere_else():
         np.testing.assert_allclose(gradient[k], central, rtol=1e-8)
 
 
+def test_losses_are_differentiable_by_a_power_law():
+    """By its exponent, cutoff and variance, with and without jit, against central differences of concrete ones."""
+
+    def test_loss(*law):
+        exponent, cutoff, variance = law
+        return predict(Problem(3.0, 2.0, 2, 0.3, 1e-2, spectrum=spectra.power_law(exponent, cutoff, 24, variance))).test
+
+    at, step = np.array([1.2, 0.05, 1.5]), 1e-4
+    found = jax.jit(jax.grad(test_loss, argnums=(0, 1, 2)))(*at)
+    np.testing.assert_allclose(jax.jit(test_loss)(*at), test_loss(*at), rtol=1e-12)
+    for k in range(3):
+        ends = [at + sign * step * at[k] * np.eye(3)[k] for sign in (1, -1)]
+        slope = np.subtract(*(test_loss(*end) for end in ends)) / (2 * step * at[k])
+        np.testing.assert_allclose(found[k], slope, rtol=1e-6)
+
+
 def test_gradients_come_in_the_default_precision():
     """A caller who never enables float64 gets float32 derivatives of a float64 computation."""
     with jax.enable_x64(False):

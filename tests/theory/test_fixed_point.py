@@ -281,6 +281,8 @@ def test_implicit_derivatives_against_differences(case):
     by_all, forwards = reverse(P), tangent(P)
     for name in Populations._fields:
         value, exact = getattr(P, name), getattr(by_all, name)
+        if isinstance(value, float):  # marks of the peak, and the target: not in the equations here
+            continue
         np.testing.assert_allclose(exact, getattr(forwards, name), rtol=ROUTES, atol=1e-12 * np.max(np.abs(exact)))
         for index in np.ndindex(value.shape):
             unit = jnp.zeros_like(value).at[index].set(1.0)
@@ -298,7 +300,7 @@ def test_second_derivatives_against_differences():
     """Along a random direction that moves every parameter."""
     rng = np.random.default_rng(2)
     P = CELLS["regular"]
-    direction = jax.tree.map(lambda value: value * rng.uniform(-0.5, 0.5, value.shape), P)
+    direction = jax.tree.map(lambda value: value * rng.uniform(-0.5, 0.5, np.shape(value)), P)
 
     def along(s):
         return solve(jax.tree.map(lambda a, b: a + s * b, P, direction)).G

@@ -151,6 +151,35 @@ def test_up_to_the_peak_at_ridge_zero(name, m):
     np.testing.assert_allclose(losses.test[4:6] / losses.test[2:4], 1e3, rtol=1e-4)
 
 
+def test_at_the_peak_at_any_ridge():
+    """p = nm to the last digit: losses diverge or vanish like the square root of the ridge, to all digits."""
+    ridge = np.array([1e-3, 1e-16, 1e-26, 1e-30, 1e-60, 1e-100])
+    cases = [("erf", 2.0, 6.0, 3), ("relu", 0.25, 0.25, 1), ("linear", 0.25, 3.0, 4), ("linear", 0.25, 0.5, 2)]
+    cases += [("linear", 0.5, 1.0, 2), ("tanh", 2.0**-10, 1.0, 1024)]
+    for name, psi_n, psi_p, m in cases:
+        problem = Problem(psi_n, psi_p, m, 0.1, ridge, name, law([0.2, 3.0]))
+        losses = predict(problem)
+        assert not violations(problem, losses)[0].any()
+        for _, errors in compare(problem, losses, range(len(ridge))):
+            assert max(errors.values()) <= BEYOND, (name, m, errors)
+    np.testing.assert_allclose(predict(Problem(0.001, 1, 1000, 0.1, 1e-30)).test, 1.491077e14, rtol=1e-6)
+
+
+def test_derivatives_at_the_peak():
+    """Whatever the ridge, log test falls by half its logarithm, and its slope by time is that of any tiny ridge."""
+
+    def log_test(t, ridge):
+        return jax.numpy.log(predict(Problem(2.0, 6.0, 3, t, ridge, "erf", law([0.2, 3.0]))).test)
+
+    slopes = jax.jit(jax.vmap(jax.grad(log_test, argnums=(0, 1)), in_axes=(None, 0)))
+    ridge = np.array([1e-20, 1e-30, 1e-60, 1e-100])
+    by_time, by_ridge = slopes(0.1, ridge)
+    np.testing.assert_allclose(by_ridge * ridge, -0.5, rtol=1e-8)
+    step = 1e-4
+    difference = (log_test(0.1 + step, ridge) - log_test(0.1 - step, ridge)) / (2 * step)
+    np.testing.assert_allclose(by_time, difference, rtol=1e-5)
+
+
 def test_exact_singularities_by_rule():
     """p = nm, or nm = min(p, d) for linear features, at ridge = 0 only; whatever rounding makes of n m."""
     psi_n, m = np.array([0.1, 0.7, 1e-3, 123.4]), np.array([3, 7, 1e4, 1])

@@ -210,7 +210,7 @@ class PiecewiseChebyshev(NamedTuple):
         panels, terms = self.coefficients.shape[1:]
         position = (points - self.lower) * (panels / (self.upper - self.lower))
         panel = jnp.clip(jnp.asarray(position).astype(int), 0, panels - 1)
-        local = 2.0 * (position - panel) - 1.0
+        local = 2.0 * (position - panel.astype(position.dtype)) - 1.0
         # The coefficients of a panel lie side by side, so that each point reads one stretch of memory.
         series = jnp.asarray(jnp.moveaxis(self.coefficients, 0, -1))[panel]
         previous = current = jnp.zeros(1)

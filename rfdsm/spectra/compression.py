@@ -32,17 +32,29 @@ def compress(
     full_weights = np.diff(starts, append=positive.size) / values.size
     at_zero = 1 - positive.size / values.size
     zeros = [0.0] if at_zero > 0 else []
-    if exact := full_nodes.size + len(zeros) <= nodes:
-        points, weights = full_nodes, full_weights
+    full_nodes = np.append(zeros, full_nodes)
+    full_weights = np.append([at_zero] * len(zeros), full_weights)
+    return thin(full_nodes, full_weights, nodes, mean)
+
+
+def thin(
+    full_nodes: np.ndarray, full_weights: np.ndarray, nodes: int, mean: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """At most `nodes` nodes and weights in place of more, ascending; a node at 0 is kept. Also the error.
+
+    The mean is made the one given.
+    """
+    if exact := full_nodes.size <= nodes:
+        points, weights = full_nodes.copy(), full_weights.copy()
     else:
-        logarithms, weights = _gauss_rule(np.log(full_nodes / largest), full_weights, nodes - len(zeros))
-        points = largest * np.exp(logarithms)
-    points, full_nodes = np.append(zeros, points), np.append(zeros, full_nodes)
-    weights, full_weights = np.append([at_zero] * len(zeros), weights), np.append([at_zero] * len(zeros), full_weights)
+        zeros = int(full_nodes[0] == 0)
+        largest = full_nodes[-1]
+        logarithms, weights = _gauss_rule(np.log(full_nodes[zeros:] / largest), full_weights[zeros:], nodes - zeros)
+        points = np.append(full_nodes[:zeros], largest * np.exp(logarithms))
+        weights = np.append(full_weights[:zeros], weights)
     weights /= weights.sum()
     points *= mean / (weights @ points)
-    error = 0.0 if exact else relative_error(points, weights, full_nodes, full_weights)
-    return points, weights, error
+    return points, weights, 0.0 if exact else relative_error(points, weights, full_nodes, full_weights)
 
 
 def _gauss_rule(points: np.ndarray, weights: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,145 @@
+"""Which models can be swept: the one that a problem is of, written as text and read back from it."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rfdsm import activations
+from rfdsm.activations import Activation
+from rfdsm.activations.closed_forms import Rectifier, Series
+from rfdsm.linear.generated import checked_smoothing
+from rfdsm.linear.model import LinearDenoiser
+from rfdsm.linear.problem import Problem as LinearProblem
+from rfdsm.model import RANDOM_FEATURES, Model
+from rfdsm.problem import Problem
+from rfdsm.scope import jax_scope
+from rfdsm.spectra import Spectrum
+
+
+class ActivationError(Exception):
+    """An activation that cannot be told from its text, its name."""
+
+
+def model_of(problem: Any, smoothing: Any = 0.0, wasserstein: Any = True) -> Model:
+    """The model of a problem. Raises ValueError for what is no problem, and for options of another model."""
+    if isinstance(problem, LinearProblem):
+        return LinearDenoiser(checked_smoothing(smoothing, problem), bool(wasserstein))
+    if not isinstance(problem, Problem):
+        raise ValueError(f"problem = {problem!r} must be a Problem, or a mapping of its fields")
+    if problem.traced:
+        raise ValueError("problem must hold concrete numbers: call sweep outside jax.jit, grad and vmap")
+    if np.any(smoothing != 0):
+        raise ValueError(f"smoothing = {smoothing!r} must be 0: only the laws of rfdsm.linear are smoothed")
+    return RANDOM_FEATURES
+
+
+def grid(fields: Mapping[str, Any]) -> Any:
+    """The problem on the grid that a mapping of fields spans. Raises ValueError for fields it has not, or lacks."""
+    linear = "psi" in fields and "psi_n" not in fields
+    problem, names, needed = (
+        (LinearProblem, (*LinearDenoiser.fields, "spectrum"), ("psi", "T"))
+        if linear
+        else (Problem, (*RANDOM_FEATURES.fields, "activation", "spectrum"), RANDOM_FEATURES.fields)
+    )
+    for name in fields:
+        if name not in names:
+            raise ValueError(f"problem has an unknown field {name!r}, must be of {', '.join(names)}")
+    missing = [name for name in needed if name not in fields]
+    if missing:
+        raise ValueError(f"problem lacks {', '.join(missing)}, must have all of {', '.join(needed)}")
+    return problem.grid(**fields)
+
+
+def text(model: Model, problem: Any) -> dict[str, Any]:
+    """Model and problem as JSON takes them; equal texts are equal questions."""
+    spectrum = problem.spectrum
+    own = {name: listed(values) for name, values in model.asked(problem).items()}
+    if isinstance(problem, Problem):
+        own["activation"] = _activation_text(problem.activation)
+    own |= {"spectrum": {"nodes": listed(spectrum.nodes), "weights": listed(spectrum.weights)}}
+    own |= {"spectrum_label": spectrum.label, "spectrum_error": spectrum.error}
+    kind = {} if isinstance(problem, Problem) else {"model": model.name} | model.options
+    return kind | {"problem": own}
+
+
+def read(described: Mapping[str, Any], problem: Any = None, stand_in: bool = False) -> tuple[Model, Any]:
+    """Model and problem from their text.
+
+    Args:
+        described: see `text`.
+        problem: for the activation, where that is a function of the user's.
+        stand_in: let another activation stand in where the user's is missing.
+
+    Raises:
+        ActivationError: an activation that only the user has.
+    """
+    own = described["problem"]
+    nodes, weights = (array(own["spectrum"][name]) for name in ("nodes", "weights"))
+    spectrum = Spectrum(nodes, weights, own["spectrum_label"], own["spectrum_error"])
+    if described.get("model") == LinearDenoiser.name:
+        fields = {name: array(own[name]) for name in LinearDenoiser.fields}
+        return LinearDenoiser(array(own["smoothing"]), described["wasserstein"]), LinearProblem(
+            **fields, spectrum=spectrum
+        )
+    activation = _activation(own["activation"]) if problem is None else problem.activation
+    if activation is None and stand_in:
+        activation = activations.get("linear")
+    if activation is None:
+        raise ActivationError(own["activation"]["custom"])
+    fields = {name: array(own[name]) for name in RANDOM_FEATURES.fields}
+    return RANDOM_FEATURES, Problem(**fields, activation=activation, spectrum=spectrum)
+
+
+def provenance(asked: Mapping[str, Any]) -> tuple[Model, Any] | None:
+    """Model and problem from the configuration of `rfdsm.datasets.provenance`; None if the activation is unknown."""
+    spectrum = Spectrum(np.array(asked["spectrum_nodes"]), np.array(asked["spectrum_weights"]), asked["spectrum"])
+    if "psi" in asked:
+        fields = {name: asked[name] for name in LinearDenoiser.fields}
+        return LinearDenoiser(np.asarray(asked["smoothing"], float)), LinearProblem(**fields, spectrum=spectrum)
+    if asked["activation"] not in activations.NAMES:
+        return None
+    fields = {name: asked[name] for name in RANDOM_FEATURES.fields}
+    return RANDOM_FEATURES, Problem(**fields, activation=asked["activation"], spectrum=spectrum)
+
+
+def listed(values: Any) -> Any:
+    """As nested lists of numbers; infinity as text, for JSON has none."""
+    if isinstance(values, list):
+        return [listed(value) for value in values]
+    if isinstance(values, float):
+        return "inf" if math.isinf(values) else values
+    return listed(np.asarray(values, np.float64).tolist())
+
+
+def array(values: Any) -> np.ndarray:
+    """Back from `listed`."""
+    return np.asarray(values, dtype=object).astype(np.float64)
+
+
+def _activation_text(activation: Activation) -> dict[str, Any]:
+    if activation.name in activations.NAMES and activation == activations.get(activation.name):
+        return {"name": activation.name}
+    if isinstance(activation, Series):
+        return {"hermite" if activation.hermite else "polynomial": list(activation.coefficients)}
+    if isinstance(activation, Rectifier) and activation == activations.leaky_relu(activation.slope):
+        return {"leaky_relu": activation.slope}
+    # A function has no name that lasts; its values tell another one, to six digits whatever machine computed them.
+    with jax_scope():
+        values = np.asarray(activation(np.linspace(-8.0, 8.0, 257)))
+    written = " ".join(f"{value:.5e}" for value in values)
+    points = list(getattr(activation, "breakpoints", ()))
+    return {"custom": activation.name, "breakpoints": points, "values": hashlib.sha256(written.encode()).hexdigest()}
+
+
+def _activation(described: dict[str, Any]) -> Activation | None:
+    makers = {
+        "name": activations.get,
+        "polynomial": activations.polynomial,
+        "hermite": activations.hermite,
+        "leaky_relu": activations.leaky_relu,
+    }
+    (kind, value), *_ = described.items()
+    return makers[kind](value) if kind in makers else None

@@ -1,0 +1,100 @@
+"""Results as rich tables: one row per cell, the fields that vary first. What is fixed stands in the title."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from rfdsm.extrapolation import relative, z_score
+from rfdsm.model import RANDOM_FEATURES, Model
+
+
+def cells(
+    problem: Any, columns: Mapping[str, Sequence[str]], caption: str = "", model: Model = RANDOM_FEATURES
+) -> Table:
+    """One row per cell of the problem, with these columns, as texts in the order of the cells."""
+    fields, varying, fixed = _fields(problem, model, lambda values: values.ndim > 0)
+    structure = [f"{name} {text}" for name, text in model.structure(problem).items()]
+    table = Table(title=", ".join([*([caption] if caption else []), *fixed, *structure]), title_justify="left")
+    shown = {name: [f"{value:g}" for value in fields[name].ravel()] for name in varying} | dict(columns)
+    for name in shown:
+        table.add_column(name, justify="right")
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*row)
+    return table
+
+
+def compared(
+    problem: Any,
+    model: Model,
+    names: Sequence[str],
+    rows: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray]],
+    trials: int,
+    summary: str,
+) -> Table:
+    """One row per cell and dimension, theory and simulation in each.
+
+    `rows` has for every dimension its name, and theory, mean and standard error, arrays of shape (names, *grid).
+    """
+    fields, varying, fixed = _fields(problem, model, lambda values: values.size > 1)
+    structure = [
+        text if name == "activation" else f"covariance {text}" for name, text in model.structure(problem).items()
+    ]
+    table = Table(title=", ".join([*fixed, *structure, f"{trials} trials"]), caption=summary)
+    for name in (*varying, "d"):
+        table.add_column(name, justify="right")
+    for name in names:
+        table.add_column(f"{name.replace('_', ' ')}\ntheory · simulation\nz · deviation", justify="right")
+    shape = model.shape(problem)
+    for cell in np.ndindex(*shape):
+        for d, theory, mean, error in rows:
+            texts = [_cell_text(theory[i][cell], mean[i][cell], error[i][cell]) for i in range(len(names))]
+            table.add_row(*[f"{fields[name][cell]:g}" for name in varying], d, *texts)
+        if cell and cell[-1] == shape[-1] - 1:
+            table.add_section()
+    return table
+
+
+def mean_and_error(values: Any, trials: int) -> list[str]:
+    """mean ± standard error over the leading axis, for every cell."""
+    whole = np.asarray(values, float).reshape(trials, -1)
+    means = whole.mean(axis=0)
+    if trials == 1:
+        return [f"{mean:.4f}" for mean in means]
+    errors = whole.std(axis=0, ddof=1) / np.sqrt(trials)
+    return [f"{mean:.4f} ± {error:.4f}" for mean, error in zip(means, errors, strict=True)]
+
+
+def _fields(problem: Any, model: Model, varies: Any) -> tuple[dict[str, np.ndarray], list[str], list[str]]:
+    """All fields over the grid, the names of those that vary, and the others in words."""
+    asked = model.asked(problem)
+    fields = {name: np.broadcast_to(values, model.shape(problem)) for name, values in asked.items()}
+    varying = [name for name, values in asked.items() if varies(values)]
+    varying = [name for name in varying if model.follows.get(name) not in varying]
+    rest = [name for name in asked if name not in varying and not (name == "smoothing" and np.all(asked[name] == 0))]
+    fixed = [f"{name} = {fields[name].flat[0]:g}" for name in rest if asked[name].size == 1]
+    return fields, varying, fixed
+
+
+def _cell_text(theory: float, mean: float, error: float) -> str:
+    """Two lines: theory and simulation; z and relative deviation."""
+    deviation = np.asarray(np.nan if np.isinf(theory) else mean - theory)
+    z, share = float(z_score(deviation, np.asarray(error))), float(relative(deviation, np.asarray(theory)))
+    below = ("–" if np.isnan(value) else text for value, text in ((z, f"{z:+.1f}"), (share, f"{share:+.1%}")))
+    return f"{_short(theory)} · {_with_error(mean, error)}\n{' · '.join(below)}"
+
+
+def _short(value: float) -> str:
+    """Four decimals, or three digits where that would show few of them."""
+    return f"{value:.4f}" if abs(value) >= 0.01 else f"{value:.3g}"
+
+
+def _with_error(value: float, error: float) -> str:
+    """0.8123(45): the error in units of the last digits shown; written out where these would be too many."""
+    if not (np.isfinite(error) and np.isfinite(value)) or error <= 0:
+        return _short(value)
+    digits = int(max(1 - np.floor(np.log10(error)), 0))
+    if digits > 9:
+        return f"{value:.1e} ± {error:.0e}"
+    return f"{value:.{digits}f}({error * 10**digits:.0f})"

@@ -1,0 +1,42 @@
+"""The regression of the linear denoiser is that of the kernel limit without nonlinearity: two solvers, one equation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rfdsm import linear, spectra
+from rfdsm.linear import ridge_equations
+from rfdsm.linear.populations import flat_populations
+from rfdsm.linear.problem import FIELDS
+from rfdsm.theory.reduced_equations import Kernel
+
+
+def test_order_parameters_and_responses_are_those_of_the_kernel_limit():
+    rng = np.random.default_rng(0)
+    psi, m = rng.uniform(0.2, 4, 30), rng.choice([1, 2, 5, np.inf], 30)
+    problem = linear.Problem(psi, rng.uniform(0.1, 2, 30), m, 10 ** rng.uniform(-4, 0, 30), 0.7, 1.3)
+    problem = linear.Problem(*(getattr(problem, name) for name in FIELDS), spectra.atoms([0.3, 1.7]))
+    P = flat_populations(problem)
+    assert {*(P.stiffness < 1)} == {True, False}  # interpolating, and not
+
+    def average(values):
+        return np.sum(P.weights * values)
+
+    for k in range(psi.size):
+        cell = P._replace(**{name: getattr(P, name)[k] for name in P._fields[:6]})
+        kernel = Kernel(
+            cell.psi, cell.q, cell.stiffness, cell.ridge, cell.signal * cell.nodes, cell.noise, 0.0, 0.0, average
+        )
+        expected = kernel.solve()
+        with jax.enable_x64(True):
+            cell = jax.tree.map(jnp.asarray, cell)
+            found = ridge_equations.solve(cell)
+            x = jnp.stack([found.e_s, found.f])
+            np.testing.assert_allclose(x, expected.x, rtol=1e-11)
+            state = ridge_equations.evaluate(x, cell)
+            for weights in ((1.0, 0.0), (0.3, 2.0)):
+                probe = weights[0] * expected.D_s + weights[1] * cell.noise
+                kappa_s, kappa_a = ridge_equations.response(probe, x, state, cell)
+                of_c_s, of_c_t = expected.response(kernel, *weights)
+                np.testing.assert_allclose(kappa_s, of_c_s, rtol=1e-9)
+                np.testing.assert_allclose(cell.q * kappa_s + kappa_a, of_c_t, rtol=1e-9)

@@ -1,0 +1,62 @@
+"""The same numbers under whatever settings of JAX a user has. Promotion of dtypes and ranks: `conftest.py`, always."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+CODE = """
+import json, sys
+import jax, numpy as np
+for name, value in json.loads(sys.argv[1]).items():
+    jax.config.update(name, value)
+from rfdsm import Problem, linear, predict, simulate, simulate_training, spectra, spectral_density, training_curve
+two = spectra.atoms([0.5, 2.0])
+grid = Problem(4, [2, 8], 2, 0.1, [[0], [0.1]], "tanh", two)
+one = Problem(2, 3, 2, 0.1, 0.1, lambda x: x / (1 + x**2))
+small = Problem(2, [1, 6], 2, 0.1, [[0], [0.1]], "relu", two)
+values = dict(
+    predict=predict(grid).test,
+    custom=predict(one).test,
+    curve=training_curve(one, [0, 1, np.inf]).test,
+    density=spectral_density(one, [0.1, 1.0]).density,
+    simulate=simulate(small, 6, trials=2).test,
+    single=simulate(Problem(2, 3, 2, 0.1, 0.1), 6, dtype="float32").test,
+    flow=simulate_training(small, [0, 1, np.inf], 6).test,
+    linear=linear.predict(linear.Problem([0.5, 2.0], 1.0, 2, 0.1, spectrum=two)).test,
+    finite=linear.simulate(linear.Problem(2.0, 1.0), 6, 2).losses.test,
+)
+print(json.dumps({name: np.asarray(value, float).tolist() for name, value in values.items()}))
+"""
+HOSTILE = {
+    "jax_enable_x64": False,
+    "jax_numpy_dtype_promotion": "strict",
+    "jax_numpy_rank_promotion": "raise",
+    "jax_default_matmul_precision": "bfloat16",
+    "jax_debug_nans": True,
+    "jax_debug_infs": True,
+    "jax_check_tracer_leaks": True,
+    "jax_transfer_guard": "disallow",
+    "jax_threefry_partitionable": False,
+    "jax_default_prng_impl": "rbg",
+    "jax_disable_jit": True,
+}
+
+
+def answers(settings):
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, json.dumps(settings)], capture_output=True, text=True, timeout=600, env=os.environ
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_no_setting_changes_a_number():
+    expected, found = answers({"jax_enable_x64": True}), answers(HOSTILE)
+    assert set(expected) == set(found)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-6 if name == "single" else 1e-12, err_msg=name)
