@@ -90,7 +90,7 @@ def predictions(problem: Problem, losses: Losses) -> xr.Dataset:
 
 def simulations(problem: Problem, losses: Losses, d: int, **configuration: Any) -> xr.Dataset:
     """Simulated losses per trial over the problem's grid, with the sizes and the seeds they were drawn with."""
-    values = {name: getattr(losses, name) for name in (*RANDOM_FEATURES.simulated, "floor")}
+    values = {name: getattr(losses, name) for name in (*RANDOM_FEATURES.simulated, *Losses.BOUNDS)}
     sizes = {}
     if losses.run is not None:
         sizes = {"n": losses.run.n, "p": losses.run.p}

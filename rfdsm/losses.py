@@ -52,7 +52,7 @@ _law = partial(row, label="per dimension")
 class Losses(Printed):
     """Losses per coordinate (divided by d): arrays of the problem's shape, with a leading trial axis in simulations.
 
-    A network that outputs zero has `train` = `empirical_test` = `test` = 1. Definitions: docs/theory, section 1.
+    Definitions: docs/theory, section 1.
     """
 
     train: Values = eqx.field(metadata=_TRAIN)
@@ -66,7 +66,9 @@ class Losses(Printed):
     objective: Values
     """Optimal value of the training objective: `train` plus the ridge penalty."""
     floor: Values
-    """Denoising loss of the true score; test = floor + h * score."""
+    """Denoising loss of the true score; for the default target test = floor + h * score."""
+    null: Values | None = None
+    """Test loss of a network that outputs zero, alpha^2 tr(Sigma)/d + beta^2: 1 for the default target."""
     converged: Bool[jax.Array | np.ndarray, "..."] | None = None
     """Theory: whether the fixed point was reached. Where False the losses are NaN."""
     residual: Values | None = None
@@ -78,6 +80,8 @@ class Losses(Printed):
 
     NAMES: ClassVar[tuple[str, ...]]
     """Of the losses."""
+    BOUNDS: ClassVar[tuple[str, ...]] = ("floor", "null")
+    """What losses are measured against."""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -129,7 +129,7 @@ class RandomFeatures(Model):
     axis = "loss"
     quantities = Losses.NAMES
     simulated = (*Losses.NAMES, "objective")
-    predicted = (*Losses.NAMES, "objective", "floor", "converged", "residual", "steps")
+    predicted = (*Losses.NAMES, "objective", *Losses.BOUNDS, "converged", "residual", "steps")
 
     def names(self, data: Any) -> tuple[str, ...]:
         """See `Model`: the true score of real data is unknown."""
@@ -195,7 +195,7 @@ class LearningCurves(RandomFeatures):
     """Variance of the output weights at time 0."""
 
     title = "Learning curves of denoising score matching with random features, per coordinate"
-    predicted = (*Losses.NAMES, "objective", "floor", "converged", "residual")
+    predicted = (*Losses.NAMES, "objective", *Losses.BOUNDS, "converged", "residual")
 
     @property
     def trailing(self) -> Mapping[str, np.ndarray]:

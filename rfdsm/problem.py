@@ -14,7 +14,7 @@ from rfdsm.activations import Activation
 from rfdsm.printing import Printed
 from rfdsm.schedules import Level, Schedule
 from rfdsm.spectra import Spectrum
-from rfdsm.targets import Target
+from rfdsm.targets import Asked, Target, asked
 from rfdsm.vocabulary import RANGES
 
 Numeric = Float[jax.Array | np.ndarray, "..."]
@@ -150,15 +150,13 @@ class Problem(Printed):
         return self.schedule.level(self.t, self.spectrum.mean)
 
     @property
-    def coefficients(self) -> tuple[Any, Any]:
-        """(alpha, beta) of the target alpha x + beta z, of the shape of t."""
-        return self.target.coefficients(self.level, self.spectrum.mean)
+    def asked(self) -> Asked:
+        """The level, and the coefficients of the target alpha x + beta z there; of the shape of t."""
+        return self.asked_at(self.t)
 
-    @property
-    def score_unit(self) -> Any:
-        """Score error per excess of `test` over its floor, c^2 a^2/(h delta^2), of the shape of t."""
-        (alpha, beta), level = self.coefficients, self.level
-        return (level.scale * level.a) ** 2 / (level.h * (alpha * level.root_h - beta * level.a) ** 2)
+    def asked_at(self, t: Any) -> Asked:
+        """The same at other times."""
+        return asked(self.schedule, self.target, t, self.spectrum.mean)
 
 
 def _ranges(schedule: Schedule) -> dict[str, arguments.Range]:

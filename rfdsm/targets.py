@@ -17,16 +17,16 @@ Source: docs/theory, section 10; arXiv 2006.11239 (noise), 2202.00512 (velocity)
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from rfdsm.arguments import number_array
 from rfdsm.arrays import module_of
-from rfdsm.schedules import Level, positive
+from rfdsm.schedules import Level, Schedule, positive
 from rfdsm.values import is_traced
 
-__all__ = ["Target", "data", "edm", "flow", "get", "linear", "noise", "velocity"]
+__all__ = ["Asked", "Target", "asked", "data", "edm", "flow", "get", "linear", "noise", "velocity"]
 
 DISTINCT = 1e-12
 """Least |alpha sqrt(h) - beta a|, relative to its two terms, at which a target says anything about the score."""
@@ -124,6 +124,46 @@ class _Linear(Target):
         values = (value(level) if callable(value) else value for value in (self.alpha, self.beta))
         alpha, beta = (value * xp.ones_like(level.a) for value in values)
         return alpha, beta
+
+
+class Asked(NamedTuple):
+    """What the network sees, y = a x + sqrt(h) z, and learns, alpha x + beta z: numbers or arrays of one shape."""
+
+    a: Any
+    h: Any
+    scale: Any
+    """Of the input: the score is taken at y/scale."""
+    alpha: Any
+    beta: Any
+
+    @property
+    def root_h(self) -> Any:
+        """Amplitude of the noise."""
+        return self.h**0.5
+
+    @property
+    def delta(self) -> Any:
+        """alpha sqrt(h) - beta a: what the target says of the score."""
+        return self.alpha * self.root_h - self.beta * self.a
+
+    @property
+    def score_unit(self) -> Any:
+        """Score error per excess of `test` over its floor."""
+        return (self.scale * self.a) ** 2 / (self.h * self.delta**2)
+
+    def floor(self, s: Any) -> Any:
+        """Loss of the best network along an eigenvector of Sigma."""
+        return self.delta**2 * s / (self.a**2 * s + self.h)
+
+    def null(self, variance: Any) -> Any:
+        """Loss of a network that outputs zero; `variance` is tr(Sigma)/d."""
+        return self.alpha**2 * variance + self.beta**2
+
+
+def asked(schedule: Schedule, target: Target, t: Any, variance: Any) -> Asked:
+    """What a schedule and a target say at times t, of their shape; `variance` is tr(Sigma)/d."""
+    level = schedule.level(t, variance)
+    return Asked(*level, *target.coefficients(level, variance))
 
 
 def noise() -> Target:

@@ -81,6 +81,7 @@ RANGES = {name: field.range for name, field in FIELDS.items()}
 LONG_NAMES = {
     "objective": "training objective with its penalty",
     "floor": "loss of the true score",
+    "null": "test loss of a network that outputs zero",
     "converged": "fixed point reached",
     "residual": "relative residual of the fixed point",
     "steps": "Newton steps",

@@ -231,9 +231,8 @@ def advise(
     with_best = optimal(dataclasses.replace(problem, psi_p=widths / d), "ridge")
     excess = with_best.losses.test - with_best.losses.floor
     chosen = int(np.argmax(excess <= (1 + GOOD_ENOUGH) * np.min(excess)))
-    hopeless = hopeless_because(
-        problem, float(np.min(with_best.losses.test)), float(with_best.losses.floor.min()), widest
-    )
+    lowest = (float(np.min(getattr(with_best.losses, name))) for name in ("test", *Losses.BOUNDS))
+    hopeless = hopeless_because(problem, *lowest, widest)
     width = int(p) if p is not None else widest if hopeless else int(widths[chosen])
     here = int(np.flatnonzero(widths == width)[0])
     at_width = dataclasses.replace(problem, psi_p=np.asarray(width / d))
@@ -292,9 +291,7 @@ def _single(name: str, value: Any, allowed: str) -> float:
 
 def _point(problem: Problem, width: int) -> Point:
     losses = predict(problem)
-    named = fields.with_excess(
-        {name: getattr(losses, name) for name in ("train", "empirical_test", "test", "score", "floor")}, problem.t
-    )
+    named = fields.of(losses, problem)
     signed = {field: fields.value(field, named) for field in fields.SIGNED}
     code = int(labels(signed))
     return Point(

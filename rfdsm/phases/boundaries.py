@@ -121,9 +121,8 @@ def boundary(
 
         def evaluate(line: np.ndarray, u: np.ndarray, exact: bool = False, start: int = start) -> Any:
             values, slopes = family(line + start, u[:, None], exact)
-            losses = fields.with_excess(
-                dict(zip(NAMES, values, strict=True)), family.fields(line + start, u[:, None])["t"]
-            )
+            asked = family.lines.asked_at(family.fields(line + start, u[:, None])["t"])
+            losses = fields.with_excess(dict(zip(NAMES, values, strict=True)), asked.score_unit)
             changes = dict(zip(NAMES, slopes[:, 0], strict=True))
             return (
                 fields.value(field, losses),

@@ -108,10 +108,9 @@ def measured(problem: Problem, d: int, *, widest: int, data: np.ndarray | None, 
         compared = compare(asked, size, trials=TRIALS, key=key, data=data)
     # Real rows have no known score, and theory for them is that of Gaussian data.
     limit = predict(realised(asked, size) if data is None else asked)
-    simulated, expected = _losses(compared, compared.simulation, limit), _losses(compared, compared.theory, limit)
-    trials = quantities(simulated, asked.t)
-    mean = quantities({name: np.mean(values, axis=0) for name, values in simulated.items()}, asked.t)
-    theory = quantities(expected, asked.t)
+    simulated = _losses(compared, compared.simulation, limit, asked)
+    trials, theory = quantities(simulated), quantities(_losses(compared, compared.theory, limit, asked))
+    mean = quantities({name: np.mean(values, axis=0) for name, values in simulated.items()})
     run = compared.runs[0]
     assert run.p is not None
     return Evidence(
@@ -137,16 +136,16 @@ def spectrum_error(problem: Problem, data: np.ndarray) -> dict[str, float]:
 
     def values(law: Law) -> np.ndarray:
         found = predict(dataclasses.replace(problem, spectrum=Spectrum(*alike(law))))
-        losses = {name: getattr(found, name) for name in ("train", "empirical_test", "test", "score", "floor")}
-        return np.array([float(value) for value in (quantities(losses, problem.t) | {"floor": found.floor}).values()])
+        return np.array(
+            [float(value) for value in (quantities(fields.of(found, problem)) | {"floor": found.floor}).values()]
+        )
 
     with np.errstate(invalid="ignore"):  # inf - inf at p = nm without ridge
         return dict(zip(names, estimated(centre(data)).error(values).tolist(), strict=True))
 
 
-def quantities(losses: dict[str, Any], t: Any) -> dict[str, np.ndarray]:
-    """NAMES from losses."""
-    named = fields.with_excess(losses, t)
+def quantities(named: dict[str, Any]) -> dict[str, np.ndarray]:
+    """NAMES from losses that went through `fields.with_excess`."""
     return {name: fields.value(name, named) if name in fields.SIGNED else named[name] for name in NAMES}
 
 
@@ -184,16 +183,17 @@ def _on_rows(problem: Problem, d: int, widest: int, data: np.ndarray) -> tuple[P
 def _work(problem: Problem, d: int, p: int, points: float, norms: np.ndarray | None) -> float:
     """Products in the moments of one network given its points: terms of a series times nodes of a rule."""
     eigenvalues = problem.spectrum.realise(d)[0]
-    choice = conditional_choice(problem.activation, d, max(p, 512), float(problem.t), norms, eigenvalues, "float64")
+    choice = conditional_choice(problem.activation, d, max(p, 512), problem.level, norms, eigenvalues, "float64")
     nodes = 1 if choice.rule is None else choice.rule.size * (PANEL if isinstance(choice.rule, PanelRule) else 1)
     return points * p * choice.terms * nodes
 
 
-def _losses(compared: Comparison, values: np.ndarray, limit: Any) -> dict[str, Any]:
-    """Of the only dimension, by name."""
+def _losses(compared: Comparison, values: np.ndarray, limit: Losses, problem: Problem) -> dict[str, Any]:
+    """Of the only dimension, by name, with `excess`."""
     named = dict(zip(compared.names, values[:, 0], strict=True))
     named.setdefault("score", np.full(np.shape(named["test"]), np.nan))
-    return named | {"floor": np.broadcast_to(limit.floor, np.shape(named["test"]))}
+    named |= {name: np.broadcast_to(getattr(limit, name), np.shape(named["test"])) for name in Losses.BOUNDS}
+    return fields.with_excess(named, problem.asked.score_unit)
 
 
 def _twins(asked: Problem, count: int, d: int, key: Any) -> dict[str, tuple[float, float]]:

@@ -76,7 +76,7 @@ class Optimum:
             variables[f"at_bound_{name}"] = datasets.variable("", over, self.at_bound[name], label)
             label = f"derivative of {self.minimise} by {'1/m' if name == 'm' else f'log {name}'}"
             variables[f"gradient_{name}"] = datasets.variable("", over, self.gradient[name], label)
-        for name in (*Losses.NAMES, "floor"):
+        for name in (*Losses.NAMES, *Losses.BOUNDS):
             variables[name] = datasets.variable(name, over, getattr(self.losses, name))
         variables["converged"] = datasets.variable("", over, self.converged, "gradient vanishes inside the bounds")
         configuration = {"over": list(self.over), "minimise": self.minimise, "bounds": self.bounds}

@@ -8,7 +8,6 @@ import xarray as xr
 
 from rfdsm import datasets
 from rfdsm.arguments import check_whole
-from rfdsm.losses import Losses
 from rfdsm.phases import fields
 from rfdsm.phases.boundaries import Boundary, boundary, peak
 from rfdsm.phases.lines import CONTINUOUS, checked_name
@@ -67,12 +66,12 @@ def phase_diagram(problem: Problem, along: Any = None) -> xr.Dataset:
     losses = predict(problem)
     dataset = datasets.predictions(problem, losses)
     over = datasets.dims(problem)
-    named = fields.with_excess({name: getattr(losses, name) for name in (*Losses.NAMES, "floor")}, problem.t)
+    named = fields.of(losses, problem)
     signed = {field: fields.value(field, named) for field in fields.SIGNED}
     for name, values in (signed | fields.indices(named)).items():
         dataset[name] = datasets.variable("", over, values, fields.LONG_NAMES[name])
     dataset["regime"] = _regime(over, labels(signed))
-    dataset["is_harmful"] = datasets.variable("", over, signed["harmful"] > 0, "1 where test > 1")
+    dataset["is_harmful"] = datasets.variable("", over, signed["harmful"] > 0, "1 where test > null")
     dataset.attrs["title"] = "Phase diagram of denoising score matching with random features"
     for name in directions:
         dataset = dataset.assign(_curves(problem, name, bounds[name]))
@@ -138,11 +137,11 @@ def simulated_regimes(problem: Problem, d: Any, *, trials: Any = 4, key: Any = 0
     """
     check_whole("trials", trials, 2)
     losses = simulate(problem, d, trials=trials, key=key, **options)
-    named = fields.with_excess({name: getattr(losses, name) for name in (*Losses.NAMES, "floor")}, problem.t)
+    named = fields.of(losses, problem)
     over = datasets.dims(problem)
     mean = {name: np.mean(values, axis=0) for name, values in named.items()}
     dataset = xr.Dataset(coords=datasets.coordinates(problem))
-    for name in (*Losses.NAMES, "floor"):
+    for name in fields.NAMES:
         dataset[name] = datasets.variable(name, over, mean[name])
     signed = {field: fields.value(field, mean) for field in fields.SIGNED}
     for field, values in signed.items():
@@ -150,7 +149,7 @@ def simulated_regimes(problem: Problem, d: Any, *, trials: Any = 4, key: Any = 0
         dataset[field] = datasets.variable("", over, values, fields.LONG_NAMES[field])
         dataset[f"{field}_error"] = datasets.variable("", over, error, f"standard error of {field}")
     dataset["regime"] = _regime(over, labels(signed))
-    dataset["is_harmful"] = datasets.variable("", over, signed["harmful"] > 0, "1 where test > 1")
+    dataset["is_harmful"] = datasets.variable("", over, signed["harmful"] > 0, "1 where test > null")
     seeds = [] if losses.run is None else losses.run.seeds.tolist()
     dataset.attrs = datasets.provenance(problem, d=int(losses.run.d if losses.run else d), trials=trials, seeds=seeds)
     return dataset

@@ -18,11 +18,11 @@ from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.schedules import Level, Schedule
 from rfdsm.scope import jax_scope
-from rfdsm.targets import Target
-from rfdsm.theory.populations import TABLE_TOLERANCE, Asked, asked, check_moments, moments_at, moments_at_levels
+from rfdsm.targets import Asked, Target
+from rfdsm.theory.populations import TABLE_TOLERANCE, check_moments, moments_at, moments_at_levels
 from rfdsm.theory.predict import solve_cells
 
-NAMES = (*Losses.NAMES, "floor")
+NAMES = (*Losses.NAMES, *Losses.BOUNDS)
 """What is returned, in this order."""
 CHUNK, VALUES = (2**6, 2**10), 2**12
 """Cells solved per compiled call, at least and at most: root finding and descent soon have few cells left. In between,
@@ -46,7 +46,7 @@ class Family:
 
     def check_times(self, times: Any) -> None:
         """Warn if a user's activation needs breakpoints at any of these times."""
-        level = asked(self.lines, np.asarray(times, float))
+        level = self.lines.asked_at(np.asarray(times, float))
         check_moments(self.lines.activation, level.a, level.h, self.lines.spectrum.mean)
 
     def fields(self, line: np.ndarray, places: np.ndarray) -> dict[str, np.ndarray]:
@@ -102,7 +102,7 @@ class Family:
         """Level, target and moments at each time, and their derivatives by time where t runs freely."""
         times, place = np.unique(t, return_inverse=True)
         lines, variance = self.lines, self.lines.spectrum.mean
-        known = asked(lines, times)
+        known = lines.asked_at(times)
         if "t" not in self.free:
             moments = moments_at_levels(lines.activation, known.a, known.h, variance)
             return tuple(values[place] for values in (*known, *moments)), ()

@@ -42,16 +42,16 @@ def nothing_linear(activation: str) -> str:
     """Why no network of an activation without a linear part learns anything."""
     return (
         f"nothing is recommended. {activation} has no linear part (mu1 = 0), and only that of an activation can learn "
-        "this score:\n  at no width and ridge is the test loss below that of no network, 1. Take one that is not even, "
+        "this score:\n  at no width and ridge is the test loss below that of no network. Take one that is not even, "
         "such as tanh or relu."
     )
 
 
-def nothing_gained(test: float, floor: float, widest: int, linear: float) -> str:
+def nothing_gained(test: float, floor: float, null: float, widest: int, linear: float) -> str:
     """Why nothing is recommended where the best network is no better than none."""
     text = (
         f"nothing is recommended. Even the best ridge and width p <= {widest} give test loss {test:.6g}, no better "
-        f"than no network at all, 1 (best possible {number(floor)})."
+        f"than no network at all, {null:.6g} (best possible {number(floor)})."
     )
     if linear < LITTLE_LINEAR:
         text += (

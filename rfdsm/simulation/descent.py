@@ -62,21 +62,21 @@ def descend(
 
 
 def _batch_slope(trial: Trial, B: Array, size: int, key: Key[Array, ""]) -> Float[Array, "d p"]:
-    """(1/size) sum (B phi + z) phi^T over a random batch: B U + V^T on average."""
+    """(1/size) sum (B phi - T) phi^T over a random batch: B U + V^T on average."""
     law, points = trial.law, trial.design.training
     key_rows, key_draws = jax.random.split(key)
     rows = jax.random.randint(key_rows, (size,), 0, points.size)
     if trial.settings.infinite:
-        part = points.noised(rows, key_draws, jnp.arange(size), law.h)
+        part = points.noised(rows, key_draws, jnp.arange(size), law.asked)
     else:
         draws = jax.random.randint(key_draws, (size,), 0, trial.cell.m)
-        part = points.noised(rows, points.key, draws * points.size.astype(draws.dtype) + rows, law.h)
+        part = points.noised(rows, points.key, draws * points.size.astype(draws.dtype) + rows, law.asked)
     phi = features(law.W, law.activation, part.y)
-    phi, z = (x.astype(B.dtype) for x in (phi, part.z))
-    return (B @ phi + z.T) @ phi.T / size
+    phi, offset = (x.astype(B.dtype) for x in (phi, part.offset))
+    return (B @ phi + offset.T) @ phi.T / size
 
 
 def _losses(trial: Trial, B: Array, ridge: Array, train_on: Moments, measures: dict[str, Moments]) -> Losses:
     train = train_on.loss(B)
     values = {name: moments.loss(B) for name, moments in measures.items()}
-    return trial.losses(train, train + ridge * jnp.sum(B**2) / len(B), values)
+    return trial.losses(train, train + ridge * jnp.sum(B**2) / len(B), values, measures["test"].offset_squared)

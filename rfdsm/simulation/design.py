@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from rfdsm.activations import Activation
+from rfdsm.targets import Asked
 
 Carry = TypeVar("Carry")
 DRAWS = "draws"
@@ -38,15 +39,16 @@ class Points(NamedTuple):
             return self.deviations * normals(self.rows_key, index, self.deviations)
         return self.data[self.order[index]]
 
-    def noised(self, row: Int[Array, " c"], z_key: Key[Array, ""], number: Int[Array, " c"], h: Array) -> "Noised":
-        """sqrt(1 - h) x + sqrt(h) z for the points of these numbers and the normal vectors of those."""
+    def noised(self, row: Int[Array, " c"], z_key: Key[Array, ""], number: Int[Array, " c"], asked: Asked) -> "Noised":
+        """y = a x + sqrt(h) z for the points of these numbers and the normal vectors of those, and their targets."""
         if self.data is None:  # in one call, which compiles faster
             both = jnp.stack([self.rows_key, z_key])[jnp.repeat(jnp.arange(2), len(row))]
             x, z = jnp.split(normals(both, jnp.concatenate([row, number]), self.deviations), 2)
             x = self.deviations * x
         else:
             x, z = self.rows(row), normals(z_key, number, self.deviations)
-        return Noised(jnp.sqrt(1 - h) * x + jnp.sqrt(h) * z, z, jnp.ones(len(row), bool))
+        offset = -asked.beta * z if asked.alpha is None else -asked.alpha * x - asked.beta * z
+        return Noised(asked.a * x + jnp.sqrt(asked.h) * z, offset, jnp.ones(len(row), bool))
 
 
 class Design(NamedTuple):
@@ -61,7 +63,8 @@ class Noised(NamedTuple):
     """A chunk of c noisy points y = a x_i + sqrt(h) z_ij; pairs beyond the last one are marked invalid."""
 
     y: Float[Array, "c d"]
-    z: Float[Array, "c d"]
+    offset: Float[Array, "c d"]
+    """Minus the target alpha x_i + beta z_ij: a network's error is B phi(y) + offset."""
     valid: Bool[Array, " c"]
 
 
@@ -97,9 +100,9 @@ def normals(key: Key[Array, "..."], number: Int[Array, " c"], like: Float[Array,
     return jax.vmap(one, in_axes=(0 if key.ndim else None, 0))(key, number).astype(like.dtype)
 
 
-def noised(points: Points, pair: Int[Array, " c"], total: Int[Array, ""], h: Float[Array, ""]) -> Noised:
+def noised(points: Points, pair: Int[Array, " c"], total: Int[Array, ""], asked: Asked) -> Noised:
     """The noisy points number `pair`, of `total` in all: all rows of the first draw, then all of the second, ..."""
-    return points.noised(pair % points.size, points.key, pair, h)._replace(valid=pair < total)
+    return points.noised(pair % points.size, points.key, pair, asked)._replace(valid=pair < total)
 
 
 def stream(

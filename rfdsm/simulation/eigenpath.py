@@ -46,14 +46,14 @@ class Filters(NamedTuple):
 
 def eigenpath(moments: Moments, initial: Float[Array, "d p"] | None = None) -> Eigenpath:
     """From the training moments."""
-    U, V, z_squared = moments
+    U, V, offset_squared = moments
     d = V.shape[1]
     eigenvalues, vectors = eigendecomposition(U)
     kept = eigenvalues > rank_tolerance(eigenvalues)
     target = vectors.T @ V
     square = jnp.sum(target**2, axis=1) / d
     amplitude = jnp.where(kept, square, 0) / jnp.where(kept, eigenvalues, 1)
-    rest = jnp.maximum(z_squared - jnp.sum(amplitude), 0)
+    rest = jnp.maximum(offset_squared - jnp.sum(amplitude), 0)
     start = None if initial is None else vectors.T @ initial.T
     return Eigenpath(
         jnp.maximum(eigenvalues, 0),
@@ -69,13 +69,13 @@ def eigenpath(moments: Moments, initial: Float[Array, "d p"] | None = None) -> E
 
 def dual_eigenpath(samples: Samples) -> Eigenpath:
     """From the samples, fewer than the features; for networks that start from zero."""
-    phi, z = samples
+    phi, offset = samples
     eigenvalues, vectors = eigendecomposition(gram(phi))
     eigenvalues = jnp.maximum(eigenvalues, 0)
-    noise = vectors.T @ z
-    amplitude = jnp.sum(noise**2, axis=1) / z.shape[1]
+    target = vectors.T @ offset
+    amplitude = jnp.sum(target**2, axis=1) / offset.shape[1]
     none = jnp.zeros_like(amplitude)
-    return Eigenpath(eigenvalues, vectors.T @ phi, eigenvalues, noise, None, amplitude, none, none[0])
+    return Eigenpath(eigenvalues, vectors.T @ phi, eigenvalues, target, None, amplitude, none, none[0])
 
 
 def ridge_filters(path: Eigenpath, ridges: Float[Array, " K"]) -> Filters:
@@ -122,7 +122,7 @@ def norm(path: Eigenpath, filters: Filters) -> Float[Array, " K"]:
 
 
 def losses(path: Eigenpath, filters: Filters, moments: Moments) -> Float[Array, " K"]:
-    """Denoising losses over other moments: z_squared + (2 tr(B V) + tr(B U B^T))/d.
+    """Denoising losses over other moments: offset_squared + (2 tr(B V) + tr(B U B^T))/d.
 
     One triple product of matrices serves all networks; U F^T is formed once and its product with F by strips.
     """
@@ -142,4 +142,4 @@ def losses(path: Eigenpath, filters: Filters, moments: Moments) -> Float[Array, 
             for right, right_rows in parts:
                 block = strip * (left_rows[low:high] @ right_rows[:high].T)
                 total = total + jnp.sum((left[:, low:high] @ block) * right[:, :high], axis=1)
-    return moments.z_squared + total / d
+    return moments.offset_squared + total / d

@@ -4,7 +4,8 @@ Given x, a pre-activation w_k.y/sqrt(d) is normal with mean s_ik = a w_k.x_i/sqr
 sqrt(h/d) |w_k|, and two of them have the correlation rho_kl of the rows of W. With the Hermite coefficients c_r[i,k] of
 the activation (rfdsm.activations.expansion),
 
-    U_inf = (1/n) sum_i E[phi phi^T | x_i] = sum_r (1/n)(C_r^T C_r) o rho^r,     V_inf = diag(mean_i c_1) W/|W|.
+    U_inf = (1/n) sum_i E[phi phi^T | x_i] = sum_r (1/n)(C_r^T C_r) o rho^r
+    V_inf = -(1/n) sum_i E[phi | x_i] alpha x_i^T - beta diag(mean_i c_1) W/|W|,     E[phi | x_i] = c_0.
 
 Over the population the pre-activations are centred, of deviations G_k and correlations that follow a^2 Sigma + h: the
 same sum with one point. rho is O(1/sqrt(d)) off the diagonal, so a few terms reach rounding; the diagonal is exact.
@@ -31,10 +32,11 @@ class Series(NamedTuple):
     rule: Rule | None
 
 
-def population_moments(law: Law, variances: Float[Array, " d"], series: Series) -> Moments:
-    """Moments over fresh points and fresh noise, y ~ N(0, diag(variances))."""
-    W, activation, h, *_ = law
+def population_moments(law: Law, eigenvalues: Float[Array, " d"], series: Series) -> Moments:
+    """Moments over fresh points x ~ N(0, diag(eigenvalues)) and fresh noise."""
+    W, activation, asked, *_ = law
     p, d = W.shape
+    variances = asked.a**2 * eigenvalues + asked.h
     covariance = gram(W * jnp.sqrt(variances / d))
     G = jnp.sqrt(diagonal(covariance))
     coefficients, second = activation.expand(jnp.zeros((p, 1), W.dtype), G[:, None], max(series.terms, 2), series.rule)
@@ -52,34 +54,45 @@ def population_moments(law: Law, variances: Float[Array, " d"], series: Series) 
         return jax.lax.scan(body, jnp.zeros_like(rho), c, reverse=True)[0]
 
     U = [strip(part, low, high) for part, (low, high) in zip(covariance, bounds(p), strict=True)]
-    V = jnp.sqrt(h / d) * (c[1] / G)[:, None] * W
-    return Moments(with_diagonal(U, second[:, 0]), V, jnp.ones((), W.dtype))
+    shared, square = asked.beta * jnp.sqrt(asked.h), asked.beta**2
+    if asked.alpha is not None:
+        shared = shared + asked.alpha * asked.a * eigenvalues
+        square = square + asked.alpha**2 * jnp.mean(eigenvalues)
+    V = -(c[1] / G)[:, None] * W * (shared / d**0.5)
+    return Moments(with_diagonal(U, second[:, 0]), V, square)
 
 
 def conditional_moments(law: Law, points: Points, series: Series, chunk: int) -> Moments:
     """Moments over fresh noise on the given points, `chunk` points at a time."""
-    W, activation, h, _, shards = law
+    W, activation, asked, _, shards = law
     p, d = W.shape
     length = jnp.sqrt(jnp.sum(W**2, axis=1))
     unit = W / length[:, None]
-    deviation = jnp.sqrt(h / d) * length
+    deviation = jnp.sqrt(asked.h / d) * length
     rho = gram(unit)
     terms = max(series.terms, 2)
 
-    def step(carry: tuple[Strips, Array, Array], index: Array) -> tuple[Strips, Array, Array]:
-        U, first, square = carry
-        s = jnp.sqrt((1 - h) / d) * (W @ points.rows(index % points.size).T)
-        C, second = activation.expand(s, deviation[:, None], terms, series.rule)
+    def step(carry: tuple[Strips, list[Array]], index: Array) -> tuple[Strips, list[Array]]:
+        U, sums = carry
+        x = points.rows(index % points.size)
+        C, second = activation.expand(asked.a / d**0.5 * (W @ x.T), deviation[:, None], terms, series.rule)
         valid = jnp.where(index < points.size, jnp.ones((), W.dtype), 0)
         parts = [_horner(C, valid, strip, low, high) for strip, (low, high) in zip(rho, bounds(p), strict=True)]
-        first, square = add((first, square), (C[1] @ valid, second @ valid))
-        return add(U, parts), first, square
+        averaged = [second @ valid, C[1] @ valid]
+        if asked.alpha is not None:
+            x = x * valid[:, None]
+            averaged += [C[0] @ x, jnp.sum(x**2)]
+        return add(U, parts), add(sums, averaged)
 
-    zero = zeros(p), jnp.zeros(p), jnp.zeros(p)
-    U, first, square = stream(points.size, chunk, shards, step, zero)
-    count = points.size.astype(square.dtype)
-    U = with_diagonal([part / count for part in U], square / count)
-    return Moments(U, (first / count)[:, None] * unit.astype(first.dtype), jnp.ones(()))
+    shapes = [(p,), (p,)] if asked.alpha is None else [(p,), (p,), (p, d), ()]
+    U, sums = stream(points.size, chunk, shards, step, (zeros(p), [jnp.zeros(shape) for shape in shapes]))
+    square, first, *of_signal = (total / points.size.astype(total.dtype) for total in sums)
+    beta = jnp.asarray(asked.beta, first.dtype)
+    V, offset_squared = -beta * first[:, None] * unit.astype(first.dtype), beta**2
+    if of_signal:
+        (mean_x, x_squared), alpha = of_signal, jnp.asarray(asked.alpha, first.dtype)
+        V, offset_squared = V - alpha * mean_x, offset_squared + alpha**2 * x_squared / d
+    return Moments(with_diagonal([part / points.size.astype(part.dtype) for part in U], square), V, offset_squared)
 
 
 def _horner(C: Float[Array, "terms p c"], valid: Float[Array, " c"], rho: Array, low: int, high: int) -> Array:

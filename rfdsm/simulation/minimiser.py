@@ -1,7 +1,7 @@
 """The network that minimises the training objective, for one ridge: from moments, or from samples if those are fewer.
 
-J(B) = z_squared + (2 tr(B V) + tr(B (U + ridge) B^T))/d. The primal system has p unknowns per output, the dual system,
-B = -z^T (K + ridge)^{-1} Phi^T/(n m) with K = Phi^T Phi/(n m), as many as there are draws.
+J(B) = offset_squared + (2 tr(B V) + tr(B (U + ridge) B^T))/d. The primal system has p unknowns per output,
+the dual system, B = T^T (K + ridge)^{-1} Phi^T/(n m), K = Phi^T Phi/(n m) and targets T, as many as there are draws.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from rfdsm.simulation.strips import Strips, gram, lower
 
 
 class Solution(NamedTuple):
-    """A network B, its score is s(y) = B phi(y)/sqrt(h), and its training loss without the penalty."""
+    """A network B phi(y), and its training loss without the penalty."""
 
     B: Float[Array, "d p"]
     train: Float[Array, ""]
@@ -24,16 +24,16 @@ class Solution(NamedTuple):
 
 def ridge_minimiser(moments: Moments, ridge: Float[Array, ""]) -> Solution:
     """B = -V^T (U + ridge)^{-1} by Cholesky; NaN if that fails."""
-    U, V, z_squared = moments
+    U, V, offset_squared = moments
     B = -_solve(U, ridge, V).T
-    return Solution(B, z_squared + (jnp.sum(B.T * V) - ridge * jnp.sum(B**2)) / V.shape[1])
+    return Solution(B, offset_squared + (jnp.sum(B.T * V) - ridge * jnp.sum(B**2)) / V.shape[1])
 
 
 def dual_ridge_minimiser(samples: Samples, ridge: Float[Array, ""]) -> Solution:
     """The same from samples. Residuals are ridge times the dual variables: no loss is too small to be exact."""
-    phi, z = samples
-    dual = _solve(gram(phi), ridge, z)
-    return Solution(-dual.T @ phi, ridge**2 * jnp.sum(dual**2) / z.shape[1])
+    phi, offset = samples
+    dual = _solve(gram(phi), ridge, offset)
+    return Solution(-dual.T @ phi, ridge**2 * jnp.sum(dual**2) / offset.shape[1])
 
 
 def _solve(matrix: Strips, ridge: Array, right: Array) -> Array:
@@ -67,12 +67,12 @@ def minimum_norm_minimiser(
 
 def dual_minimum_norm_minimiser(samples: Samples) -> Solution:
     """The same from samples; eigenvalues of K = Phi^T Phi/(n m) are cut at as many units of rounding as K has rows."""
-    phi, z = samples
+    phi, offset = samples
     inverse = _pseudo_inverse(gram(phi))
-    dual = inverse(z)
-    dual = dual + inverse(z - phi @ (phi.T @ dual))
+    dual = inverse(offset)
+    dual = dual + inverse(offset - phi @ (phi.T @ dual))
     B = -dual.T @ phi
-    return Solution(B, jnp.sum((z + phi @ B.T) ** 2) / z.shape[1])
+    return Solution(B, jnp.sum((offset + phi @ B.T) ** 2) / offset.shape[1])
 
 
 def _pseudo_inverse(matrix: Strips) -> Callable[[Array], Array]:

@@ -1,5 +1,6 @@
 """What a simulation is going to do: sizes, memory and every check, before anything is computed."""
 
+import dataclasses
 import math
 from typing import Any, NamedTuple
 
@@ -13,9 +14,11 @@ from rfdsm.arguments import MOST, base_key, check_whole, number_array
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem, check_problem
 from rfdsm.samples import check_rows
+from rfdsm.schedules import Level
 from rfdsm.simulation.devices import checked as checked_devices
 from rfdsm.simulation.memory import coefficient_chunk, feature_chunk, memory_available, memory_estimate
 from rfdsm.simulation.series import conditional_choice, population_choice, warn_if_inexact
+from rfdsm.targets import Asked
 from rfdsm.values import one_line
 
 DUAL_BLOCK = 64
@@ -23,10 +26,10 @@ DUAL_BLOCK = 64
 LEAST_SINGLE_RIDGE = 1e-4
 """Relative to the mean square of a feature: for smaller ridges single precision is not enough even for features."""
 LEAST_SINGLE_LOSS = 1e-2
-"""Of the true score: losses near those of smaller ones would keep fewer digits than single precision has."""
+"""Of the true score, relative to the zero network: losses near those of smaller ones would lose single precision."""
 MANY_DRAWS = 8
 """Draws per feature from which on their products may be single precision: no eigenvalue is small then."""
-_RESULTS = (*Losses.NAMES, "objective", "floor")
+_RESULTS = (*Losses.NAMES, "objective", *Losses.BOUNDS)
 
 
 def realised(problem: Problem, d: int) -> Problem:
@@ -37,7 +40,7 @@ def realised(problem: Problem, d: int) -> Problem:
     """
     n, p = (_sizes(problem, name, d) for name in ("psi_n", "psi_p"))
     _, spectrum = problem.spectrum.realise(d)
-    return Problem(n / d, p / d, problem.m, problem.t, problem.ridge, problem.activation, spectrum)
+    return dataclasses.replace(problem, psi_n=n / d, psi_p=p / d, spectrum=spectrum)
 
 
 def _sizes(problem: Problem, name: str, d: int) -> np.ndarray:
@@ -82,7 +85,10 @@ class Group(NamedTuple):
     settings: Settings
     n: int
     m: int
-    t: float
+    asked: Asked
+    """Level and target."""
+    amplitude: float
+    """Of A phi/sqrt(p)."""
     ridges: Float[np.ndarray, " K"]
     """Descending, so that 0 is last."""
     cells: Int[np.ndarray, " K"]
@@ -152,6 +158,7 @@ def plan(
     n, p = (np.asarray(np.round(psi * d), np.int64) for psi in (psi_n, psi_p))
     _check_counts(n, np.where(np.isinf(m), 1, m), data)
     eigenvalues = np.ones(d) if data is not None else problem.spectrum.realise(d)[0]
+    law = problem if data is not None else actual  # what schedules and targets know of the data's variance
     norms = None if data is None else np.mean(data**2, axis=1)
     keys = np.stack([x.ravel() for x in (p, n, m, t)], axis=1)
     _, members = np.unique(keys, axis=0, return_inverse=True)
@@ -163,15 +170,17 @@ def plan(
         ridges = ridge.ravel()[cells]
         group_p, group_n, group_m, group_t = keys[cells[0]]
         size = int(group_p)
-        time = float(group_t)
-        population = population_choice(problem.activation, size, time, eigenvalues)
+        asked = Asked(*(float(value) for value in law.asked_at(np.float64(group_t))))
+        level = Level(asked.a, asked.h, asked.scale)
+        population = population_choice(problem.activation, size, level, eigenvalues)
         infinite = bool(np.isinf(group_m))
         draws = 0 if infinite else int(group_n * group_m)
         precision = "float64"
         # Networks that are trained on the series need all its digits.
         if dtype == np.float32 and not infinite and ridges[-1] >= LEAST_SINGLE_RIDGE * population.second:
-            precision = "float32" if _floor(time, eigenvalues) >= LEAST_SINGLE_LOSS else "float64"
-        conditional = conditional_choice(problem.activation, d, size, time, norms, eigenvalues, precision)
+            least = np.mean(asked.floor(eigenvalues)) / asked.null(np.mean(eigenvalues))
+            precision = "float32" if least >= LEAST_SINGLE_LOSS else "float64"
+        conditional = conditional_choice(problem.activation, d, size, level, norms, eigenvalues, precision)
         choices += [conditional, population]
         eigenvectors = flow or (solves and (len(ridges) > 1 or ridges[-1] == 0))
         itemsize = np.dtype(precision).itemsize
@@ -199,7 +208,8 @@ def plan(
                 settings,
                 int(group_n),
                 0 if infinite else int(group_m),
-                time,
+                asked,
+                float(problem.target.amplitude(level)),
                 ridges,
                 cells,
                 conditional.rule,
@@ -209,12 +219,6 @@ def plan(
     _check_memory(max(memory), d, dtype, available)
     warn_if_inexact(choices, problem.activation, d, dtype.name)
     return Plan(d, base, dtype, data, eigenvalues, devices, n, p, order)
-
-
-def _floor(t: float, eigenvalues: np.ndarray) -> float:
-    """Loss of the true score."""
-    h = -np.expm1(-2 * t)
-    return float(np.mean((1 - h) * eigenvalues / ((1 - h) * eigenvalues + h)))
 
 
 def _padded(draws: int, p: int) -> int:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from rfdsm.activations import Activation
 from rfdsm.activations.rules import TERMS, Choice, choose
+from rfdsm.schedules import Level
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-6}
 """Bound on the relative error that the remainder makes in the losses; it really makes some hundred times less."""
@@ -18,22 +19,20 @@ def conditional_choice(
     activation: Activation,
     d: int,
     p: int,
-    t: float,
+    level: Level,
     norms: Float[np.ndarray, " points"] | None,
     eigenvalues: Float[np.ndarray, " d"],
     dtype: str,
 ) -> Choice:
     """For moments given the points; `norms` are |x_i|^2/d of real rows, which Gaussian points need not give."""
-    h = -math.expm1(-2 * t)
     typical = float(np.mean(eigenvalues if norms is None else norms))
-    most = math.sqrt(h * _quantile(1 - 1e-3 / p, float(d)))
-    return choose(activation, math.exp(-t) * math.sqrt(typical), most, sizes(float(d), p), TOLERANCE[dtype])
+    most = math.sqrt(level.h * _quantile(1 - 1e-3 / p, float(d)))
+    return choose(activation, level.a * math.sqrt(typical), most, sizes(float(d), p), TOLERANCE[dtype])
 
 
-def population_choice(activation: Activation, p: int, t: float, eigenvalues: Float[np.ndarray, " d"]) -> Choice:
+def population_choice(activation: Activation, p: int, level: Level, eigenvalues: Float[np.ndarray, " d"]) -> Choice:
     """For moments over the population; eigenvalues of Sigma."""
-    h = -math.expm1(-2 * t)
-    variance, effective = effective_dimension((1 - h) * eigenvalues + h)
+    variance, effective = effective_dimension(level.a**2 * eigenvalues + level.h)
     most = math.sqrt(variance * _quantile(1 - 1e-3 / p, effective))
     return choose(activation, 0.0, most, sizes(effective, p), TOLERANCE["float64"])
 

@@ -21,6 +21,7 @@ from rfdsm.simulation.exact import Series, conditional_moments, population_momen
 from rfdsm.simulation.moments import Law, Moments, training_moments
 from rfdsm.simulation.plan import Group, Plan, Settings
 from rfdsm.simulation.strips import after
+from rfdsm.targets import Asked
 
 
 class Cell(NamedTuple):
@@ -28,7 +29,10 @@ class Cell(NamedTuple):
 
     n: Any
     m: Any
-    t: Any
+    asked: Asked
+    """Level and target; alpha is None for a target without signal, which spares its moments."""
+    amplitude: Any
+    """Of A phi/sqrt(p), the output weights in their own units."""
     ridges: Any
     """Shape (K,)."""
     eigenvalues: Any
@@ -41,10 +45,14 @@ class Cell(NamedTuple):
     @staticmethod
     def of(request: Plan, group: Group) -> "Cell":
         """The arguments of a group; data in the precision of its features, all else in double precision."""
-        t, ridges, eigenvalues = (np.asarray(x, float) for x in (group.t, group.ridges, request.eigenvalues))
+        ridges, eigenvalues = (np.asarray(x, float) for x in (group.ridges, request.eigenvalues))
+        asked = jax.tree.map(lambda x: np.asarray(x, float), group.asked)
+        if group.asked.alpha == 0:
+            asked = asked._replace(alpha=None)
+        amplitude = np.asarray(group.amplitude, float)
         data = None if request.data is None else np.asarray(request.data, group.settings.dtype)
         rules = jax.tree.map(lambda x: np.asarray(x, float), (group.conditional_rule, group.population_rule))
-        return Cell(np.int32(group.n), np.int32(group.m), t, ridges, eigenvalues, data, *rules)
+        return Cell(np.int32(group.n), np.int32(group.m), asked, amplitude, ridges, eigenvalues, data, *rules)
 
 
 class Trial(NamedTuple):
@@ -60,7 +68,7 @@ class Trial(NamedTuple):
         """The trial of this key; `shards` devices share its draws."""
         eigenvalues = jnp.asarray(cell.eigenvalues, settings.dtype)
         design = draw(key, jnp.asarray(cell.n), settings.p, eigenvalues, cell.data)
-        law = Law(design.W, settings.activation, _noise_variance(cell), settings.chunk, shards)
+        law = Law(design.W, settings.activation, cell.asked, settings.chunk, shards)
         return Trial(law.in_precision(settings.dtype), design, cell, settings)
 
     def training(self) -> Moments:
@@ -78,14 +86,15 @@ class Trial(NamedTuple):
         """Moments over what was not trained on: the population, or the held-out rows of the data."""
         if self.cell.data is not None:
             return self.given(self.design.held_out)
-        law = self.law.in_precision("float64")._replace(h=_noise_variance(self.cell))
-        variances = (1 - law.h) * self.cell.eigenvalues + law.h
-        return population_moments(law, variances, Series(self.settings.population_terms, self.cell.population_rule))
+        law = self.law._replace(asked=self.cell.asked).in_precision("float64")
+        return population_moments(
+            law, self.cell.eigenvalues, Series(self.settings.population_terms, self.cell.population_rule)
+        )
 
     @property
     def scale(self) -> Float[Array, ""]:
-        """sqrt(h/p): B is that times A, the output weights."""
-        return jnp.sqrt(_noise_variance(self.cell) / self.settings.p)
+        """B is that times A, the output weights: sqrt(h/p) if they are those of a score."""
+        return self.cell.amplitude / self.settings.p**0.5
 
     def after(self, value: Float[Array, ""]) -> "Trial":
         """The same trial, not to be used before the value is there: one p x p matrix of moments at a time."""
@@ -93,22 +102,28 @@ class Trial(NamedTuple):
 
     def measured(self, train: Array, penalty: Array, over: Callable[[Moments], Array]) -> Losses:
         """All losses of networks, `over` the moments of each probe. They are p x p matrices: one after the other."""
-        trial, last, values = self, penalty, {}
+        trial, last, values, null = self, penalty, {}, None
         for name, probe in probes(self.settings).items():
             trial = trial.after(last[0])
-            last = values[name] = over(probe(trial))
-        return self.losses(train, train + penalty, values)
+            moments = probe(trial)
+            last = values[name] = over(moments)
+            null = moments.offset_squared  # of the last one, `test`
+        return self.losses(train, train + penalty, values, null)
 
-    def losses(self, train: Array, objective: Array, values: Mapping[str, Array]) -> Losses:
-        """Labelled: `values` are those of the probes. The score error follows from the test loss."""
-        h, eigenvalues = _noise_variance(self.cell), self.cell.eigenvalues
-        signal = (1 - h) * eigenvalues
+    def losses(self, train: Array, objective: Array, values: Mapping[str, Array], null: Any) -> Losses:
+        """Labelled: `values` are those of the probes, `null` the test loss of a network that outputs zero.
+
+        The score error follows from the test loss.
+        """
+        asked = self.cell.asked
+        if asked.alpha is None:
+            asked = asked._replace(alpha=jnp.zeros_like(asked.beta))
         # The true score of real data is unknown.
-        floor = jnp.mean(signal / (signal + h)) if self.cell.data is None else jnp.full_like(h, jnp.nan)
+        floor = jnp.mean(asked.floor(self.cell.eigenvalues)) if self.cell.data is None else jnp.nan
         values = {"empirical_test": train, **values}
-        score, test = (values["test"] - floor) / h, values["test"]
-        floor = jnp.broadcast_to(floor, test.shape)
-        own: dict[str, Any] = {"train": train, "score": score, "objective": objective, "floor": floor}
+        test = values["test"]
+        own: dict[str, Any] = {"train": train, "score": asked.score_unit * (test - floor), "objective": objective}
+        own |= {"floor": jnp.full_like(test, floor), "null": jnp.full_like(test, null)}
         return Losses(**own, **values)  # pyright: ignore[reportArgumentType]
 
 
@@ -124,10 +139,6 @@ PROBES: dict[str, Callable[[Trial], Moments]] = {"empirical_test": training_poin
 def probes(settings: Settings) -> dict[str, Callable[[Trial], Moments]]:
     """Those that a trial needs: for m = inf no noise is fresh, and the loss on the training points is `train`."""
     return {name: probe for name, probe in PROBES.items() if not (settings.infinite and name == "empirical_test")}
-
-
-def _noise_variance(cell: Cell) -> Array:
-    return -jnp.expm1(-2 * jnp.asarray(cell.t))
 
 
 def seeds(key: Key[Array, ""], trials: int) -> np.ndarray:
@@ -217,5 +228,5 @@ def reported(losses: Losses, request: Plan, words: np.ndarray) -> Losses:
             RuntimeWarning,
             stacklevel=3,
         )
-    values = {name: getattr(losses, name) for name in (*Losses.NAMES, "objective", "floor")}
+    values = {name: getattr(losses, name) for name in (*Losses.NAMES, "objective", *Losses.BOUNDS)}
     return Losses(**values, run=Run(request.n, request.p, request.d, words))

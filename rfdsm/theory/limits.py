@@ -22,13 +22,13 @@ from rfdsm.theory.populations import COINCIDENCE, NEGLIGIBLE, VANISHING
 from rfdsm.theory.reduced_equations import Fields, Kernel, fields_of, moments, moments_of, number, one_population
 
 
-def _losses(shape: tuple[int, ...], singular: Any = False, **values: Any) -> Losses:
+def _losses(problem: Any, shape: tuple[int, ...], singular: Any = False, **values: Any) -> Losses:
     """Losses of this shape, with the values that hold at a singular point put in by rule; NaN for those not given."""
     values = dict.fromkeys(Losses.NAMES, np.nan) | values
     for name, limit in SINGULAR.items():
         values[name] = np.where(singular, limit, values[name])
     whole: dict[str, Any] = {name: np.array(np.broadcast_to(array, shape)) for name, array in values.items()}
-    return Losses(**whole)
+    return Losses(**whole, null=np.array(np.broadcast_to(problem.asked.null(problem.spectrum.mean), shape)))
 
 
 def population(problem: Any) -> Losses:
@@ -49,6 +49,7 @@ def population(problem: Any) -> Losses:
     test = f.floor + excess
     unexplained = (f.alpha**2 * f.s + f.beta**2) * kept + L * f.delta**2 * f.s * share
     return _losses(
+        problem,
         f.shape,
         train=test,
         empirical_test=test,
@@ -131,7 +132,9 @@ def kernel_ridge(problem: Any, ridge_per_feature: Any) -> Losses:
     }
     chosen = {name: np.where(memorised, limit, value) for name, (value, limit) in values.items()}
     excess = chosen.pop("excess")
-    return _losses(f.shape, singular, **chosen, test=f.floor + excess, score=f.score_unit * excess, floor=f.floor)
+    return _losses(
+        problem, f.shape, singular, **chosen, test=f.floor + excess, score=f.score_unit * excess, floor=f.floor
+    )
 
 
 def _of_noise(problem: Any) -> Fields:
@@ -170,6 +173,7 @@ def late_time(problem: Any) -> Losses:
         slope = np.where(L > 0, kept / (one.x + L), 0)
         test = (1 + one.kappa) * kept**2 + one.feature * L * slope
         return _losses(
+            problem,
             f.shape,
             one.singular,
             train=one.c**2 * test,
@@ -221,6 +225,7 @@ def small_time(problem: Any) -> Losses:
         seen = c**2 * (1 + one.kappa)
         fitted = c**2 * (own + rest)
         return _losses(
+            problem,
             f.shape,
             one.singular,
             train=(1 - q + q * seen) * unexplained + h * fitted,
@@ -277,6 +282,7 @@ def infinite_draws(problem: Any) -> Losses:
     excess = f.average(missed**2 / f.total) + noisy * own
     train = f.average(unexplained**2) + kept * own
     return _losses(
+        problem,
         f.shape,
         train=train,
         empirical_test=train,

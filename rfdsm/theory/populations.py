@@ -16,6 +16,7 @@ from rfdsm.activations.kept import kept
 from rfdsm.activations.quadrature import padded
 from rfdsm.problem import Problem
 from rfdsm.scope import jax_scope
+from rfdsm.targets import Asked
 
 TABLE_FROM, TABLE_TOLERANCE = 256, 1e-11
 PRESERVED = 1e-15
@@ -35,17 +36,6 @@ SMALL = 1e-12
 """Ridge below which the count of freedoms decides between singular solutions of redundant features too."""
 ROUNDING = 8e-16
 """What rounding of psi_n, psi_p, m, of their inverses and of the product may leave of that distance where p = nm."""
-
-
-class Asked(NamedTuple):
-    """What the network sees, y = a x + sqrt(h) z, and learns, alpha x + beta z: arrays of the cells' shape."""
-
-    a: Any
-    h: Any
-    scale: Any
-    """Of the input: the score is taken at y/scale."""
-    alpha: Any
-    beta: Any
 
 
 class Populations(NamedTuple):
@@ -124,13 +114,6 @@ class Populations(NamedTuple):
         return jnp.sum(self.weights * values, axis=0)
 
 
-def asked(problem: Problem, t: Any) -> Asked:
-    """What the problem's schedule and target say at times t, of their shape."""
-    variance = problem.spectrum.mean
-    level = problem.schedule.level(t, variance)
-    return Asked(*level, *problem.target.coefficients(level, variance))
-
-
 def moments_at(activation: Activation, a: Any, h: Any, variance: Any) -> Moments:
     """Moments of the activation on pre-activations of signal variance a^2 tr(Sigma)/d and noise variance h."""
     return activation.moments(a**2 * variance, h)
@@ -151,7 +134,7 @@ def moments_at_levels(activation: Activation, a: np.ndarray, h: np.ndarray, vari
     if h.size > TABLE_FROM and np.all(np.abs(a**2 + h - 1) <= PRESERVED):
         table = tabulate(activation, variance)
         if table.error <= TABLE_TOLERANCE:
-            return table(h / a**2)
+            return table(np.asarray(h / a**2))
     with jax_scope():
         moments = _compiled_moments(activation)(padded(a), padded(h), variance)
         return Moments(*(np.asarray(value)[: h.size] for value in moments))
@@ -174,7 +157,7 @@ def cells_of(problem: Problem) -> Cells:
         return np.broadcast_to(values, problem.shape).ravel()
 
     t, variance = np.asarray(problem.t), problem.spectrum.mean
-    found = asked(problem, t)
+    found = problem.asked_at(t)
     check_moments(problem.activation, found.a, found.h, variance)
     moments = moments_at_levels(problem.activation, np.ravel(found.a), np.ravel(found.h), variance)
     moments = Moments(*(flat(np.reshape(value, t.shape)) for value in moments))
@@ -263,5 +246,8 @@ def populations(
         jnp.where(peak & redundant, 1.0, 0.0),
         jnp.where(peak & redundant & ~at_d, _excess(draws), 0.0),
         jnp.where(at_d & ~interpolates & ~coincide & (L > 0), 1.0, 0.0),
+        asked.alpha,
+        asked.beta,
+        asked.scale,
     )
     return parameters, singular

@@ -33,12 +33,11 @@ from rfdsm.losses import SINGULAR, Losses
 from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem, check_problem
 from rfdsm.scope import jax_scope
+from rfdsm.targets import Asked
 from rfdsm.theory.fixed_point import MAX_STEPS, TOLERANCE, Solution, evaluate, jacobian, solve
 from rfdsm.theory.populations import (
     TABLE_FROM,
-    Asked,
     Populations,
-    asked,
     check_moments,
     moments_at,
     moments_at_levels,
@@ -112,6 +111,7 @@ def losses_at(solution: Solution, P: Populations) -> Losses:
         score=P.score_unit * excess,
         objective=P.unit * P.average(unexplained * state.shrink),
         floor=floor,
+        null=alpha**2 * P.average(s) + beta**2,
         converged=None,  # known with the residual, to whom it matters
         residual=functools.reduce(jnp.maximum, (jnp.abs(a - b) / a for a, b in zip(x, state.image, strict=True))),
         steps=solution.steps,
@@ -151,7 +151,7 @@ def solve_cells(
     P, singular = populations(inverse_psi_n, inverse_psi_p, q, asked, ridge, moments, nodes, weights)
     solution = solve(P, limit)
     result = losses_at(solution, P)
-    values = {name: getattr(result, name) for name in (*Losses.NAMES, "objective", "floor")}
+    values = {name: getattr(result, name) for name in (*Losses.NAMES, "objective", *Losses.BOUNDS)}
     for name, limit in SINGULAR.items():
         values[name] = _replace(singular, values[name], limit)
     converged = jnp.asarray(solution.settled) & (jnp.asarray(result.residual) <= TOLERANCE)  # NaN is False
@@ -219,7 +219,7 @@ def _predict_concrete(problem: Problem) -> Losses:
     spectrum, size = problem.spectrum, math.prod(problem.shape)
     chunk = CHUNK if jax.default_backend() == "cpu" else ACCELERATOR_CHUNK
     t, activation, variance = np.asarray(problem.t), problem.activation, spectrum.mean
-    extremes = asked(problem, t)
+    extremes = problem.asked_at(t)
     check_moments(activation, extremes.a, extremes.h, variance)
     # Few times: their moments once. Many: with the chunk they belong to.
     moments: Any = ()
@@ -227,14 +227,14 @@ def _predict_concrete(problem: Problem) -> Losses:
         found = moments_at_levels(activation, np.ravel(extremes.a), np.ravel(extremes.h), variance)
         moments = (values.reshape(t.shape) for values in found)
     fields = [_Flat(values, problem.shape) for values in (*(getattr(problem, name) for name in FIELDS), *moments)]
-    names = (*Losses.NAMES, "objective", "floor", "residual", "steps")
+    names = (*Losses.NAMES, "objective", *Losses.BOUNDS, "residual", "steps")
     whole: dict[str, Any] = {name: np.empty(size) for name in names} | {"converged": np.empty(size, bool)}
 
     def solve_chunk(cells: Any, limit: int) -> None:
         chosen = [field[cells] for field in fields]
         count = chosen[0].size
         psi_n, psi_p, m, times, ridge, *own = (np.pad(values, (0, chunk - count), mode="edge") for values in chosen)
-        setting = asked(problem, times)
+        setting = problem.asked_at(times)
         own = Moments(*own) if own else moments_at_levels(activation, setting.a, setting.h, variance)
         with jax_scope():  # the setting is one of the thread
             part = solve_cells(
@@ -272,7 +272,7 @@ class _Flat:
 def _predict_traced(problem: Problem) -> Losses:
     """The same inside a transformation: one batch of all cells, differentiable."""
     psi_n, psi_p, m, t, ridge = (jnp.asarray(getattr(problem, name), dtype=float) for name in FIELDS)
-    setting = asked(problem, t)
+    setting = problem.asked_at(t)
     moments = moments_at(problem.activation, setting.a, setting.h, problem.spectrum.mean)
     fields = (1 / psi_n, 1 / psi_p, 1 / m, setting, ridge / psi_p, moments)
     cells = jax.tree.map(lambda field: jnp.broadcast_to(jnp.asarray(field, float), problem.shape), fields)

@@ -13,7 +13,7 @@ from rfdsm.activations import Moments
 from rfdsm.arguments import field, number_array
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.scope import jax_scope
-from rfdsm.theory.populations import COINCIDENCE, LINEAR, asked, cells_of
+from rfdsm.theory.populations import COINCIDENCE, LINEAR, cells_of
 
 MAX_STEPS = 300
 TINY = 1e-300
@@ -101,7 +101,7 @@ def fields_of(problem: Any, *finite: str, shape: tuple[int, ...] = ()) -> Fields
     column = (-1, *[1] * len(shape))
     psi_n, psi_p, m, t, ridge = (np.broadcast_to(np.asarray(getattr(problem, name)), shape) for name in FIELDS)
     nodes, weights = problem.spectrum.nodes.reshape(column), problem.spectrum.weights.reshape(column)
-    return Fields(psi_n, psi_p, m, ridge, nodes, weights, *asked(problem, t))
+    return Fields(psi_n, psi_p, m, ridge, nodes, weights, *problem.asked_at(t))
 
 
 def moments(problem: Problem) -> tuple[Any, Any, Any]:

@@ -23,7 +23,7 @@ from rfdsm.values import one_line
 
 FEW = 32
 """Times computed at least: few shapes, few compilations."""
-NAMES = (*Losses.NAMES, "objective", "floor", "residual")
+NAMES = (*Losses.NAMES, "objective", *Losses.BOUNDS, "residual")
 TOLERANCE = 1e-8
 """Largest estimated error, relative to the larger of 1 and the loss, at which a value counts as converged."""
 
@@ -102,6 +102,7 @@ def losses_on(path: Path, times: Any, ridge: Any) -> Losses:
         **named,
         objective=checked(objective),
         floor=jnp.broadcast_to(path.floor, times.shape),
+        null=jnp.broadcast_to(path.null, times.shape),
         converged=converged,
         residual=residual,
     )
@@ -117,7 +118,7 @@ def minimiser(problem: Problem, variance: float = 0.0) -> Losses:
     return eqx.tree_at(
         lambda losses: (losses.test, losses.score, losses.empirical_test),
         result,
-        (result.test + population, result.score + problem.score_unit * population, result.empirical_test + fresh),
+        (result.test + population, result.score + problem.asked.score_unit * population, result.empirical_test + fresh),
     )
 
 
