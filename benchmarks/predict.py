@@ -19,9 +19,8 @@ import optimistix
 import scipy.optimize
 
 import rfdsm
-from rfdsm.activations import Moments
 from rfdsm.theory.fixed_point import MAX_STEPS, solve
-from rfdsm.theory.populations import moments_at_times, populations
+from rfdsm.theory.populations import cells_of, populations
 from rfdsm.theory.predict import CHUNK, FEW_STEPS, solve_cells
 
 ATOMS = rfdsm.spectra.atoms([0.05, 0.8, 4.0], [0.3, 0.5, 0.2])
@@ -144,11 +143,12 @@ def by_damped_iteration(parameters: jax.Array, most: int = 20_000) -> jax.Array:
 def order_parameters(problem: rfdsm.Problem) -> tuple[np.ndarray, np.ndarray, float]:
     """Parameters of the equations above, one row per cell, rfdsm's solution (e_s, e_a/q, g), and its rate at that."""
     t = np.asarray(problem.t)
-    moments = moments_at_times(problem.activation, t, 1.0)
+    found = cells_of(problem)
+    moments = found.moments
     q, a_squared, h = 1 / problem.m, np.exp(-2 * t), -np.expm1(-2 * t)
     rows = (problem.psi_n, problem.psi_p, q, problem.ridge, a_squared, h, moments.mu1**2, moments.v0_squared)
-    cells = (1 / problem.psi_n, 1 / problem.psi_p, q, t, problem.ridge / problem.psi_p)
-    P, _ = populations(*map(jnp.asarray, cells), Moments(*map(jnp.asarray, moments)), np.ones(1), np.ones(1))
+    cells = jax.tree.map(jnp.asarray, (*found[:4], problem.ridge / problem.psi_p, moments))
+    P, _ = populations(*cells, np.ones(1), np.ones(1))
     solver = jax.jit(solve).lower(P).compile()
     start = time.perf_counter()
     x = jax.block_until_ready(solver(P))
@@ -194,9 +194,9 @@ def rate_on_device(activation: str) -> dict[str, Any]:
     """Losses of one batch whose parameters are on the device already, and the results stay there: no transfers."""
     count = CHUNK if jax.default_backend() == "cpu" else 2**22
     problem = moderate_box(count, activation, None, np.random.default_rng(2))
-    moments = Moments(*map(jnp.asarray, moments_at_times(problem.activation, np.asarray(problem.t), 1.0)))
-    cells = (1 / problem.psi_n, 1 / problem.psi_p, 1 / problem.m, problem.t, problem.ridge / problem.psi_p)
-    arguments = (*map(jnp.asarray, cells), moments, jnp.ones(1), jnp.ones(1))
+    found = cells_of(problem)
+    cells = jax.tree.map(jnp.asarray, (*found[:4], problem.ridge / problem.psi_p, found.moments))
+    arguments = (*cells, jnp.ones(1), jnp.ones(1))
     figures: dict[str, Any] = {"problems": count}
     for name, limit in (("few", FEW_STEPS), ("enough", MAX_STEPS)):
         losses = jax.block_until_ready(solve_cells(*arguments, limit))

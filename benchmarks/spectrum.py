@@ -17,7 +17,7 @@ import numpy as np
 import scipy.optimize
 
 import rfdsm
-from rfdsm.theory.populations import moments_at_times
+from rfdsm.theory.populations import cells_of
 
 SMOOTHING = 1e-9
 """Im z at which SciPy stops, relative to u."""
@@ -97,7 +97,7 @@ def main() -> dict[str, Any]:
 
     inside = np.argwhere(result.density > 0)
     some = inside[np.random.default_rng(0).choice(len(inside), arguments.scipy_pairs, replace=False)]
-    moments = moments_at_times(fresh.activation, np.asarray(fresh.t), 1.0)
+    moments = cells_of(fresh).moments
     start, processor = time.perf_counter(), time.process_time()
     found = [
         scipy_density(

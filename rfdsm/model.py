@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rfdsm.losses import QUANTITIES, Losses, Run
-from rfdsm.problem import FIELDS, Problem
+from rfdsm.problem import FIELDS, PARAMETRISATION, Problem
 from rfdsm.simulation.plan import plan, realised
 from rfdsm.simulation.simulate import simulate, simulated_groups
 from rfdsm.simulation.training import simulate_training, trained_groups
@@ -136,7 +136,10 @@ class RandomFeatures(Model):
         return tuple(name for name in self.quantities if data is None or name != "score")
 
     def structure(self, problem: Problem) -> dict[str, str]:
-        return {"activation": problem.activation.name, "spectrum": problem.spectrum.label}
+        """See `Model`. The schedule and target of most problems go without saying."""
+        found = {"activation": problem.activation.name, "spectrum": problem.spectrum.label}
+        varied = {name: str(getattr(problem, name)) for name in PARAMETRISATION}
+        return found | {name: text for name, text in varied.items() if text != PARAMETRISATION[name]}
 
     def predict(self, problem: Problem) -> dict[str, np.ndarray]:
         return _listed(predict(problem), self.predicted)

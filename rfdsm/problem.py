@@ -19,6 +19,8 @@ from rfdsm.vocabulary import RANGES
 
 Numeric = Float[jax.Array | np.ndarray, "..."]
 FIELDS = ("psi_n", "psi_p", "m", "t", "ridge")
+PARAMETRISATION = {"schedule": "ou", "target": "noise"}
+"""What the network sees and what it learns, by default."""
 STRUCTURE = ("activation", "spectrum", "schedule", "target")
 
 

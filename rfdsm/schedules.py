@@ -27,6 +27,7 @@ import numpy as np
 
 from rfdsm.arguments import Range, check_whole, number_array
 from rfdsm.arrays import module_of
+from rfdsm.named import Named, find
 from rfdsm.scope import jax_scope
 from rfdsm.values import is_traced
 
@@ -58,16 +59,17 @@ class Level(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Schedule(ABC):
+class Schedule(Named, ABC):
     """A map from times to levels. Hashable when its parameters are concrete numbers."""
 
-    name: ClassVar[str]
     symbol: ClassVar[str] = "t"
     long_name: ClassVar[str] = "diffusion time"
     preserves_variance: ClassVar[bool] = False
     """Whether a^2 + h = 1 and c = 1."""
     allowed: ClassVar[str] = "finite and > 0"
     """The range of t in words."""
+    span: ClassVar[tuple[float, float]] = (1e-3, 1e2)
+    """The times that searches look at unless they are told where."""
 
     @abstractmethod
     def level(self, t: Any, variance: Any) -> Level:
@@ -85,15 +87,6 @@ class Schedule(ABC):
         """Within the range of t, what double precision carries to the losses."""
         return "where h/a^2 is from 1e-15 to 1e30", lambda t: _carried(self.level(t, 1.0))
 
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """By name; losses can be differentiated by them."""
-        return {name: value for name, value in vars(self).items() if not callable(value)}
-
-    def __str__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if value is not None)
-        return f"{self.name}({given})" if given else self.name
-
 
 def _carried(level: Level) -> Any:
     with np.errstate(over="ignore", divide="ignore"):
@@ -105,6 +98,7 @@ def _carried(level: Level) -> Any:
 class _OrnsteinUhlenbeck(Schedule):
     name = "ou"
     preserves_variance = True
+    span = (1e-3, 5.0)
 
     @property
     def reach(self) -> Range:
@@ -119,6 +113,7 @@ class _OrnsteinUhlenbeck(Schedule):
 @dataclass(frozen=True)
 class _Flow(Schedule):
     name = "flow"
+    span = (1e-3, 1 - 1e-3)
     long_name = "time of the linear interpolation"
     allowed = "> 0 and < 1"
 
@@ -153,6 +148,7 @@ class _Edm(Schedule):
 @dataclass(frozen=True)
 class _Cosine(Schedule):
     name = "cosine"
+    span = (1e-3, 1 - 1e-3)
     preserves_variance = True
     long_name = "fraction of the diffusion"
     allowed = "> 0 and < 1"
@@ -179,6 +175,11 @@ class _BetaLinear(Schedule):
         """The range of t in words."""
         return f">= 1 and <= {self.steps} (its steps)"
 
+    @property
+    def span(self) -> tuple[float, float]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """All its steps."""
+        return 1.0, float(self.steps)
+
     def level(self, t: Any, variance: Any) -> Level:
         xp = module_of(t)
         betas = np.linspace(self.first, self.last, self.steps)
@@ -195,6 +196,7 @@ class _FromFunctions(Schedule):
     signal: Callable[[Any], Any]
     noise: Callable[[Any], Any]
     name = "from_functions"
+    span = (1e-3, 1 - 1e-3)
     allowed = "where both functions are finite and positive"
 
     def level(self, t: Any, variance: Any) -> Level:
@@ -259,7 +261,7 @@ def from_functions(signal: Callable[[Any], Any], noise: Callable[[Any], Any]) ->
     return _FromFunctions(signal, noise)
 
 
-_NAMED: dict[str, Callable[[], Schedule]] = {
+_NAMED: dict[str, Callable[..., Schedule]] = {
     "ou": ou,
     "flow": flow,
     "variance_exploding": variance_exploding,
@@ -271,12 +273,8 @@ NAMES = tuple(_NAMED)
 
 
 def get(schedule: Any) -> Schedule:
-    """The schedule of this name, or the object itself. Raises ValueError for others, with the names there are."""
-    if isinstance(schedule, Schedule):
-        return schedule
-    if isinstance(schedule, str) and schedule in _NAMED:
-        return _NAMED[schedule]()
-    raise ValueError(f"schedule = {schedule!r} must be one of {', '.join(NAMES)}, or come from rfdsm.schedules")
+    """The schedule of this name, as in `edm:0.5`, or the object itself. Raises ValueError for others."""
+    return find(Schedule, "schedule", schedule, _NAMED)
 
 
 def positive(name: str, value: Any) -> Any:

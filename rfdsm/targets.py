@@ -23,6 +23,7 @@ import numpy as np
 
 from rfdsm.arguments import number_array
 from rfdsm.arrays import module_of
+from rfdsm.named import Named, find
 from rfdsm.schedules import Level, Schedule, positive
 from rfdsm.values import is_traced
 
@@ -33,10 +34,9 @@ DISTINCT = 1e-12
 
 
 @dataclass(frozen=True)
-class Target(ABC):
+class Target(Named, ABC):
     """Coefficients of the target at a level. Hashable when its parameters are concrete numbers."""
 
-    name: ClassVar[str]
     long_name: ClassVar[str]
 
     @abstractmethod
@@ -46,15 +46,6 @@ class Target(ABC):
     def amplitude(self, level: Level) -> Any:
         """Factor between A phi/sqrt(p), the output layer in its own units, and what is compared with the target."""
         return module_of(*level).ones_like(level.a)
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """By name; losses can be differentiated by them."""
-        return {name: value for name, value in vars(self).items() if not callable(value)}
-
-    def __str__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if value is not None)
-        return f"{self.name}({given})" if given else self.name
 
 
 @dataclass(frozen=True)
@@ -205,23 +196,20 @@ def _coefficient(name: str, value: Any) -> Any:
     return float(number)
 
 
-_NAMED: dict[str, Callable[[], Target]] = {
+_NAMED: dict[str, Callable[..., Target]] = {
     "noise": noise,
     "data": data,
     "velocity": velocity,
     "flow": flow,
     "edm": edm,
+    "linear": linear,
 }
 NAMES = tuple(_NAMED)
 
 
 def get(target: Any) -> Target:
-    """The target of this name, or the object itself. Raises ValueError for others, with the names there are."""
-    if isinstance(target, Target):
-        return target
-    if isinstance(target, str) and target in _NAMED:
-        return _NAMED[target]()
-    raise ValueError(f"target = {target!r} must be one of {', '.join(NAMES)}, or come from rfdsm.targets")
+    """The target of this name, as in `linear:1,0.5`, or the object itself. Raises ValueError for others."""
+    return find(Target, "target", target, _NAMED)
 
 
 def check(target: Target, level: Level, variance: Any) -> None:

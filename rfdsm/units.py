@@ -1,6 +1,7 @@
 """Training time in the units of its users (docs/training, section 1).
 
-theta is the time of dB/dtheta = -(B(U + ridge) + V^T), B = sqrt(h/p) A: its eigenvalues are those of U + ridge. All
+theta is the time of dB/dtheta = -(B(U + ridge) + V^T), B = sqrt(h/p) A: its eigenvalues are those of U + ridge. Only
+the noise target has the factor h, for whose networks A phi/sqrt(p) is the score; others have B = A/sqrt(p). All
 functions are elementwise; arguments broadcast. ValueError unless they are numbers > 0 (times and steps: >= 0).
 """
 
@@ -8,10 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from rfdsm import arguments
+from rfdsm import arguments, schedules, targets
 
 
-def flow_time(learning_rate: Any, steps: Any, t: Any, p: Any, d: Any, *, per_coordinate: bool = True) -> Any:
+def flow_time(
+    learning_rate: Any,
+    steps: Any,
+    t: Any,
+    p: Any,
+    d: Any,
+    *,
+    per_coordinate: bool = True,
+    schedule: Any = "ou",
+    target: Any = "noise",
+) -> Any:
     """theta after `steps` small steps of plain gradient descent on A, 2 h learning_rate steps/(p d).
 
     For descent on J as this package writes it, (1/(d n m)) sum |sqrt(h/p) A phi + z|^2 + penalty. `per_coordinate` is
@@ -26,12 +37,22 @@ def flow_time(learning_rate: Any, steps: Any, t: Any, p: Any, d: Any, *, per_coo
         >>> float(theta.round(5)), float(units.flow_steps(theta, 1.0, t=0.1, p=6400, d=100).round())
         (0.00566, 10000.0)
     """
-    return _per_step(learning_rate, t, p, d, per_coordinate) * _number("steps", steps)
+    return _per_step(learning_rate, t, p, d, per_coordinate, schedule, target) * _number("steps", steps)
 
 
-def flow_steps(theta: Any, learning_rate: Any, t: Any, p: Any, d: Any, *, per_coordinate: bool = True) -> Any:
+def flow_steps(
+    theta: Any,
+    learning_rate: Any,
+    t: Any,
+    p: Any,
+    d: Any,
+    *,
+    per_coordinate: bool = True,
+    schedule: Any = "ou",
+    target: Any = "noise",
+) -> Any:
     """Number of steps, a float, after which `flow_time` is theta."""
-    return _number("theta", theta) / _per_step(learning_rate, t, p, d, per_coordinate)
+    return _number("theta", theta) / _per_step(learning_rate, t, p, d, per_coordinate, schedule, target)
 
 
 def flow_time_from_tau(tau: Any, t: Any, psi_p: Any) -> Any:
@@ -44,9 +65,10 @@ def tau_from_flow_time(theta: Any, t: Any, psi_p: Any) -> Any:
     return _number("theta", theta) * _number("psi_p", psi_p) / (2 * -np.expm1(-2 * _number("t", t)))
 
 
-def _per_step(learning_rate: Any, t: Any, p: Any, d: Any, per_coordinate: bool) -> Any:
+def _per_step(learning_rate: Any, t: Any, p: Any, d: Any, per_coordinate: bool, schedule: Any, target: Any) -> Any:
     scale = _number("p", p) * (_number("d", d) if per_coordinate else 1.0)
-    return 2 * -np.expm1(-2 * _number("t", t)) * _number("learning_rate", learning_rate) / scale
+    level = schedules.get(schedule).level(_number("t", t), 1.0)
+    return 2 * targets.get(target).amplitude(level) ** 2 * _number("learning_rate", learning_rate) / scale
 
 
 _MAY_BE_ZERO = ("steps", "theta", "tau")

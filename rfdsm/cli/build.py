@@ -29,6 +29,8 @@ def problem(settings: Settings, rows: np.ndarray | None = None) -> "Problem":
         **{name: settings[name] for name in FIELDS},
         activation=activation(settings["activation"]),
         spectrum=spectrum(settings["spectrum"]) if rows is None else spectra.from_data(rows),
+        schedule=settings["schedule"],
+        target=settings["target"],
     )
 
 

@@ -18,6 +18,8 @@ DEFAULTS: dict[str, str] = {
     "ridge": "1e-3",
     "activation": "tanh",
     "spectrum": "isotropic",
+    "schedule": "ou",
+    "target": "noise",
     "d": "32",
     "trials": "8",
     "key": "0",
@@ -63,6 +65,25 @@ Config = Annotated[
 ]
 
 
+Schedule = Annotated[
+    Word,
+    _one(
+        "Signal and noise at time t: ou, flow, variance_exploding, edm, cosine, beta_linear; or edm:DATA_STD, "
+        "beta_linear:FIRST,LAST,STEPS.",
+        PROBLEM,
+        "schedule",
+    ),
+]
+Target = Annotated[
+    Word,
+    _one(
+        "What the network learns: noise, data, velocity, flow, edm; or edm:DATA_STD, linear:ALPHA,BETA.",
+        PROBLEM,
+        "target",
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
     """The fields of a problem, and where the result goes."""
@@ -70,7 +91,7 @@ class PredictOptions:
     psi_n: Annotated[Words, _list("Samples per dimension, n/d.", "psi_n", PROBLEM)] = None
     psi_p: Annotated[Words, _list("Features per dimension, p/d.", "psi_p", PROBLEM)] = None
     m: Annotated[Words, _list("Noise draws per sample: integers, or inf.", "m", PROBLEM)] = None
-    t: Annotated[Words, _list("Diffusion time.", "t", PROBLEM)] = None
+    t: Annotated[Words, _list("Time of the schedule; of ou: diffusion time.", "t", PROBLEM)] = None
     ridge: Annotated[Words, _list("Ridge penalty.", "ridge", PROBLEM)] = None
     activation: Annotated[
         Word,
@@ -90,6 +111,8 @@ class PredictOptions:
             "spectrum",
         ),
     ] = None
+    schedule: Schedule = None
+    target: Target = None
     output: Annotated[Word, _one("Write FILE.nc or FILE.csv instead of a table.", FILES, metavar="FILE")] = None
 
 

@@ -5,17 +5,42 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from rfdsm.cli.options import DEFAULTS, FILES, HEADER, INDEX, PROBLEM, SIMULATION, PredictOptions, Word, Words
+from rfdsm.cli.options import (
+    DEFAULTS,
+    FILES,
+    HEADER,
+    INDEX,
+    PROBLEM,
+    SIMULATION,
+    PredictOptions,
+    Schedule,
+    Target,
+    Word,
+    Words,
+)
 
 QUESTION = Group("Question", sort_key=0)
 OWN = Group("Your problem", sort_key=1)
 
-_PLAIN = {name: DEFAULTS[name] for name in ("activation", "spectrum", "key")} | {"m": "4", "t": "0.1", "ridge": "1e-3"}
+_PLAIN = {name: DEFAULTS[name] for name in ("activation", "spectrum", "schedule", "target", "key")} | {
+    "m": "4",
+    "t": "0.1",
+    "ridge": "1e-3",
+}
 PHASE_DEFAULTS: dict[str, dict[str, str]] = {
     "phases": _PLAIN | {"psi_n": "0.1:100:61", "psi_p": "0.1:300:81", "trials": "4", "markers": "3"},
     "boundary": _PLAIN | {"psi_n": "0.5 1 2 4 8 16 32 64", "psi_p": "1", "field": "memorisation", "along": "psi_p"},
     "optimal": _PLAIN | {"psi_n": "0.5 1 2 4 8 16 32 64", "psi_p": "8", "over": "ridge", "minimise": "test"},
-    "advise": {"activation": "tanh", "spectrum": "isotropic", "m": "inf", "t": "0.1", "budget": "512", "key": "0"},
+    "advise": {
+        "activation": "tanh",
+        "spectrum": "isotropic",
+        "schedule": "ou",
+        "target": "noise",
+        "m": "inf",
+        "t": "0.1",
+        "budget": "512",
+        "key": "0",
+    },
 }
 
 
@@ -117,12 +142,14 @@ class AdviseOptions:
     ] = None
     header: Annotated[bool | None, Parameter(help=HEADER, group=OWN)] = None
     index: Annotated[bool | None, Parameter(help=INDEX, group=OWN)] = None
-    t: Annotated[Word, _one("Diffusion time. [default: 0.1]", OWN, "NUMBER")] = None
+    t: Annotated[Word, _one("Time of the schedule. [default: 0.1]", OWN, "NUMBER")] = None
     m: Annotated[Word, _one("Noise draws per sample: an integer, or inf. [default: inf]", OWN, "NUMBER")] = None
     p: Annotated[Word, _one("Features. [default: the recommended width]", OWN, "NUMBER")] = None
     ridge: Annotated[Word, _one("Ridge penalty. [default: none]", OWN, "NUMBER")] = None
     activation: Annotated[Word, _one("As in rfdsm predict. [default: tanh]", OWN)] = None
     spectrum: Annotated[Word, _one("As in rfdsm predict. [default: isotropic]", OWN)] = None
+    schedule: Schedule = None
+    target: Target = None
     learning_rate: Annotated[
         Word, _one("Of gradient descent on the loss per coordinate: gives stopping times in steps.", OWN, "NUMBER")
     ] = None

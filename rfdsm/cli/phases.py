@@ -1,5 +1,6 @@
 """`rfdsm phases | boundary | optimal | advise`: regimes, their boundaries, and what to do."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,7 +64,7 @@ def _simulated(settings: Settings, problem: Any) -> Any:
 
     index = [np.unique(np.linspace(0, size - 1, settings["markers"] + 2)[1:-1].astype(int)) for size in problem.shape]
     fields = {name: _chosen(problem, name, index) for name in rfdsm.problem.FIELDS}
-    some = rfdsm.Problem(**fields, activation=problem.activation, spectrum=problem.spectrum)
+    some = dataclasses.replace(problem, **fields)
     with output.progress("simulating") as report:
         return simulated_regimes(some, settings["d"], trials=settings["trials"], key=settings["key"], progress=report)
 
@@ -170,6 +171,8 @@ def advise(*, options: Annotated[AdviseOptions, _Flat] = AdviseOptions(), config
                 data=rows,
                 activation=build.activation(settings["activation"]),
                 spectrum=None if rows is not None else build.spectrum(settings["spectrum"]),
+                schedule=settings["schedule"],
+                target=settings["target"],
                 **{name: settings[name] for name in names if name in settings},
             )
         delivery.say(advice.text())
@@ -229,6 +232,7 @@ def _table(problem: Any, columns: dict[str, list[str]], skip: tuple[str, ...], r
     import numpy as np
     from rich.table import Table
 
+    from rfdsm.model import RANDOM_FEATURES
     from rfdsm.problem import FIELDS
 
     cells = {
@@ -236,7 +240,8 @@ def _table(problem: Any, columns: dict[str, list[str]], skip: tuple[str, ...], r
     }
     varying = [name for name in cells if np.ndim(getattr(problem, name))]
     fixed = [f"{name} = {cells[name][0]:g}" for name in cells if name not in varying]
-    title = ", ".join([*fixed, f"activation {problem.activation.name}", f"spectrum {problem.spectrum.label}"])
+    structure = [f"{name} {text}" for name, text in RANDOM_FEATURES.structure(problem).items()]
+    title = ", ".join([*fixed, *structure])
     table = Table(title=title, title_justify="left")
     shown = {name: [f"{value:g}" for value in cells[name]] for name in varying} | columns
     for name in shown:
@@ -253,7 +258,7 @@ def _boundaries_table(problem: Any, diagram: Any, along: str) -> Any:
 
     from rfdsm.phases.lines import along_lines
 
-    names = {"memorisation": "memorisation", "noise_fitting": "train = floor", "harmful": "test = 1"}
+    names = {"memorisation": "memorisation", "noise_fitting": "train = floor", "harmful": "test = null"}
     columns = {f"{along} at {label}": _texts(diagram[f"{along}_at_{name}"]) for name, label in names.items()}
     columns[f"{along} at peak of test"] = _texts(diagram[f"{along}_at_test_peak"])
     lines = along_lines(problem, (along,))
@@ -286,4 +291,4 @@ def _share(diagram: Any) -> str:
     codes = np.asarray(diagram["regime"])
     parts = [f"{name.replace('_', '-')} {np.mean(codes == code):.0%}" for code, name in enumerate(REGIMES)]
     harmful = float(np.mean(np.asarray(diagram["is_harmful"])))
-    return f"{codes.size} cells: {', '.join(parts)}; harmful (test > 1) {harmful:.0%}."
+    return f"{codes.size} cells: {', '.join(parts)}; harmful (test > null) {harmful:.0%}."

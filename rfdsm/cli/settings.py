@@ -227,6 +227,8 @@ _READERS: dict[str, Callable[[str, list[str]], Any]] = {
     "smoothing": _one_number,
     "activation": _text,
     "spectrum": _text,
+    "schedule": _text,
+    "target": _text,
     "d": _integers,
     "trials": _integer,
     "key": _key,

@@ -168,6 +168,8 @@ def advise(
     data: Any = None,
     activation: Any = "tanh",
     spectrum: Any = None,
+    schedule: Any = "ou",
+    target: Any = "noise",
     learning_rate: Any = None,
     max_p: Any = None,
     budget: Any = 512,
@@ -178,14 +180,14 @@ def advise(
     Args:
         n: training samples, >= 2; with data, all its rows may be meant by leaving it out.
         d: dimension, >= 2; with data, its number of columns (may be left out).
-        t: diffusion time.
+        t: time of the schedule.
         m: noise draws per sample, an integer or inf.
         p: features; None asks about the recommended width.
         ridge: penalty; None asks about none (ridge = 0).
         data: real samples, shape (rows, d): they are standardised, theory takes the spectrum of their population as
             estimated from them (`spectra.from_data`), and simulations train on them. The real data's score, and so its
             floor, is unknown: the floor is that of Gaussian data.
-        activation, spectrum: as for `Problem`; no spectrum with data.
+        activation, spectrum, schedule, target: as for `Problem`; no spectrum with data.
         learning_rate: of plain gradient descent on the loss per coordinate: stopping times in steps, too.
         max_p: largest width to consider; default 4 max(n, d), or p if that is larger.
         budget: widest network to simulate, for the finite-size estimate (8 trials); 0: simulate nothing.
@@ -224,7 +226,8 @@ def advise(
     law = spectrum if rows is None else spectra.from_data(rows)
     asked_ridge = 0.0 if ridge is None else _single("ridge", ridge, "finite and >= 0")
     widest = int(max(max_p or 4 * max(n, d), p or 1))
-    problem = Problem(n / d, 1.0, _single("m", m, ">= 1"), _single("t", t, "> 0"), asked_ridge, activation, law)
+    draws, time = _single("m", m, ">= 1"), _single("t", t, "> 0")
+    problem = Problem(n / d, 1.0, draws, time, asked_ridge, activation, law, schedule, target)
 
     widths = np.unique(np.round(np.geomspace(min(max(1, d // 16), widest), widest, WIDTHS)).astype(int))
     widths = np.union1d(widths, [] if p is None else [int(p)]).astype(int)
@@ -309,7 +312,9 @@ def _stopping(problem: Problem, width: int, d: int, rate: float | None) -> Stopp
     found = optimal_stopping(problem, minimise="test")
     times = {"time": float(found.time), "memorisation_time": float(found.memorisation_time)}
     steps = {
-        name: None if rate is None else float(flow_steps(at, rate, float(problem.t), width, d))
+        name: None
+        if rate is None
+        else float(flow_steps(at, rate, float(problem.t), width, d, schedule=problem.schedule, target=problem.target))
         for name, at in times.items()
     }
     return Stopping(

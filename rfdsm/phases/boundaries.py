@@ -8,14 +8,14 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 
-from rfdsm import datasets
+from rfdsm import datasets, schedules
 from rfdsm.phases import fields, roots
-from rfdsm.phases.lines import CONTINUOUS, along_lines, checked_bounds, checked_name
+from rfdsm.phases.lines import CONTINUOUS, along_lines, check_times, checked_bounds, checked_name
 from rfdsm.phases.response import NAMES, Family
-from rfdsm.problem import Problem
+from rfdsm.problem import Problem, check_problem
 
 BOUNDS = {"psi_n": (1e-3, 1e5), "psi_p": (1e-3, 1e5), "t": (1e-4, 10.0), "ridge": (1e-12, 1e3)}
-"""Where roots are looked for unless bounds are given."""
+"""Where roots are looked for unless bounds are given; those of t belong to the ou schedule, others have their span."""
 PER_DECADE = 24
 """Points per decade of the grid on which roots are bracketed."""
 TOLERANCE = 1e-10
@@ -96,7 +96,8 @@ def boundary(
         problem: one problem or a grid of them; its values of `along` are not used, nor an axis that only they span.
         field: "memorisation", "noise_fitting", "harmful" or "point_fitting" (docs/phases).
         along: "psi_p", "psi_n", "t" or "ridge".
-        bounds: (low, high) of `along`, 0 < low < high; default: psi 1e-3 to 1e5, t 1e-4 to 10, ridge 1e-12 to 1e3.
+        bounds: (low, high) of `along`, 0 < low < high; default: psi 1e-3 to 1e5, t 1e-4 to 10 (or the span of
+            another schedule), ridge 1e-12 to 1e3.
         per_decade: grid points per factor of ten, an integer >= 2.
 
     Returns:
@@ -149,8 +150,8 @@ def boundary(
 def peak(problem: Problem, along: Any = "psi_p", *, bounds: Any = None, per_decade: Any = PER_DECADE) -> Boundary:
     """Where `test` has its local maxima along a field: the crest of double descent. Arguments as for `boundary`.
 
-    Without ridge that is p = nm, where test is infinite. `residual` is the height of the peak above 1, its derivative
-    vanishes; lines without a peak have NaN.
+    Without ridge that is p = nm, where test is infinite. `residual` is the height of the peak above the
+    zero network, its derivative vanishes; lines without a peak have NaN.
 
     Examples:
         >>> from rfdsm import Problem, phases
@@ -176,8 +177,8 @@ def peak(problem: Problem, along: Any = "psi_p", *, bounds: Any = None, per_deca
 
         ends = (-samples.slope[line, left], -samples.slope[line, left + 1])
         x, value, _ = roots.turning_points(falls, samples.place[left], samples.place[left + 1], *ends, 1e-13)
-        zero = np.zeros(x.size)
-        found.append(roots.Roots(line + start, x, zero, value - 1, zero - 1))
+        zero, asked = np.zeros(x.size), problem.asked_at(family.fields(line + start, x[:, None])["t"])
+        found.append(roots.Roots(line + start, x, zero, value - asked.null(problem.spectrum.mean), zero - 1))
     return _assembled("test_peak", along, (low, high), family, found)
 
 
@@ -186,13 +187,17 @@ def _prepared(problem: Problem, along: Any, bounds: Any, per_decade: Any) -> tup
     along = checked_name("along", along, CONTINUOUS)
     if isinstance(per_decade, bool) or not isinstance(per_decade, int | np.integer) or per_decade < 2:
         raise ValueError(f"per_decade = {per_decade!r} must be an integer >= 2")
+    check_problem(problem)
+    usual = BOUNDS | ({} if problem.schedule == schedules.ou() else {"t": problem.schedule.span})
     low, high = checked_bounds(
         along,
-        BOUNDS[along] if bounds is None else bounds,
+        usual[along] if bounds is None else bounds,
         "finite, > 0 and ascending",
         lambda x: x > 0,
         lambda x: np.isfinite(x),
     )
+    if along == "t":
+        check_times(problem, (low, high))
     family = Family(along_lines(problem, (along,)), (along,))
     family.check_times((low, high) if along == "t" else family.lines.t)
     a, b = float(np.log(low)), float(np.log(high))

@@ -64,6 +64,11 @@ def checked_name(role: str, name: Any, allowed: tuple[str, ...]) -> str:
     return name
 
 
+def check_times(problem: Problem, ends: tuple[float, float]) -> None:
+    """Raises ValueError for a range of times that the problem's schedule has not."""
+    dataclasses.replace(problem, t=np.reshape(ends, (2, *[1] * len(problem.shape))))
+
+
 def checked_bounds(name: str, bounds: Any, allowed: str, low_range: Any, high_range: Any) -> tuple[float, float]:
     """A pair low < high of numbers that meet their ranges. Raises ValueError with field, values and what is allowed."""
     try:

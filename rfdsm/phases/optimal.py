@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float
 from rfdsm import datasets
 from rfdsm.losses import Losses
 from rfdsm.phases.descent import descend
-from rfdsm.phases.lines import along_lines, checked_bounds, checked_name, replaced
+from rfdsm.phases.lines import along_lines, check_times, checked_bounds, checked_name, replaced
 from rfdsm.phases.response import NAMES, Family
-from rfdsm.problem import Problem
+from rfdsm.problem import Problem, check_problem
 from rfdsm.theory.predict import predict
 from rfdsm.values import one_line
 
@@ -113,8 +113,8 @@ def optimal(problem: Problem, over: Any = ("ridge",), minimise: Any = "test", *,
         problem: one problem or a grid of them; its values of the optimised fields are not used.
         over: names of fields among "ridge", "psi_p", "psi_n", "t", "m", or one name.
         minimise: "test", "score", "empirical_test" or "train".
-        bounds: mapping from field to (low, high), in place of ridge (0, 1e5), psi_n and psi_p (1e-2, 1e3), t (1e-3, 5),
-            m (1, inf).
+        bounds: mapping from field to (low, high), in place of ridge (0, 1e5), psi_n and psi_p (1e-2, 1e3), t (1e-3, 5)
+            (of another schedule its span), m (1, inf).
 
     Returns:
         `Optimum`; where a loss only improves towards a bound the optimum lies there, and `at_bound` says so.
@@ -128,7 +128,8 @@ def optimal(problem: Problem, over: Any = ("ridge",), minimise: Any = "test", *,
         >>> best["ridge"].round(4), best.minimum.round(4)
         (array([3.1479, 1.3978]), array([0.8895, 0.8469]))
     """
-    names, limits = _checked(over, bounds)
+    check_problem(problem)
+    names, limits = _checked(over, bounds, problem)
     loss = NAMES.index(checked_name("minimise", minimise, Losses.NAMES))
     lines = along_lines(problem, names)
     family = Family(lines, names)
@@ -169,7 +170,7 @@ def optimal(problem: Problem, over: Any = ("ridge",), minimise: Any = "test", *,
     return _optimum(names, minimise, limits, family, ended.place[first], found.gradient[first], found.converged[first])
 
 
-def _checked(over: Any, bounds: Any) -> tuple[tuple[str, ...], dict[str, tuple[float, float]]]:
+def _checked(over: Any, bounds: Any, problem: Problem) -> tuple[tuple[str, ...], dict[str, tuple[float, float]]]:
     names = (over,) if isinstance(over, str) else tuple(over) if isinstance(over, list | tuple) else (over,)
     allowed = tuple(BOUNDS)
     if not names:
@@ -183,7 +184,11 @@ def _checked(over: Any, bounds: Any) -> tuple[tuple[str, ...], dict[str, tuple[f
     for name in bounds or {}:
         if name not in names:
             raise ValueError(f"bounds of {name!r}: must be of a field that is optimised, one of {', '.join(names)}")
-    return names, {name: _checked_bounds(name, (bounds or {}).get(name, BOUNDS[name])) for name in names}
+    usual = BOUNDS | {"t": problem.schedule.span}
+    limits = {name: _checked_bounds(name, (bounds or {}).get(name, usual[name])) for name in names}
+    if "t" in limits:
+        check_times(problem, limits["t"])
+    return names, limits
 
 
 def _checked_bounds(name: str, bounds: Any) -> tuple[float, float]:

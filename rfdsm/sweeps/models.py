@@ -14,13 +14,13 @@ from rfdsm.linear.generated import checked_smoothing
 from rfdsm.linear.model import LinearDenoiser
 from rfdsm.linear.problem import Problem as LinearProblem
 from rfdsm.model import RANDOM_FEATURES, Model
-from rfdsm.problem import Problem
+from rfdsm.problem import PARAMETRISATION, Problem
 from rfdsm.scope import jax_scope
 from rfdsm.spectra import Spectrum
 
 
 class ActivationError(Exception):
-    """An activation that cannot be told from its text, its name."""
+    """An activation, schedule or target that cannot be told from its text, its name."""
 
 
 def model_of(problem: Any, smoothing: Any = 0.0, wasserstein: Any = True) -> Model:
@@ -42,7 +42,7 @@ def grid(fields: Mapping[str, Any]) -> Any:
     problem, names, needed = (
         (LinearProblem, (*LinearDenoiser.fields, "spectrum"), ("psi", "T"))
         if linear
-        else (Problem, (*RANDOM_FEATURES.fields, "activation", "spectrum"), RANDOM_FEATURES.fields)
+        else (Problem, (*RANDOM_FEATURES.fields, "activation", "spectrum", *PARAMETRISATION), RANDOM_FEATURES.fields)
     )
     for name in fields:
         if name not in names:
@@ -59,6 +59,7 @@ def text(model: Model, problem: Any) -> dict[str, Any]:
     own = {name: listed(values) for name, values in model.asked(problem).items()}
     if isinstance(problem, Problem):
         own["activation"] = _activation_text(problem.activation)
+        own |= _parametrisation_text(problem)
     own |= {"spectrum": {"nodes": listed(spectrum.nodes), "weights": listed(spectrum.weights)}}
     own |= {"spectrum_label": spectrum.label, "spectrum_error": spectrum.error}
     kind = {} if isinstance(problem, Problem) else {"model": model.name} | model.options
@@ -90,7 +91,8 @@ def read(described: Mapping[str, Any], problem: Any = None, stand_in: bool = Fal
     if activation is None:
         raise ActivationError(own["activation"]["custom"])
     fields = {name: array(own[name]) for name in RANDOM_FEATURES.fields}
-    return RANDOM_FEATURES, Problem(**fields, activation=activation, spectrum=spectrum)
+    varied = _parametrisation(own, problem)
+    return RANDOM_FEATURES, Problem(**fields, activation=activation, spectrum=spectrum, **varied)
 
 
 def provenance(asked: Mapping[str, Any]) -> tuple[Model, Any] | None:
@@ -102,7 +104,34 @@ def provenance(asked: Mapping[str, Any]) -> tuple[Model, Any] | None:
     if asked["activation"] not in activations.NAMES:
         return None
     fields = {name: asked[name] for name in RANDOM_FEATURES.fields}
-    return RANDOM_FEATURES, Problem(**fields, activation=asked["activation"], spectrum=spectrum)
+    varied = {name: asked.get(name, default) for name, default in PARAMETRISATION.items()}
+    try:
+        return RANDOM_FEATURES, Problem(**fields, activation=asked["activation"], spectrum=spectrum, **varied)
+    except ValueError:  # a schedule or target made of functions
+        return None
+
+
+def _parametrisation_text(problem: Problem) -> dict[str, Any]:
+    """Schedule and target where they are not the default; of functions, what they say at the problem's times."""
+    texts: dict[str, Any] = {}
+    for name, default in PARAMETRISATION.items():
+        found = getattr(problem, name)
+        if not found.has_text:
+            asked = problem.asked
+            texts[name] = {"custom": str(found), "values": [listed(np.round(value, 12)) for value in asked]}
+        elif str(found) != default:
+            texts[name] = str(found)
+    return texts
+
+
+def _parametrisation(own: Mapping[str, Any], problem: Any) -> dict[str, Any]:
+    texts = {name: own.get(name, default) for name, default in PARAMETRISATION.items()}
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            if problem is None:
+                raise ActivationError(text["custom"])
+            texts[name] = getattr(problem, name)
+    return texts
 
 
 def listed(values: Any) -> Any:

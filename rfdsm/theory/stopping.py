@@ -1,5 +1,6 @@
 """When to stop: the best training time, the two time scales, and the best ridge to compare with (docs/training)."""
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -199,7 +200,7 @@ def optimal_ridge(problem: Problem, minimise: str) -> tuple[np.ndarray, np.ndarr
     fields = {name: np.broadcast_to(getattr(problem, name), problem.shape).ravel() for name in FIELDS}
 
     def losses(ridge: np.ndarray) -> np.ndarray:
-        batch = Problem(**(fields | {"ridge": ridge}), activation=problem.activation, spectrum=problem.spectrum)
+        batch = dataclasses.replace(problem, **(fields | {"ridge": ridge}))
         return np.asarray(getattr(predict(batch), minimise))
 
     grid = RIDGES[:, None] * fields["psi_p"]

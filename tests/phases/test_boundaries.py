@@ -301,6 +301,6 @@ def test_refuses_traced_problems():
 
 
 def test_fields_without_a_known_score_use_the_difference():
-    losses = dict(train=0.5, empirical_test=0.6, test=0.9, score=np.nan, floor=0.8)
-    named = fields.with_excess(losses, 0.1)
+    losses = dict(train=0.5, empirical_test=0.6, test=0.9, score=np.nan, floor=0.8, null=1.0)
+    named = fields.with_excess(losses, 1.0)
     assert fields.value("memorisation", named) == pytest.approx(0.1 - 0.6)

@@ -13,6 +13,7 @@ from rfdsm.activations.expansion import hermite_rule
 from rfdsm.simulation import design
 from rfdsm.simulation.exact import Series, conditional_moments, population_moments
 from rfdsm.simulation.moments import Law
+from tests.levels import noise_of
 from tests.simulation.test_strips import whole
 from tests.test_expansion import CASES, NUMPY, pair_moment, reference, rule_for
 from tests.tolerances import IDENTITY, ROUTES
@@ -29,7 +30,7 @@ def drawn(p, d, n, eigenvalues=None, key=1):
 
 
 def law_of(trial, name, h=H):
-    return Law(trial.W, CASES[name], jnp.asarray(h), 64, 1)
+    return Law(trial.W, CASES[name], noise_of(jnp.asarray(h), jnp), 64, 1)
 
 
 def conditional(trial, name, terms, rule, chunk=2, h=H):
@@ -77,13 +78,12 @@ def test_moments_by_fresh_draws(name):
     phi = NUMPY[name]((np.sqrt(1 - H) * x[:, None] + np.sqrt(H) * z) @ W.T / np.sqrt(d))
     given = conditional(trial, name, terms, rule)
     check_by_draws(given, phi, z)
-    assert given.z_squared == 1
+    assert given.offset_squared == 1
 
     z = rng.standard_normal((1, DRAWS, d))
     y = np.sqrt((1 - H) * EIGENVALUES) * rng.standard_normal((1, DRAWS, d)) + np.sqrt(H) * z
     phi = NUMPY[name](y @ W.T / np.sqrt(d))
-    variances = jnp.asarray((1 - H) * EIGENVALUES + H)
-    check_by_draws(population_moments(law_of(trial, name), variances, Series(terms, rule)), phi, z)
+    check_by_draws(population_moments(law_of(trial, name), jnp.asarray(EIGENVALUES), Series(terms, rule)), phi, z)
 
 
 # --- against quadrature of every pair ---------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def test_moments_by_quadrature_of_every_pair(name):
     variances = (1 - H) * eigenvalues + H
     covariance = (W * variances) @ W.T / d
     G = np.sqrt(np.diag(covariance))
-    population = population_moments(law_of(trial, name), jnp.asarray(variances), Series(terms, rule))
+    population = population_moments(law_of(trial, name), jnp.asarray(eigenvalues), Series(terms, rule))
     for k in range(p):
         coefficients, second = reference(name, 0.0, G[k], 2)
         U[k, k] = second

@@ -11,6 +11,7 @@ import pytest
 
 from rfdsm import Losses, Problem, activations, simulate, simulate_training, spectra
 from rfdsm.simulation import design, eigenpath, minimiser, moments, realised, strips
+from tests.levels import noise_of
 from tests.tolerances import IDENTITY, ROUTES
 
 planning = importlib.import_module("rfdsm.simulation.plan")
@@ -30,7 +31,7 @@ def trial():
 
 
 def law(drawn, chunk):
-    return moments.Law(drawn.W, TANH, jnp.asarray(H), chunk, 1)
+    return moments.Law(drawn.W, TANH, noise_of(jnp.asarray(H), jnp), chunk, 1)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_streamed_moments_equal_the_written_out_ones(trial, chunk):
     streamed = moments.training_moments(law(drawn, chunk), drawn.training, jnp.asarray(DRAWS))
     np.testing.assert_allclose(symmetric(streamed.U), phi.T @ phi / len(phi), rtol=IDENTITY, atol=1e-15)
     np.testing.assert_allclose(streamed.V, phi.T @ z / len(phi), rtol=IDENTITY, atol=1e-15)
-    np.testing.assert_allclose(streamed.z_squared, np.mean(z**2), rtol=IDENTITY)
+    np.testing.assert_allclose(streamed.offset_squared, np.mean(z**2), rtol=IDENTITY)
 
 
 @pytest.mark.parametrize("chunk, size", [(16, 80), (64, 128), (1000, 96)])

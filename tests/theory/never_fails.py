@@ -5,7 +5,7 @@ import numpy as np
 
 from rfdsm import Losses
 from rfdsm.problem import FIELDS
-from rfdsm.theory.populations import moments_at_times
+from rfdsm.theory.populations import cells_of
 from tests.theory.boxes import distance_to_peak
 from tests.theory.oracle import Oracle
 
@@ -41,7 +41,7 @@ def error(value, truth):
 def compare(problem, losses, cells):
     """(distance from the peak, {loss: relative error}) of the flat cells, against the 50-digit solution."""
     fields = np.stack([np.broadcast_to(getattr(problem, name), problem.shape).ravel() for name in FIELDS], axis=1)
-    moments = np.stack(moments_at_times(problem.activation, fields[:, 3], problem.spectrum.mean), axis=1)
+    moments = np.stack(cells_of(problem).moments, axis=1)
     distance = np.broadcast_to(distance_to_peak(problem), problem.shape).ravel()
     nodes, weights = problem.spectrum.nodes.tolist(), problem.spectrum.weights.tolist()
     rows = []

@@ -12,6 +12,7 @@ from rfdsm.activations import Moments
 from rfdsm.theory.fixed_point import MAX_STEPS, TOLERANCE, Solution, evaluate, jacobian, newton, solve, start
 from rfdsm.theory.populations import Populations, populations
 from rfdsm.theory.predict import losses_at
+from tests.levels import noise_at
 from tests.theory.boxes import fields
 from tests.tolerances import IDENTITY, ROUTES
 
@@ -49,7 +50,7 @@ def box(count, rng):
         np.where(linear, 0, beta_psi),
         np.where(linear, 0, beta_a * -np.expm1(-2 * t)),  # vanishes with the noise, as for every smooth activation
     )
-    return 1 / psi_n, 1 / psi_p, 1 / m, t, ridge / psi_p, moments
+    return 1 / psi_n, 1 / psi_p, 1 / m, noise_at(t), ridge / psi_p, moments
 
 
 def relative(x, reference):
@@ -175,7 +176,7 @@ def test_vanishing_ridge_approaches_the_limit_linearly():
     @jax.jit
     def run(psi_p):
         fields = jnp.broadcast_arrays(1 / 3.0, 1 / psi_p, 0.25, 0.2, ridge, 0.6, 0.02, 0.03)
-        P, _ = populations(*fields[:5], Moments(*fields[5:]), NODES, WEIGHTS)
+        P, _ = populations(*fields[:3], noise_at(fields[3]), fields[4], Moments(*fields[5:]), NODES, WEIGHTS)
         return losses_at(solve(P), P)
 
     for psi_p in (0.4, 40.0):

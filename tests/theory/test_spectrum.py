@@ -7,7 +7,7 @@ import pytest
 import rfdsm
 from rfdsm import Problem, plots, spectra, spectral_density
 from rfdsm.theory.fixed_point import solve
-from rfdsm.theory.populations import moments_at_times, populations
+from rfdsm.theory.populations import cells_of, populations
 from tests.tolerances import QUADRATURE, ROUTES
 
 INFINITY = np.inf
@@ -26,7 +26,7 @@ def random_problems(count, spectrum=None, seed=3):
 def parameters(problem):
     """(L, beta_psi, beta_a, a^2, h, psi_n, psi_p, q) in the problem's shape."""
     t = np.broadcast_to(problem.t, problem.shape)
-    moments = moments_at_times(problem.activation, t.ravel(), problem.spectrum.mean)
+    moments = cells_of(problem).moments
     mu1, beta_psi, beta_a = (np.asarray(x).reshape(problem.shape) for x in moments)
     fields = [np.broadcast_to(x, problem.shape) for x in (problem.psi_n, problem.psi_p, 1 / problem.m)]
     return mu1**2, beta_psi, beta_a, np.exp(-2 * t), -np.expm1(-2 * t), *fields
@@ -97,12 +97,10 @@ def test_negative_axis_is_the_solver_of_the_losses():
     """q(-lambda) = g, with the order parameters that `predict` uses."""
     problem = SEPARATED
     ridge = 1e-3
-    t = np.broadcast_to(problem.t, problem.shape)
-    moments = moments_at_times(problem.activation, t, 1.0)
-    ratios = [np.broadcast_to(x, problem.shape) for x in (1 / problem.psi_n, 1 / problem.psi_p, 1 / problem.m)]
-    P, _ = populations(*ratios, t, ridge * ratios[1], moments, jnp.ones(1), jnp.ones(1))
+    cells = cells_of(problem)
+    P, _ = populations(*cells[:4], ridge * cells.inverse_psi_p, cells.moments, jnp.ones(1), jnp.ones(1))
     found = spectral_density(problem, [1.0]).integrate(lambda u: 1 / (u + ridge))
-    np.testing.assert_allclose(found, solve(P).G / P.unit / problem.psi_p, rtol=1e-7)
+    np.testing.assert_allclose(found, np.reshape(solve(P).G / P.unit, problem.shape) / problem.psi_p, rtol=1e-7)
 
 
 def test_features_without_a_linear_part_are_marchenko_pastur():

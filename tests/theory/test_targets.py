@@ -6,6 +6,7 @@ import pytest
 
 from rfdsm import activations
 from rfdsm.scope import jax_scope
+from rfdsm.targets import Asked
 from rfdsm.theory.fixed_point import solve
 from rfdsm.theory.populations import populations
 from rfdsm.theory.predict import losses_at
@@ -30,11 +31,11 @@ VALUES = [
 
 def cell(psi_n, psi_p, m, ridge, activation, spectrum, asked):
     """Its equations, in scaled form."""
-    a, h, scale, alpha, beta = asked
+    a, h, *_ = asked
     nodes, weights = map(jnp.array, spectrum)
     moments = activations.get(activation).moments(a**2 * (weights @ nodes), h)
-    P, _ = populations(1 / psi_n, 1 / psi_p, 1 / m, 1.0, jnp.asarray(ridge / psi_p), moments, nodes, weights)
-    return P._replace(a_squared=a**2, h=h, scale=scale, alpha=alpha, beta=beta)
+    P, _ = populations(1 / psi_n, 1 / psi_p, 1 / m, Asked(*asked), jnp.asarray(ridge / psi_p), moments, nodes, weights)
+    return P
 
 
 @pytest.mark.parametrize("row", VALUES, ids=["flow", "velocity", "edm"])

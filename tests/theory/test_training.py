@@ -73,9 +73,8 @@ def _inverse_error(ratio, count):
 def parameters(problem):
     """Populations of one problem as `flow.path` sees them, and its contour's z."""
     cells, spectrum = cells_of(problem), problem.spectrum
-    scalars = [values[0] for values in cells[:4]]
-    moments = type(cells.moments)(*(values[0] for values in cells.moments))
-    P, _ = populations(*scalars, np.ones(()), moments, spectrum.nodes, spectrum.weights)
+    first = jax.tree.map(lambda values: values[0], cells)
+    P, _ = populations(*first[:4], np.ones(()), first.moments, spectrum.nodes, spectrum.weights)
     P = jax.tree.map(jnp.asarray, P)
     return P._replace(nodes=P.nodes.reshape(-1, 1), weights=P.weights.reshape(-1, 1))
 
