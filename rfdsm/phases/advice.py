@@ -9,6 +9,7 @@ import xarray as xr
 
 from rfdsm import datasets, spectra
 from rfdsm.arguments import check_whole, number_array
+from rfdsm.losses import Losses
 from rfdsm.phases import fields
 from rfdsm.phases.boundaries import boundary
 from rfdsm.phases.evidence import Evidence, measured, spectrum_error

@@ -10,7 +10,9 @@ from jaxtyping import Bool, Float, Int
 
 from rfdsm import datasets, schedules
 from rfdsm.phases import fields, roots
+from rfdsm.phases.best_target import candidates, rivalry
 from rfdsm.phases.lines import CONTINUOUS, along_lines, check_times, checked_bounds, checked_name
+from rfdsm.phases.optimal import optimal
 from rfdsm.phases.response import NAMES, Family
 from rfdsm.problem import Problem, check_problem
 
@@ -94,7 +96,9 @@ def boundary(
 
     Args:
         problem: one problem or a grid of them; its values of `along` are not used, nor an axis that only they span.
-        field: "memorisation", "noise_fitting", "harmful" or "point_fitting" (docs/phases).
+        field: "memorisation", "noise_fitting", "harmful" or "point_fitting" (docs/phases); or two targets, as in
+            ("noise", "data"): where the second begins to have the smaller score error, each at its own best ridge
+            (along "ridge": both at that ridge).
         along: "psi_p", "psi_n", "t" or "ridge".
         bounds: (low, high) of `along`, 0 < low < high; default: psi 1e-3 to 1e5, t 1e-4 to 10 (or the span of
             another schedule), ridge 1e-12 to 1e3.
@@ -113,14 +117,26 @@ def boundary(
         >>> (boundary(lines, "memorisation", along="psi_p").roots[:, 0] / 64).round(3)  # p/n
         array([12.091,  2.749,  1.093])
     """
-    field = checked_name("field", field, fields.SIGNED)
+    pair = None
+    if isinstance(field, list | tuple):
+        if len(field) != 2:
+            raise ValueError(f"field = {field!r} must be a name, or two targets")
+        pair = candidates(field)
+        field = " against ".join(map(str, pair))
+    else:
+        field = checked_name("field", field, fields.SIGNED)
     family, low, high, points = _prepared(problem, along, bounds, per_decade)
+    rivals = None
+    if pair is not None:
+        rivals = rivalry(family, (pair[0], pair[1]), along, lambda cells: optimal(cells, "ridge", "score")["ridge"])
     found = []
     count = int(np.prod(family.lines.shape))
     for start in range(0, count, BLOCK):
         size = min(BLOCK, count - start)
 
         def evaluate(line: np.ndarray, u: np.ndarray, exact: bool = False, start: int = start) -> Any:
+            if rivals is not None:
+                return rivals(line + start, u, exact)
             values, slopes = family(line + start, u[:, None], exact)
             asked = family.lines.asked_at(family.fields(line + start, u[:, None])["t"])
             losses = fields.with_excess(dict(zip(NAMES, values, strict=True)), asked.score_unit)

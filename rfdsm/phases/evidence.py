@@ -11,6 +11,7 @@ from scipy.stats import t as student
 from rfdsm.activations.expansion import PanelRule
 from rfdsm.arguments import base_key
 from rfdsm.comparison import Comparison, compare
+from rfdsm.losses import Losses
 from rfdsm.phases import fields
 from rfdsm.phases.regimes import REGIMES, labels
 from rfdsm.problem import Problem

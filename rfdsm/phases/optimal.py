@@ -4,12 +4,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float
 
 from rfdsm import datasets
 from rfdsm.losses import Losses
+from rfdsm.phases.best_target import by_target
 from rfdsm.phases.descent import descend
 from rfdsm.phases.lines import along_lines, check_times, checked_bounds, checked_name, replaced
 from rfdsm.phases.response import NAMES, Family
@@ -55,6 +57,8 @@ class Optimum:
     """All losses at the optimum."""
     solves: int
     """Fixed points solved, each with the gradient in all directions."""
+    targets: dict[str, "Optimum"] = dataclasses.field(default_factory=dict)
+    """Where the target was chosen: the optimum of each."""
 
     def __getitem__(self, name: str) -> Any:
         """The best value of a field."""
@@ -62,7 +66,9 @@ class Optimum:
 
     @property
     def problem(self) -> Problem:
-        """The family at its optimum."""
+        """The family at its optimum. Raises ValueError where the target was chosen: a problem has one."""
+        if self.targets:
+            raise ValueError("problems of different targets are several: see targets[NAME].problem")
         return replaced(self.lines, self.values)
 
     def to_dataset(self) -> xr.Dataset:
@@ -70,7 +76,13 @@ class Optimum:
         over = datasets.dims(self.lines)
         coords = {name: value for name, value in datasets.coordinates(self.lines).items() if name not in self.over}
         variables: dict[str, Any] = {}
+        for name, one in self.targets.items():
+            label = f"least score error of the {name} target"
+            variables[f"score_{name}"] = datasets.variable("", over, one.minimum, label)
         for name in self.over:
+            if name == "target":
+                variables["best_target"] = (over, self.values[name], {"long_name": "target of least score error"})
+                continue
             variables[f"best_{name}"] = datasets.variable("", over, self.values[name], f"best {name}")
             label = "-1: at the lower bound, 1: at the upper, 0: inside"
             variables[f"at_bound_{name}"] = datasets.variable("", over, self.at_bound[name], label)
@@ -101,7 +113,9 @@ class _Candidates(NamedTuple):
         return _Candidates(*(part[chosen] for part in self))
 
 
-def optimal(problem: Problem, over: Any = ("ridge",), minimise: Any = "test", *, bounds: Any = None) -> Optimum:
+def optimal(
+    problem: Problem, over: Any = ("ridge",), minimise: Any = None, *, bounds: Any = None, targets: Any = None
+) -> Optimum:
     """The values of one or several fields that minimise a loss, on every line that the other fields span.
 
     The losses have several minima, so a coarse grid within the bounds gives the starts (its lowest local minima); from
@@ -111,10 +125,12 @@ def optimal(problem: Problem, over: Any = ("ridge",), minimise: Any = "test", *,
 
     Args:
         problem: one problem or a grid of them; its values of the optimised fields are not used.
-        over: names of fields among "ridge", "psi_p", "psi_n", "t", "m", or one name.
-        minimise: "test", "score", "empirical_test" or "train".
+        over: names of fields among "ridge", "psi_p", "psi_n", "t", "m", or one name; "target" besides, or alone,
+            chooses the target, too.
+        minimise: "test" (the default), "score", "empirical_test" or "train"; of targets only "score" can be compared.
         bounds: mapping from field to (low, high), in place of ridge (0, 1e5), psi_n and psi_p (1e-2, 1e3), t (1e-3, 5)
             (of another schedule its span), m (1, inf).
+        targets: names or objects to choose among, with "target"; default noise, data, velocity, flow and edm.
 
     Returns:
         `Optimum`; where a loss only improves towards a bound the optimum lies there, and `at_bound` says so.
@@ -129,6 +145,11 @@ def optimal(problem: Problem, over: Any = ("ridge",), minimise: Any = "test", *,
         (array([3.1479, 1.3978]), array([0.8895, 0.8469]))
     """
     check_problem(problem)
+    if over == "target" or (isinstance(over, list | tuple) and "target" in over):
+        return _best_target(problem, over, minimise, bounds, targets)
+    if targets is not None:
+        raise ValueError(f"targets = {one_line(targets)} needs over = 'target'")
+    minimise = "test" if minimise is None else minimise
     names, limits = _checked(over, bounds, problem)
     loss = NAMES.index(checked_name("minimise", minimise, Losses.NAMES))
     lines = along_lines(problem, names)
@@ -168,6 +189,46 @@ def optimal(problem: Problem, over: Any = ("ridge",), minimise: Any = "test", *,
     order = np.lexsort((np.nan_to_num(found.value, nan=np.inf), ended.line))
     first = order[np.searchsorted(ended.line[order], np.arange(count))]
     return _optimum(names, minimise, limits, family, ended.place[first], found.gradient[first], found.converged[first])
+
+
+def _best_target(problem: Problem, over: Any, minimise: Any, bounds: Any, targets: Any) -> Optimum:
+    """The target of least score error, each with its own best values of the other fields."""
+    if minimise not in (None, "score"):
+        raise ValueError(f"minimise = {one_line(minimise)} must be 'score': losses of targets have different units")
+    rest = () if isinstance(over, str) else tuple(name for name in over if name != "target")
+    found = {
+        name: optimal(own, rest, "score", bounds=bounds) if rest else _as_it_is(own)
+        for name, own in by_target(problem, targets).items()
+    }
+    several = list(found.values())
+    best = np.argmin([np.nan_to_num(one.minimum, nan=np.inf) for one in several], axis=0)
+
+    def chosen(*values: Any) -> Any:
+        if any(value is None for value in values):
+            return None
+        stacked = np.stack([np.broadcast_to(value, best.shape) for value in values])
+        return np.take_along_axis(stacked, best[None], axis=0)[0]
+
+    first = several[0]
+    values = {name: chosen(*(one.values[name] for one in several)) for name in rest}
+    return dataclasses.replace(
+        first,
+        over=("target", *rest),
+        values={"target": np.array(list(found))[best]} | values,
+        minimum=chosen(*(one.minimum for one in several)),
+        at_bound={name: chosen(*(one.at_bound[name] for one in several)) for name in rest},
+        gradient={name: chosen(*(one.gradient[name] for one in several)) for name in rest},
+        converged=chosen(*(one.converged for one in several)),
+        losses=jax.tree.map(chosen, *(one.losses for one in several)),
+        solves=sum(one.solves for one in several),
+        targets=found,
+    )
+
+
+def _as_it_is(problem: Problem) -> Optimum:
+    losses = predict(problem)
+    minimum, converged = np.asarray(losses.score), np.asarray(losses.converged)
+    return Optimum((), "score", {}, problem, {}, minimum, {}, {}, converged, losses, minimum.size)
 
 
 def _checked(over: Any, bounds: Any, problem: Problem) -> tuple[tuple[str, ...], dict[str, tuple[float, float]]]:
