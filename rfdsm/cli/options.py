@@ -61,6 +61,14 @@ Config = Annotated[
         metavar="FILE",
     ),
 ]
+Cache = Annotated[
+    bool | None,
+    Parameter(
+        help="Keep what is compiled for the next command, or not. The environment variable RFDSM_CACHE names another "
+        "folder for it, or says off.",
+        group=FILES,
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +99,7 @@ class PredictOptions:
         ),
     ] = None
     output: Annotated[Word, _one("Write FILE.nc or FILE.csv instead of a table.", FILES, metavar="FILE")] = None
+    cache: Cache = None
 
 
 @dataclass(frozen=True, kw_only=True)

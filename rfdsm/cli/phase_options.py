@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from rfdsm.cli.options import DEFAULTS, FILES, HEADER, INDEX, PROBLEM, SIMULATION, PredictOptions, Word, Words
+from rfdsm.cli.options import DEFAULTS, FILES, HEADER, INDEX, PROBLEM, SIMULATION, Cache, PredictOptions, Word, Words
 
 QUESTION = Group("Question", sort_key=0)
 OWN = Group("Your problem", sort_key=1)
@@ -131,6 +131,7 @@ class AdviseOptions:
     key: Annotated[Word, _one("Seed: an integer from 0 to 4294967295. [default: 0]", SIMULATION, "NUMBER")] = None
     output: Annotated[Word, _one("Write FILE.nc or FILE.csv besides the text.", FILES, "FILE")] = None
     plot: Picture = None
+    cache: Cache = None
 
 
 PHASE_COMMANDS = {
