@@ -1,4 +1,5 @@
 from . import activations as activations
+from . import compiled as compiled
 from . import data as data
 from . import datasets as datasets
 from . import linear as linear

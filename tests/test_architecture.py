@@ -39,11 +39,11 @@ FLOORS = (
     ("theory_error",),
     ("comparison", "phases"),
     ("linear",),  # a further model: its doors are those of the floors below, with its own record
-    ("data", "files", "references"),
+    ("compiled", "data", "files", "references"),
     ("sweeps",),
     ("cli",),
 )
-FILE_FLOOR = FLOORS.index(("data", "files", "references"))
+FILE_FLOOR = FLOORS.index(("compiled", "data", "files", "references"))
 OUTSIDE_WORLD = {"pathlib", "subprocess", "multiprocessing", "tempfile", "shutil", "socket", "cyclopts"}
 
 MODULES = {
@@ -197,7 +197,7 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = rfdsm.predictt
 
 
-OWN_PROGRAMS = {"sweeps.worker"}  # a process of its own, with settings of its own
+OWN_PROGRAMS = {"sweeps.worker", "compiled"}  # a process of its own, with settings of its own; and what asks for them
 
 
 def test_the_library_leaves_jax_settings_alone():

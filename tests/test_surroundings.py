@@ -294,7 +294,7 @@ def test_a_defect_in_drawing_keeps_its_traceback(home, monkeypatch):
 def test_a_cache_that_cannot_be_written_is_told_once(home):
     (home / "file").write_text("")
     with pytest.warns(RuntimeWarning, match="JAX_COMPILATION_CACHE_DIR = .*file/x cannot be written") as told:
-        environment._check_cache(str(home / "file" / "x"))
+        environment._check_cache(str(home / "file" / "x"), "JAX_COMPILATION_CACHE_DIR")
     assert len(told) == 1
 
 

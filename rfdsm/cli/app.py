@@ -119,7 +119,7 @@ def _simulation_arguments(settings: Settings) -> dict[str, Any]:
 
 
 def _start_jax(settings: Settings) -> None:
-    environment.start_jax(double=settings.get("dtype") != "float32")
+    environment.start_jax(double=settings.get("dtype") != "float32", cache=settings.get("cache", True))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

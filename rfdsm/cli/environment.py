@@ -4,18 +4,20 @@ import os
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 from typing import Any
+
+from rfdsm import compiled
 
 _CACHE_TROUBLE = "Error (reading|writing) persistent compilation cache entry"
 
 
-def start_jax(double: bool = True, cpu: bool = False) -> None:
+def start_jax(double: bool = True, cpu: bool = False, cache: bool = True) -> None:
     """Makes JAX ready to compute.
 
     Args:
         double: turn on 64-bit mode.
         cpu: leave accelerators alone, whatever JAX_PLATFORMS says: for what computes nothing.
+        cache: keep what is compiled for the next command (`rfdsm.compiled`).
 
     Raises ValueError, naming the environment variable, if JAX cannot start.
     """
@@ -32,7 +34,11 @@ def start_jax(double: bool = True, cpu: bool = False) -> None:
         reason = str(error) or "there is no such device on this machine"
         given = _given("JAX_PLATFORMS", "JAX_PLATFORM_NAME") or "JAX"
         raise ValueError(f"{given} cannot be used: {reason}; JAX_PLATFORMS=cpu always can") from None
-    _check_cache(jax.config.values["jax_compilation_cache_dir"])
+    if cache:
+        _check_cache(jax.config.values["jax_compilation_cache_dir"], "JAX_COMPILATION_CACHE_DIR")
+        _keep_compiled()
+    else:
+        compiled.keep_nothing()
 
 
 def _given(*names: str) -> str:
@@ -54,18 +60,20 @@ def _check_xla_flags() -> None:
     raise ValueError(f"XLA_FLAGS = {flags}: {reasons[0]}")
 
 
-def _check_cache(folder: str | None) -> None:
+def _keep_compiled() -> None:
+    if compiled.keep() is None and (told := os.environ.get(compiled.VARIABLE)):
+        _check_cache(None if told.lower() in compiled.OFF else told, compiled.VARIABLE)
+    # Another process may write what this one reads, or a disk be full: then it is compiled.
+    warnings.filterwarnings("ignore", _CACHE_TROUBLE)
+
+
+def _check_cache(folder: str | None, variable: str) -> None:
     """JAX warns of every single function that it cannot keep."""
     if not folder or "://" in folder:
         return
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        allowed = os.access(folder, os.W_OK | os.X_OK)
-    except OSError:
-        allowed = False
-    if not allowed:
+    if not compiled.usable(folder):
         warnings.warn(
-            f"JAX_COMPILATION_CACHE_DIR = {folder} cannot be written: what is compiled is not kept",
+            f"{variable} = {folder} cannot be written: what is compiled is not kept",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Group, Parameter
 
-from rfdsm.cli.options import FILES, PROBLEM, SIMULATION, Config, Word, Words
+from rfdsm.cli.options import FILES, PROBLEM, SIMULATION, Cache, Config, Word, Words
 from rfdsm.cli.settings import Program, Settings, resolve
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class ProblemOptions:
     sigma: Annotated[Words, _list("Scale of the data. [default: 1]", PROBLEM)] = None
     output: Annotated[Word, _one("Folder for the results. [default: rfdsm-linear]", FILES, "FOLDER")] = None
     plot: Annotated[bool | None, Parameter(help="Write the picture, or not.", group=FILES)] = None
+    cache: Cache = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +219,7 @@ def _prepared(command: str, options: ProblemOptions, config: str | None, stem: s
     from rfdsm.cli import build, environment, output
 
     paths = output.folder(settings, "rfdsm-linear", stem)
-    environment.start_jax(double=False)
+    environment.start_jax(double=False, cache=settings.get("cache", True))
     from rfdsm.linear.problem import FIELDS, Problem
 
     spectrum = build.spectrum(settings["spectrum"]) if "spectrum" in settings else None

@@ -63,6 +63,14 @@ Config = Annotated[
         metavar="FILE",
     ),
 ]
+Cache = Annotated[
+    bool | None,
+    Parameter(
+        help="Keep what is compiled for the next command, or not. The environment variable RFDSM_CACHE names another "
+        "folder for it, or says off.",
+        group=FILES,
+    ),
+]
 
 
 Schedule = Annotated[
@@ -114,6 +122,7 @@ class PredictOptions:
     schedule: Schedule = None
     target: Target = None
     output: Annotated[Word, _one("Write FILE.nc or FILE.csv instead of a table.", FILES, metavar="FILE")] = None
+    cache: Cache = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from rfdsm.cli.options import (
     INDEX,
     PROBLEM,
     SIMULATION,
+    Cache,
     PredictOptions,
     Schedule,
     Target,
@@ -158,6 +159,7 @@ class AdviseOptions:
     key: Annotated[Word, _one("Seed: an integer from 0 to 4294967295. [default: 0]", SIMULATION, "NUMBER")] = None
     output: Annotated[Word, _one("Write FILE.nc or FILE.csv besides the text.", FILES, "FILE")] = None
     plot: Picture = None
+    cache: Cache = None
 
 
 PHASE_COMMANDS = {

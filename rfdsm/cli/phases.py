@@ -198,7 +198,7 @@ def _prepared(command: str, options: Any, config: str | None) -> tuple[Settings,
     from rfdsm.cli import environment, output
 
     path, picture = output.file(settings), output.picture(settings)
-    environment.start_jax()
+    environment.start_jax(cache=settings.get("cache", True))
     return settings, path, picture
 
 

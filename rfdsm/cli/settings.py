@@ -246,6 +246,7 @@ _READERS: dict[str, Callable[[str, list[str]], Any]] = {
     "confirm": _boolean,
     "plot": _boolean,
     "simulate": _boolean,
+    "cache": _boolean,
     "times": _numbers,
     "initial": _one_number,
     "field": _text,

@@ -11,7 +11,7 @@ from rfdsm.cli.sweep_options import SweepOptions
 # Anything heavy is imported inside the commands: help must not wait for it.
 
 _Flat = Parameter(name="*")
-_WITH_RESUME = {"resume", "executor", "retry_failed", "output"}
+_WITH_RESUME = {"resume", "executor", "retry_failed", "output", "cache"}
 _MESSAGES = 5
 
 
@@ -39,7 +39,7 @@ def sweep(
 
     folder = files.located(settings.get("resume", settings["store"]), "store")
     path = output.file(settings) or files.writable(folder / "sweep.nc", "output")
-    environment.start_jax(double=False)
+    environment.start_jax(double=False, cache=settings.get("cache", True))
     from rfdsm import sweeps
 
     with output.delivery(path) as delivery:

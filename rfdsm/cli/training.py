@@ -42,7 +42,7 @@ def train_curve(
 
     settings = resolve("train-curve", options, config, RFDSM._replace(defaults=DEFAULTS | TRAINING_DEFAULTS))
     paths = output.folder(settings, TRAINING_OUTPUT, "training")
-    environment.start_jax(double=settings.get("dtype") != "float32")
+    environment.start_jax(double=settings.get("dtype") != "float32", cache=settings.get("cache", True))
     rows = build.data(settings) if "data" in settings else None
     if isinstance(settings["d"], list):
         raise ValueError(f"d = {settings['d']} must be one dimension in rfdsm train-curve")

@@ -74,8 +74,9 @@ def draw(
     p: int,
     eigenvalues: Float[Array, " d"],
     data: Float[Array, "rows d"] | None,
+    W: Float[Array, "p d"] | None = None,
 ) -> Design:
-    """Draw a trial with n training points and p features.
+    """Draw a trial with n training points and p features, or take the features that were drawn already.
 
     Without data, points are Gaussian with covariance diag(eigenvalues) (W and z are rotation invariant, so a diagonal
     covariance is the general case). With data, n rows are picked at random without replacement and all others are held
@@ -83,7 +84,7 @@ def draw(
     """
     key_W, key_x, key_z = jax.random.split(key, 3)
     deviations = jnp.sqrt(eigenvalues)
-    W = normals(key_W, jnp.arange(p), deviations)
+    W = normals(key_W, jnp.arange(p), deviations) if W is None else W
     order = None if data is None else jax.random.permutation(jax.random.fold_in(key_x, 1), data.shape[0])
     training = Points(key_z, key_x, n, deviations, data, order)
     if data is None or order is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from rfdsm.problem import Problem
 from rfdsm.scope import jax_scope
 from rfdsm.simulation import eigenpath
 from rfdsm.simulation.devices import mesh, spread
+from rfdsm.simulation.eigenpath import Eigenpath, Filters
 from rfdsm.simulation.minimiser import (
     Solution,
     dual_minimum_norm_minimiser,
@@ -25,21 +26,47 @@ from rfdsm.simulation.minimiser import (
     minimum_norm_minimiser,
     ridge_minimiser,
 )
-from rfdsm.simulation.moments import Moments, residual_moment, training_samples
+from rfdsm.simulation.moments import Moments, Samples, residual_moment, training_samples
 from rfdsm.simulation.plan import Group, Plan, Settings, plan
+from rfdsm.simulation.stages import Tick, staged
 from rfdsm.simulation.strips import product
 from rfdsm.simulation.trial import Cell, Trial, gathered, reported, run_groups, seeds
 
 Progress = Callable[[int, int], Any]
 
 
-def _trial(key: Key[Array, ""], cell: Cell, settings: Settings, shards: int) -> Losses:
-    """Losses of one trial for all its ridges, shape (K,)."""
-    trial = Trial.drawn(key, cell, settings, shards)
-    dual, d = settings.dual, len(cell.eigenvalues)
-    train_on: Any = training_samples(trial.law, trial.design.training, cell.m, dual) if dual else trial.training()
-    positive = cell.ridges[:-1] if settings.zero else cell.ridges
+class Networks(NamedTuple):
+    """Those of one trial and all its ridges, shape (K,)."""
 
+    path: Eigenpath | None
+    filters: Filters | None
+    """The first of them, on this path."""
+    solutions: list[Solution]
+    """The others."""
+    train: Any
+    penalty: Any
+
+    def over(self, moments: Moments) -> Array:
+        """Losses over moments."""
+        return self.joined(partial(eigenpath.losses, moments=moments), lambda solution: moments.loss(solution.B))
+
+    def joined(self, on_path: Callable[..., Array], of_solution: Callable[[Solution], Array]) -> Array:
+        """A number of each."""
+        first = [] if self.path is None else [on_path(self.path, self.filters)]
+        return jnp.concatenate([*first, *(of_solution(solution)[None] for solution in self.solutions)])
+
+
+def trained_on(trial: Trial) -> Moments | Samples:
+    """What the networks of a trial are fitted to."""
+    dual = trial.settings.dual
+    return training_samples(trial.law, trial.design.training, trial.cell.m, dual) if dual else trial.training()
+
+
+def fitted(trial: Trial, train_on: Any) -> Networks:
+    """The minimisers for all ridges of the trial's cell."""
+    settings, cell = trial.settings, trial.cell
+    dual, d = settings.dual, len(cell.eigenvalues)
+    positive = cell.ridges[:-1] if settings.zero else cell.ridges
     path = filters = None
     solutions: list[Solution] = []
     if settings.path:
@@ -50,16 +77,17 @@ def _trial(key: Key[Array, ""], cell: Cell, settings: Settings, shards: int) -> 
     if settings.zero:
         solutions.append(_minimum_norm(trial, train_on))
 
-    def joined(on_path: Callable[..., Array], of_solution: Callable[[Solution], Array]) -> Array:
-        first = [] if path is None else [on_path(path, filters)]
-        return jnp.concatenate([*first, *(of_solution(solution)[None] for solution in solutions)])
+    networks = Networks(path, filters, solutions, None, None)
+    train = networks.joined(eigenpath.train, lambda solution: solution.train)
+    penalty = cell.ridges * networks.joined(eigenpath.norm, lambda solution: jnp.sum(solution.B**2) / d)
+    return networks._replace(train=train, penalty=penalty)
 
-    def over(moments: Moments) -> Array:
-        return joined(partial(eigenpath.losses, moments=moments), lambda solution: moments.loss(solution.B))
 
-    train = joined(eigenpath.train, lambda solution: solution.train)
-    penalty = cell.ridges * joined(eigenpath.norm, lambda solution: jnp.sum(solution.B**2) / d)
-    return trial.measured(train, penalty, over)
+def _trial(key: Key[Array, ""], cell: Cell, settings: Settings, shards: int) -> Losses:
+    """Losses of one trial for all its ridges, shape (K,)."""
+    trial = Trial.drawn(key, cell, settings, shards)
+    networks = fitted(trial, trained_on(trial))
+    return trial.measured(networks.train, networks.penalty, networks.over)
 
 
 def _minimum_norm(trial: Trial, train_on: Any) -> Solution:
@@ -146,7 +174,13 @@ def simulate(
         problem, d, trials=trials, key=key, data=data, dtype=dtype, devices=devices, memory_limit=memory_limit
     )
     parts: dict[int, Losses] = {}
-    for group, losses in simulated_groups(request, trials):
+    cells, total = [len(group.cells) for group in request.groups], request.n.size
+
+    def tick(groups: float) -> None:
+        if progress is not None:  # cells of trials that are done count in part
+            progress(min(len(parts) + int(groups * max(cells)), total - 1), total)
+
+    for group, losses in simulated_groups(request, trials, share=True, tick=tick):
         for place, index in enumerate(group.cells):
             parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
         if progress is not None:
@@ -156,9 +190,20 @@ def simulate(
     return reported(gathered(parts, problem.shape, 1), request, words)
 
 
-def simulated_groups(request: Plan, trials: int) -> Generator[tuple[Group, Losses], None, None]:
-    """The groups of a plan, each with its losses (NumPy arrays, shape (trials, K)) as soon as it is done."""
-    yield from group_by_group(request, trials, _compiled)
+def simulated_groups(
+    request: Plan, trials: int, share: bool = False, tick: Tick | None = None
+) -> Generator[tuple[Group, Losses], None, None]:
+    """The groups of a plan, each with its losses (NumPy arrays, shape (trials, K)) as soon as it is done.
+
+    With `share` groups have draws and moments in common and are done together, which may decide on their last digits.
+    """
+    with jax_scope():
+        words, layout = seeds(request.key, trials), mesh(request.devices, trials)
+        generator = str(jax.random.key_impl(request.key))
+    if layout.size > 1 or any(group.settings.together for group in request.groups):
+        yield from group_by_group(request, trials, _compiled)
+        return
+    yield from _one_by_one(staged(request, words, generator, fitted, trained_on, share, tick))
 
 
 def group_by_group(
@@ -169,6 +214,10 @@ def group_by_group(
         words, layout = seeds(request.key, trials), mesh(request.devices, trials)
         compiled = partial(compile_for, mesh=layout, generator=str(jax.random.key_impl(request.key)))
         groups = run_groups(request, compiled, layout.size == 1, words, *rest)
+    yield from _one_by_one(groups)
+
+
+def _one_by_one(groups: Generator[tuple[Group, Losses], None, None]) -> Generator[tuple[Group, Losses], None, None]:
     try:
         while True:
             with jax_scope(), lapack_threads():  # not while the caller is at work

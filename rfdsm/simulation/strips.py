@@ -61,6 +61,24 @@ def lower(strips: Strips, shift: Float[Array, ""] | float = 0.0) -> Float[Array,
     return whole + jnp.diag(jnp.full(size, shift, whole.dtype))
 
 
+def leading(strips: Strips, size: int) -> Strips:
+    """The leading block of that size: a network's first features are a narrower network."""
+    whole = strips[-1].shape[1]
+    if size == whole:
+        return strips
+    block = jnp.zeros((size, size), strips[-1].dtype)
+    for strip, (low, high) in zip(strips, bounds(whole), strict=True):
+        if low < size:
+            block = block.at[low : min(high, size), : min(high, size)].set(strip[: size - low, :size])
+    return [_symmetric(block[low:high, :high], low) for low, high in bounds(size)]
+
+
+def _symmetric(strip: Array, low: int) -> Array:
+    """With its diagonal block mirrored: the strips it was cut from end elsewhere."""
+    corner = strip[:, low:]
+    return jnp.concatenate([strip[:, :low], jnp.tril(corner) + jnp.tril(corner, -1).T], axis=1)
+
+
 def product(rows: Float[Array, "k size"], strips: Strips) -> Float[Array, "k size"]:
     """rows @ matrix."""
     parts: list[Array] = []

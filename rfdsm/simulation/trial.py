@@ -64,17 +64,17 @@ class Trial(NamedTuple):
     settings: Settings
 
     @staticmethod
-    def drawn(key: Key[Array, ""], cell: Cell, settings: Settings, shards: int) -> "Trial":
-        """The trial of this key; `shards` devices share its draws."""
+    def drawn(key: Key[Array, ""], cell: Cell, settings: Settings, shards: int, W: Array | None = None) -> "Trial":
+        """The trial of this key; `shards` devices share its draws. `W` are its features, if they are there already."""
         eigenvalues = jnp.asarray(cell.eigenvalues, settings.dtype)
-        design = draw(key, jnp.asarray(cell.n), settings.p, eigenvalues, cell.data)
+        design = draw(key, jnp.asarray(cell.n), settings.p, eigenvalues, cell.data, W)
         law = Law(design.W, settings.activation, cell.asked, settings.chunk, shards)
         return Trial(law.in_precision(settings.dtype), design, cell, settings)
 
     def training(self) -> Moments:
         """Moments the network is trained on."""
         if self.settings.infinite:
-            return self.given(self.design.training)
+            return training_points(self)
         return training_moments(self.law, self.design.training, self.cell.m, self.settings.products)
 
     def given(self, points: Points) -> Moments:
@@ -170,11 +170,11 @@ def run_groups(
     def compile_one(settings: Settings, cell: Cell) -> Callable[..., Losses]:
         with jax_scope():  # settings of JAX belong to a thread
             function = compiled(settings.activation, settings)
-            return _executable(settings.activation, function, *_signature((words, cell, *rest)))
+            return executable(settings.activation, function, *signature((words, cell, *rest)))
 
     with ThreadPoolExecutor(cores()) as pool:
         futures: dict[Any, Future[Callable[..., Losses]]] = {}
-        names = [(group.settings, _signature(cell)) for group, cell in zip(request.groups, cells, strict=True)]
+        names = [(group.settings, signature(cell)) for group, cell in zip(request.groups, cells, strict=True)]
         for name, group, cell in zip(names, request.groups, cells, strict=True):
             if name not in futures:
                 futures[name] = pool.submit(compile_one, group.settings, cell)
@@ -185,17 +185,20 @@ def run_groups(
             pool.shutdown(cancel_futures=True)
 
 
-def _signature(arguments: Any) -> tuple[Any, ...]:
+def signature(arguments: Any) -> tuple[Any, ...]:
+    """What the code for these arguments depends on."""
     leaves, structure = jax.tree.flatten(arguments)
-    return structure, tuple((np.shape(leaf), np.asarray(leaf).dtype.name) for leaf in leaves)
+    return structure, tuple(
+        (np.shape(leaf), (leaf if hasattr(leaf, "dtype") else np.asarray(leaf)).dtype.name) for leaf in leaves
+    )
 
 
 CPU_OPTIONS = {"xla_cpu_use_fusion_emitters": False}
 """Compiles in little more than half the time what runs as fast and gives the same numbers, to the last bit or two."""
 
 
-@kept(maxsize=64)
-def _executable(
+@kept(maxsize=128)
+def executable(
     activation: Activation, function: Any, structure: Any, leaves: tuple[tuple[tuple[int, ...], str], ...]
 ) -> Any:
     """Machine code of a function made for this activation."""

@@ -6,6 +6,8 @@ import signal
 import sys
 from typing import Any
 
+from rfdsm import compiled
+
 # Nothing that uses cores or accelerators is imported before the process has chosen its own.
 
 
@@ -17,6 +19,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever prints does not end up among the answers
     settle(pickle.load(requests))
     try:
+        compiled.keep()
         run, context = pickle.load(requests)
     except Exception as error:
         _answer(answers, (False, f"{type(error).__name__}: {error}"))

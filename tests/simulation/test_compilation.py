@@ -18,7 +18,7 @@ def test_options_of_the_compiler(options, monkeypatch):
 
     expected = losses(0.3)
     monkeypatch.setattr(trial, "CPU_OPTIONS", options)
-    monkeypatch.setattr(trial, "_executable", trial._executable.__wrapped__)
+    monkeypatch.setattr(trial, "executable", trial.executable.__wrapped__)
     found = losses(0.3)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(np.asarray(one, float), np.asarray(other, float), rtol=1e-12)

@@ -1,0 +1,79 @@
+"""Trials in stages, which share draws and moments, against trials in one piece, each cell by itself."""
+
+import importlib
+
+import jax
+import numpy as np
+import pytest
+
+from rfdsm import Problem, simulate
+from rfdsm.scope import jax_scope
+from rfdsm.simulation import stages
+from rfdsm.simulation.plan import plan
+from rfdsm.simulation.strips import bounds, gram, leading, lower
+
+module = importlib.import_module("rfdsm.simulation.simulate")
+
+CASES = {
+    "dual and primal": (Problem.grid(2.0, [1, 4, 16], [1, 4, np.inf], 0.1, 1e-3), {}),
+    "relu": (Problem.grid(2.0, [1, 8], [1, 4, np.inf], 0.1, 1e-3, "relu"), {}),
+    "several ridges and none": (Problem.grid(2.0, [1, 8], [1, 4, np.inf], 0.1, [1e-3, 1e-1, 0]), {}),
+    "single precision": (Problem.grid(2.0, [1, 4], [2, 32, np.inf], 0.1, 1e-1), {"dtype": "float32"}),
+    "data": (Problem.grid(2.0, [1, 4], [1, 4, np.inf], 0.1, 1e-2), {"data": True}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_sharing_changes_no_number(name, monkeypatch):
+    problem, options = CASES[name]
+    options = dict(options)
+    if options.get("data"):
+        options["data"] = np.random.default_rng(0).standard_normal((80, 16))
+    shared = simulate(problem, 16, trials=2, **options)
+    # One piece, as over several devices.
+    monkeypatch.setattr(
+        module,
+        "simulated_groups",
+        lambda request, trials, **_: module.group_by_group(request, trials, module._compiled),
+    )
+    apart = simulate(problem, 16, trials=2, **options)
+    rtol = 1e-5 if options.get("dtype") == "float32" else 1e-12
+    for one, other in zip(jax.tree.leaves(shared), jax.tree.leaves(apart), strict=True):
+        # Without a ridge, the loss of draws that are interpolated is rounding.
+        np.testing.assert_allclose(np.asarray(one, float), np.asarray(other, float), rtol=rtol, atol=1e-20)
+
+
+def test_a_leading_block():
+    """Wherever its strips end, it is the same matrix."""
+    rows = np.random.default_rng(0).standard_normal((700, 5))
+    with jax_scope():
+        whole = gram(rows)
+        for size in (1, 60, 128, 300, 699, 700):
+            found, expected = leading(whole, size), gram(rows[:size])
+            assert [strip.shape for strip in found] == [(high - low, high) for low, high in bounds(size)]
+            for one, other in zip(found, expected, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-13)
+            np.testing.assert_allclose(lower(found), lower(expected), rtol=1e-13)
+
+
+def _families(problem, limit, share=True):
+    request = plan(problem, 16, trials=1, key=0, data=None, dtype="float64", devices=None, memory_limit=limit)
+    return [[(group.settings.p, group.m) for group in family.groups] for family in stages.families(request, share)]
+
+
+def test_what_shares_is_of_one_size_and_time_and_fits_into_memory(monkeypatch):
+    problem = Problem.grid([1.0, 2.0], [1, 4], [1, np.inf], 0.1, 1e-3)
+    whole = [(64, 1), (64, 0), (16, 1), (16, 0)]
+    assert _families(problem, None) == [whole, whole]
+    alone = [[cell] for cell in ((16, 1), (16, 0), (64, 1), (64, 0)) * 2]
+    assert _families(problem, None, share=False) == alone
+    monkeypatch.setattr(stages, "memory_available", lambda _: 10**5)
+    assert _families(problem, None) == alone
+
+
+def test_progress_counts_cells_and_ends_with_all():
+    seen = []
+    simulate(Problem.grid(1.0, [1, 2], [1, np.inf], 0.1, 1e-3), 8, trials=4, progress=lambda *now: seen.append(now))
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (4, 4) and {total for _, total in seen} == {4} and len(seen) >= 4
