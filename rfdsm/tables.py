@@ -39,7 +39,8 @@ def compared(
     """
     fields, varying, fixed = _fields(problem, model, lambda values: values.size > 1)
     structure = [
-        text if name == "activation" else f"covariance {text}" for name, text in model.structure(problem).items()
+        {"activation": text, "spectrum": f"covariance {text}"}.get(name, f"{name} {text}")
+        for name, text in model.structure(problem).items()
     ]
     table = Table(title=", ".join([*fixed, *structure, f"{trials} trials"]), caption=summary)
     for name in (*varying, "d"):

@@ -23,25 +23,13 @@ from rfdsm.cli.options import (
 QUESTION = Group("Question", sort_key=0)
 OWN = Group("Your problem", sort_key=1)
 
-_PLAIN = {name: DEFAULTS[name] for name in ("activation", "spectrum", "schedule", "target", "key")} | {
-    "m": "4",
-    "t": "0.1",
-    "ridge": "1e-3",
-}
+_STRUCTURE = {name: DEFAULTS[name] for name in ("activation", "spectrum", "schedule", "target", "key")}
+_PLAIN = _STRUCTURE | {"m": "4", "t": "0.1", "ridge": "1e-3"}
 PHASE_DEFAULTS: dict[str, dict[str, str]] = {
     "phases": _PLAIN | {"psi_n": "0.1:100:61", "psi_p": "0.1:300:81", "trials": "4", "markers": "3"},
     "boundary": _PLAIN | {"psi_n": "0.5 1 2 4 8 16 32 64", "psi_p": "1", "field": "memorisation", "along": "psi_p"},
-    "optimal": _PLAIN | {"psi_n": "0.5 1 2 4 8 16 32 64", "psi_p": "8", "over": "ridge", "minimise": "test"},
-    "advise": {
-        "activation": "tanh",
-        "spectrum": "isotropic",
-        "schedule": "ou",
-        "target": "noise",
-        "m": "inf",
-        "t": "0.1",
-        "budget": "512",
-        "key": "0",
-    },
+    "optimal": _PLAIN | {"psi_n": "0.5 1 2 4 8 16 32 64", "psi_p": "8", "over": "ridge"},
+    "advise": _STRUCTURE | {"m": "inf", "t": "0.1", "budget": "512"},
 }
 
 
@@ -90,7 +78,11 @@ class BoundaryOptions(PredictOptions):
 
     field: Annotated[
         Word,
-        _one("memorisation, noise_fitting, harmful or point_fitting. [default: memorisation]", QUESTION),
+        _one(
+            "memorisation, noise_fitting, harmful or point_fitting; or two targets, as in noise,data: where the second "
+            "gets the smaller score error. [default: memorisation]",
+            QUESTION,
+        ),
     ] = None
     along: Annotated[Word, _one("psi_p, psi_n, t or ridge. [default: psi_p]", QUESTION)] = None
     bounds: Annotated[
@@ -110,13 +102,24 @@ class OptimalOptions(PredictOptions):
     over: Annotated[
         Words,
         Parameter(
-            help="Fields to optimise, one or several of ridge, psi_p, psi_n, t, m. [default: ridge]",
+            help="Fields to optimise, one or several of ridge, psi_p, psi_n, t, m and target. [default: ridge]",
             negative=(),
             group=QUESTION,
             consume_multiple=True,
         ),
     ] = None
-    minimise: Annotated[Word, _one("test, score, empirical_test or train. [default: test]", QUESTION)] = None
+    minimise: Annotated[
+        Word, _one("test, score, empirical_test or train. [default: test; score of targets]", QUESTION)
+    ] = None
+    targets: Annotated[
+        Words,
+        Parameter(
+            help="With --over target: those to choose among. [default: noise data velocity flow edm]",
+            negative=(),
+            group=QUESTION,
+            consume_multiple=True,
+        ),
+    ] = None
     ridge_bounds: Annotated[Words, _pair("Bounds of the ridge. [default: 0 1e5]")] = None
     psi_p_bounds: Annotated[Words, _pair("Bounds of psi_p. [default: 1e-2 1e3]")] = None
     psi_n_bounds: Annotated[Words, _pair("Bounds of psi_n. [default: 1e-2 1e3]")] = None

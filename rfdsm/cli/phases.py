@@ -86,7 +86,9 @@ def boundary(
 
     _note_ignored(settings, (settings["along"],), "along")
     with output.delivery(path, picture) as delivery:
-        found = rfdsm.boundary(problem, settings["field"], settings["along"], bounds=settings.get("bounds"))
+        field = settings["field"]
+        pair = field.split(",") if "," in field else field
+        found = rfdsm.boundary(problem, pair, settings["along"], bounds=settings.get("bounds"))
         dataset = found.to_dataset()
         if path is None:
             columns = {
@@ -120,14 +122,16 @@ def optimal(
     _note_ignored(settings, over, "over")
     bounds = {name.removesuffix("_bounds"): settings[name] for name in settings if name.endswith("_bounds")}
     with output.delivery(path, picture) as delivery:
-        found = rfdsm.optimal(problem, over, settings["minimise"], bounds=bounds or None)
-        dataset = found.to_dataset()
+        found = rfdsm.optimal(
+            problem, over, settings.get("minimise"), bounds=bounds or None, targets=settings.get("targets")
+        )
+        dataset, drawn = found.to_dataset(), next((name for name in over if name != "target"), "target")
         if path is None:
             delivery.show(_table(found.lines, _best(found, over), skip=over))
         else:
             delivery.save(dataset, path)
         if picture is not None:
-            delivery.draw(lambda: rfdsm.plots.roots(dataset, f"best_{over[0]}"), picture, dpi=DPI)
+            delivery.draw(lambda: rfdsm.plots.roots(dataset, f"best_{drawn}"), picture, dpi=DPI)
 
 
 def _best(found: Any, over: tuple[str, ...]) -> dict[str, list[str]]:
@@ -135,11 +139,15 @@ def _best(found: Any, over: tuple[str, ...]) -> dict[str, list[str]]:
 
     columns: dict[str, list[str]] = {}
     for name in over:
+        if name == "target":
+            columns |= {f"score, {target}": _texts_of(one.minimum) for target, one in found.targets.items()}
+            columns["best target"] = [str(target) for target in np.ravel(found[name])]
+            continue
         sides = np.ravel(found.at_bound[name])
         marks = {-1: " (lower bound)", 0: "", 1: " (upper bound)"}
         values = np.ravel(found[name])
         columns[f"best {name}"] = [f"{v:.6g}{marks[int(s)]}" for v, s in zip(values, sides, strict=True)]
-    for name in ("test", "empirical_test", "train", "floor"):
+    for name in () if "target" in over else ("test", "empirical_test", "train", "floor"):
         columns[name] = [f"{value:.6f}" for value in np.ravel(getattr(found.losses, name))]
     return columns
 
@@ -217,6 +225,12 @@ def _texts(values: Any) -> list[str]:
 
     rows = np.asarray(values).reshape(-1, np.shape(values)[-1])
     return [", ".join(f"{value:.10g}" for value in row if not np.isnan(value)) or "–" for row in rows]
+
+
+def _texts_of(values: Any) -> list[str]:
+    import numpy as np
+
+    return [f"{value:.4g}" for value in np.ravel(values)]
 
 
 def _signs(values: Any) -> list[str]:

@@ -159,6 +159,13 @@ def _names(where: str, words: list[str]) -> list[str]:
     return _separated(where, words)
 
 
+def _words_of(where: str, words: list[str]) -> list[str]:
+    """Words as they are: numbers in them may be separated by commas."""
+    if not words:
+        raise ValueError(f"{where}: needs at least one value")
+    return words
+
+
 def _one_number(where: str, words: list[str]) -> float:
     return number(where, _text(where, words))
 
@@ -254,6 +261,7 @@ _READERS: dict[str, Callable[[str, list[str]], Any]] = {
     "bounds": _pair,
     "markers": _integer,
     "over": _names,
+    "targets": _words_of,
     "minimise": _text,
     "ridge_bounds": _pair,
     "psi_p_bounds": _pair,

@@ -1,9 +1,9 @@
 """Trials cut into stages that are compiled apart: what many groups of cells have in common is computed once for all.
 
 Rows of W are keyed by their numbers and draws by theirs, so that of one key the narrower network is the first features
-of the wider one, and fewer draws are the first of more. Groups of one n, level and target are a family: the moments of its widest
-network, which do not depend on m but for those it is trained on, hold those of all others as leading blocks. What is
-left for each group is to fit its networks and to take their losses, small pieces of code.
+of the wider one, and fewer draws are the first of more. Groups of one n, level and target are a family: the moments of
+its widest network, which do not depend on m but for those it is trained on, hold those of all others as leading blocks.
+What is left for each group is to fit its networks and to take their losses, small pieces of code.
 
 On one CPU; on accelerators and over several devices a trial is one piece, and its cells are batched.
 """
