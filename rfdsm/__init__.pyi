@@ -5,9 +5,11 @@ from . import datasets as datasets
 from . import linear as linear
 from . import phases as phases
 from . import plots as plots
+from . import schedules as schedules
 from . import simulation as simulation
 from . import spectra as spectra
 from . import sweeps as sweeps
+from . import targets as targets
 from . import theory as theory
 from . import units as units
 from .comparison import Comparison as Comparison

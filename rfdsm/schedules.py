@@ -29,7 +29,7 @@ from rfdsm.arguments import Range, check_whole, number_array
 from rfdsm.arrays import module_of
 from rfdsm.named import Named, find
 from rfdsm.scope import jax_scope
-from rfdsm.values import is_traced
+from rfdsm.values import is_traced, one_line
 
 __all__ = [
     "Level",
@@ -208,13 +208,10 @@ class _FromFunctions(Schedule):
 
     def holds(self, t: Any) -> Any:
         """Also refuses functions that do not act on each element by itself."""
-        a, h, _ = self.level(t, None)
-        for name, value in (("signal", a), ("noise", h)):
-            if np.shape(value) != np.shape(t):
-                raise ValueError(
-                    f"{name} = {getattr(self, name)!r} must act elementwise, "
-                    f"got shape {np.shape(value)} from {np.shape(t)}"
-                )
+        (a, h, _), turned = self.level(t, None), self.level(np.flip(t), None)
+        for name, value, other in (("signal", a, turned.a), ("noise", h, turned.h)):
+            if np.shape(value) != np.shape(t) or not np.array_equal(np.flip(other), value, equal_nan=True):
+                raise ValueError(f"{name} = {one_line(getattr(self, name))} must act elementwise on t")
         return np.isfinite(a) & (a > 0) & np.isfinite(h) & (h > 0)
 
 
@@ -253,7 +250,7 @@ def beta_linear(first: float = 1e-4, last: float = 0.02, steps: int = 1000) -> S
     return _BetaLinear(values[0], values[1], int(steps))
 
 
-def from_functions(signal: Callable[[Any], Any], noise: Callable[[Any], Any]) -> Schedule:
+def from_functions(signal: Any, noise: Any) -> Schedule:
     """Amplitudes a(t) and sqrt(h)(t) by JAX callables that act elementwise. Compiled code is kept per function."""
     for name, function in (("signal", signal), ("noise", noise)):
         if not callable(function):

@@ -119,7 +119,7 @@ def moments_at(activation: Activation, a: Any, h: Any, variance: Any) -> Moments
     return activation.moments(a**2 * variance, h)
 
 
-def check_moments(activation: Activation, a: np.ndarray, h: np.ndarray, variance: float) -> None:
+def check_moments(activation: Activation, a: Any, h: Any, variance: float) -> None:
     """Warn if a user's activation needs breakpoints at any of these levels."""
     a, h = np.ravel(a), np.ravel(h)
     ends = [np.argmin(h), np.argmax(h), np.argmin(a), np.argmax(a)]  # where either variance is extreme, or their ratio
