@@ -196,8 +196,8 @@ class Comparison:
             if (values := at[~np.isnan(at)]).size
         ]
         if medians:
-            reason = "" if real else "finite networks differ from it by O(1/d): "
-            lines.append(f"Deviation from theory, {reason}in the median {', '.join(medians)}.")
+            where = "From theory" if real else "At finite d, where they are O(1/d),"
+            lines.append(f"{where} deviations are in the median {', '.join(medians)}.")
         if extrapolation is None and not real:
             lines.append("Several dimensions would be extrapolated to d = inf.")
         infinite = np.isinf(self.theory)
