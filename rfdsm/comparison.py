@@ -162,36 +162,44 @@ class Comparison:
     def table(self) -> "Table":
         """A rich table with one row per cell and dimension.
 
-        For each loss theory and simulation, with the standard error of the last digits in brackets; below them z and
-        relative deviation. Given several dimensions, a row d = inf has theory at the problem as asked and the value
-        extrapolated in 1/d. A dash stands for z and deviation where they mean nothing (see the class).
+        For each loss theory and simulation, with the standard error of the last digits in brackets; below them the
+        deviation in units of 1/d, which is what it is of the order of, and relative to theory. Given several
+        dimensions, a row d = inf has theory at the problem as asked and the value extrapolated in 1/d, and below them
+        z, the deviation in standard errors. (With data all rows have z.) A dash stands for what means nothing (see the
+        class).
         """
+        finite_size = self.settings.get("data") is None
         rows = [
-            (str(d), self.theory[:, k], self.mean[:, k], self.standard_error[:, k])
+            (str(d), self.theory[:, k], self.mean[:, k], self.standard_error[:, k], d if finite_size else None)
             for k, d in enumerate(self.dimensions)
         ]
         extrapolation = self.extrapolation
         if extrapolation is not None:
             finite = np.where(np.isinf(self.limits), np.nan, self.limits)
-            rows.append(("inf", self.limits, finite + extrapolation.intercept, extrapolation.error))
+            rows.append(("inf", self.limits, finite + extrapolation.intercept, extrapolation.error, None))
         from rfdsm import tables
 
         return tables.compared(self.problem, self.model, self.names, rows, self.simulation.shape[2], self.summary())
 
     def summary(self) -> str:
-        """One paragraph: how well theory and simulation agree."""
-        z, deviation = (values[~np.isnan(values)] for values in (self.z, self.relative_deviation))
+        """One paragraph: how well theory and simulation agree, first of all where they should, at d = inf."""
         lines = []
-        if z.size and deviation.size:
-            lines.append(
-                f"z: rms {_rms(z):.2f}, |z| > 3 in {np.mean(np.abs(z) > 3):.1%} of {z.size} values; "
-                f"median relative deviation {np.median(np.abs(deviation)):.2%}."
-            )
         extrapolation = self.extrapolation
-        if extrapolation is None:
-            lines.append("One dimension: z contains the finite-size bias, which is O(1/d).")
-        elif not np.all(np.isnan(extrapolation.z)):
-            lines.append(f"Extrapolated to d = inf: z rms {_rms(extrapolation.z):.2f}.")
+        if extrapolation is not None:
+            lines += _agreement("Extrapolated to d = inf", extrapolation.z)
+        real = self.settings.get("data") is not None
+        if real:
+            lines += _agreement("On the rows", self.z)
+        medians = [
+            f"{np.median(values):.2%} at d = {d}"
+            for d, at in zip(self.dimensions, np.moveaxis(np.abs(self.relative_deviation), 1, 0), strict=True)
+            if (values := at[~np.isnan(at)]).size
+        ]
+        if medians:
+            where = "From theory" if real else "At finite d, where they are O(1/d),"
+            lines.append(f"{where} deviations are in the median {', '.join(medians)}.")
+        if extrapolation is None and not real:
+            lines.append("Several dimensions would be extrapolated to d = inf.")
         infinite = np.isinf(self.theory)
         failed = np.isnan(self.theory) | np.isnan(self.mean)
         vanishing = np.isnan(self.z) & ~infinite & ~failed
@@ -202,7 +210,7 @@ class Comparison:
         ):
             if np.any(values):
                 lines.append(f"{np.sum(values)} of {values.size} values have no z: {reason}.")
-        if self.settings.get("data") is not None:
+        if real:
             lines.append("Real samples: theory is that of Gaussian data with their population's spectrum")
             uncertain = ratio(np.broadcast_to(self.theory_error, self.theory.shape), self.theory)
             if np.any(kept := np.isfinite(uncertain)):
@@ -317,5 +325,9 @@ def compared(model: Model, problem: Any, d: Any, progress: Progress | None, kind
     )
 
 
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.nanmean(values**2)))
+def _agreement(where: str, z: np.ndarray) -> list[str]:
+    z = z[~np.isnan(z)]
+    if not z.size:
+        return []
+    rms = float(np.sqrt(np.mean(z**2)))
+    return [f"{where}: z rms {rms:.2f}, |z| > 3 in {np.mean(np.abs(z) > 3):.1%} of {z.size} values."]

@@ -29,13 +29,14 @@ def compared(
     problem: Any,
     model: Model,
     names: Sequence[str],
-    rows: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray]],
+    rows: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, int | None]],
     trials: int,
     summary: str,
 ) -> Table:
     """One row per cell and dimension, theory and simulation in each.
 
-    `rows` has for every dimension its name, and theory, mean and standard error, arrays of shape (names, *grid).
+    `rows` has for every dimension its name, and theory, mean and standard error, arrays of shape (names, *grid), and
+    the d in whose inverse the deviation is measured, or None for z.
     """
     fields, varying, fixed = _fields(problem, model, lambda values: values.size > 1)
     structure = [
@@ -43,14 +44,19 @@ def compared(
         for name, text in model.structure(problem).items()
     ]
     table = Table(title=", ".join([*fixed, *structure, f"{trials} trials"]), caption=summary)
+    below = " or ".join(
+        text
+        for text, there in (("deviation", any(row[-1] for row in rows)), ("z", not all(row[-1] for row in rows)))
+        if there
+    )
     for name in (*varying, "d"):
         table.add_column(name, justify="right")
     for name in names:
-        table.add_column(f"{name.replace('_', ' ')}\ntheory · simulation\nz · deviation", justify="right")
+        table.add_column(f"{name.replace('_', ' ')}\ntheory · simulation\n{below} · relative", justify="right")
     shape = model.shape(problem)
     for cell in np.ndindex(*shape):
-        for d, theory, mean, error in rows:
-            texts = [_cell_text(theory[i][cell], mean[i][cell], error[i][cell]) for i in range(len(names))]
+        for d, theory, mean, error, unit in rows:
+            texts = [_cell_text(theory[i][cell], mean[i][cell], error[i][cell], unit) for i in range(len(names))]
             table.add_row(*[f"{fields[name][cell]:g}" for name in varying], d, *texts)
         if cell and cell[-1] == shape[-1] - 1:
             table.add_section()
@@ -78,11 +84,15 @@ def _fields(problem: Any, model: Model, varies: Any) -> tuple[dict[str, np.ndarr
     return fields, varying, fixed
 
 
-def _cell_text(theory: float, mean: float, error: float) -> str:
-    """Two lines: theory and simulation; z and relative deviation."""
+def _cell_text(theory: float, mean: float, error: float, d: int | None) -> str:
+    """Two lines: theory and simulation; the deviation in units of 1/d, or z, and relative to theory."""
     deviation = np.asarray(np.nan if np.isinf(theory) else mean - theory)
     z, share = float(z_score(deviation, np.asarray(error))), float(relative(deviation, np.asarray(theory)))
-    below = ("–" if np.isnan(value) else text for value, text in ((z, f"{z:+.1f}"), (share, f"{share:+.1%}")))
+    size = f"z = {z:+.1f}"
+    if d is not None:
+        scaled = _with_error(float(deviation) * d, error * d)
+        size = f"{scaled if scaled.startswith('-') else '+' + scaled}/d"
+    below = ("–" if np.isnan(value) else text for value, text in ((z, size), (share, f"{share:+.1%}")))
     return f"{_short(theory)} · {_with_error(mean, error)}\n{' · '.join(below)}"
 
 

@@ -145,11 +145,14 @@ def test_table_has_a_row_for_each_cell_and_dimension():
             if k < 3:
                 at = (loss, k, i, j)
                 expected, mean, spread = comparison.theory[at], comparison.mean[at], comparison.standard_error[at]
-                assert z == f"{comparison.z[at]:+.1f}"
+                scaled, error = re.fullmatch(r"([-+][\d.]+)\((\d+)\)/d", z).groups()
+                d, unit = comparison.dimensions[k], 10.0 ** -len(scaled.partition(".")[2])
+                assert abs(float(scaled) - d * (mean - expected)) <= 0.51 * unit
+                assert abs(int(error) * unit - d * spread) <= 0.51 * unit
             else:
                 expected = getattr(comparison.limit, comparison.names[loss])[i, j]
                 mean, spread = expected + fit.intercept[loss, i, j], fit.error[loss, i, j]
-                assert z == f"{fit.z[loss, i, j]:+.1f}"
+                assert z == f"z = {fit.z[loss, i, j]:+.1f}"
             assert theory == f"{expected:.4f}"
             assert deviation == f"{mean / expected - 1:+.1%}"
             value, error = re.fullmatch(r"(-?[\d.]+)\((\d+)\)", simulation).groups()
@@ -182,7 +185,7 @@ def test_tiny_values_are_written_with_an_exponent():
     comparison = made_up(dimensions=(20,), trials=2, shape=())
     comparison.theory[0] = 0
     comparison.simulation[0, 0, :] = [1e-12, 5e-12]
-    assert table_rows(comparison)[0][1][0][:3] == ("0", "3.0e-12 ± 2e-12", "+1.5")
+    assert table_rows(comparison)[0][1][0][:3] == ("0", "3.0e-12 ± 2e-12", "+6.0e-11 ± 4e-11/d")
 
 
 def test_title_states_what_does_not_vary():
@@ -200,23 +203,30 @@ def test_table_of_a_single_problem():
 
 def test_summary_counts_and_averages():
     comparison = made_up(dimensions=(20,), shape=(25,))
-    z = comparison.z
     summary = comparison.summary()
-    assert f"z: rms {np.sqrt(np.mean(z**2)):.2f}, " in summary
-    assert f"|z| > 3 in {np.mean(np.abs(z) > 3):.1%} of 100 values" in summary
-    assert f"median relative deviation {np.median(np.abs(comparison.relative_deviation)):.2%}." in summary
-    assert "One dimension: z contains the finite-size bias" in summary
-    for absent in ("Extrapolated", "Real samples"):
+    assert f"in the median {np.median(np.abs(comparison.relative_deviation)):.2%} at d = 20." in summary
+    assert "Several dimensions would be extrapolated" in summary
+    for absent in ("Extrapolated to", "Real samples", "z rms"):
         assert absent not in summary
     assert " ".join(summary.split()) in " ".join(rendered(comparison).split())
 
 
 def test_summary_says_what_was_done_about_limits():
-    summary = made_up(data=[100, 20]).summary()
     comparison = made_up()
-    assert f"Extrapolated to d = inf: z rms {np.sqrt(np.mean(comparison.extrapolation.z**2)):.2f}." in summary
-    assert "One dimension" not in summary
-    assert "Real samples" in summary
+    z, summary = comparison.extrapolation.z, comparison.summary()
+    assert summary.startswith(f"Extrapolated to d = inf: z rms {np.sqrt(np.mean(z**2)):.2f}, |z| > 3 in ")
+    assert f"{np.mean(np.abs(z) > 3):.1%} of 20 values" in summary
+    medians = np.median(np.abs(comparison.relative_deviation), axis=(0, 2))
+    assert ", ".join(f"{x:.2%} at d = {d}" for x, d in zip(medians, comparison.dimensions, strict=True)) in summary
+    assert "Several dimensions" not in summary
+
+
+def test_summary_of_data_has_z_for_their_dimension_is_what_it_is():
+    comparison = made_up(dimensions=(20,), data=[100, 20])
+    summary = comparison.summary()
+    assert summary.startswith(f"On the rows: z rms {np.sqrt(np.mean(comparison.z**2)):.2f}, ")
+    assert "Real samples" in summary and "O(1/d)" not in summary and "Several dimensions" not in summary
+    assert f"z = {comparison.z.flat[0]:+.1f} · " in rendered(comparison)
 
 
 # ------------------------------------------------------------------------------------- one real comparison, two sizes
@@ -276,7 +286,9 @@ def test_infinite_draws_leave_no_fresh_noise(small):
 
 
 def test_progress_counts_cells_of_all_dimensions(small, steps):
-    assert steps == [(k, 8) for k in range(1, 9)]
+    done = [step for step, _ in steps]
+    assert done == sorted(done) and done[-1] == 8 and 4 in done and {total for _, total in steps} == {8}
+    assert 4 <= len(done) == len(set(done))  # cells are done together, and trials count in part
 
 
 def test_dataset_holds_everything_under_its_name(small):
@@ -371,10 +383,10 @@ def test_neighbours_of_singular_cells_are_fitted_as_ever(singular):
 
 def test_summary_counts_what_has_no_z(singular):
     summary = singular.summary()
-    z = singular.z[~np.isnan(singular.z)]
-    assert z.size == 24 - 6 - 4
-    assert f"z: rms {np.sqrt(np.mean(z**2)):.2f}, " in summary
-    assert f"|z| > 3 in {np.mean(np.abs(z) > 3):.1%} of 14 values" in summary
+    z = singular.extrapolation.z[~np.isnan(singular.extrapolation.z)]
+    assert z.size == (24 - 6 - 4) / 2
+    assert summary.startswith(f"Extrapolated to d = inf: z rms {np.sqrt(np.mean(z**2)):.2f}, ")
+    assert f"|z| > 3 in {np.mean(np.abs(z) > 3):.1%} of 7 values" in summary
     assert "nan" not in summary and "inf%" not in summary
     assert "6 of 24 values have no z: theory is infinite there (ridge = 0, as many draws as independent" in summary
     assert "4 of 24 values have no z: simulation and theory agree to rounding." in summary

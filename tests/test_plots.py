@@ -223,17 +223,30 @@ def test_points_and_error_bars_are_the_simulation(comparison, axes):
                 np.testing.assert_allclose(ends[:, :, 1], np.stack([mean - error, mean + error], axis=1), rtol=1e-12)
                 assert to_rgba(points.get_color()) == to_rgba(line.get_color())
                 assert points.get_linestyle() == "None"
+            points, _, (bars,) = next(containers).lines
+            fit = comparison.extrapolation
+            value, error = comparison.limits[loss, :, k] + fit.intercept[loss, :, k], fit.error[loss, :, k]
+            np.testing.assert_allclose(points.get_ydata(), value, rtol=1e-12)
+            ends = np.array(bars.get_segments(), dtype=float)
+            np.testing.assert_allclose(ends[:, :, 1], np.stack([value - error, value + error], axis=1), rtol=1e-12)
+            assert to_rgba(points.get_color()) == to_rgba(line.get_color())
         assert next(containers, None) is None
 
 
-def test_only_the_largest_dimension_is_filled(axes):
+def test_what_is_extrapolated_stands_out_and_smaller_dimensions_are_paler(axes):
     for axis in axes:
-        for k, container in enumerate(axis.containers):
-            points = container.lines[0]
+        small, large, limit = (container.lines[0] for container in axis.containers[:3])
+        assert small.get_alpha() < large.get_alpha() < 1 and limit.get_alpha() in (None, 1)
+        assert len({points.get_marker() for points in (small, large, limit)}) == 3
+        for points in (small, large, limit):
             filled = to_rgba(points.get_markerfacecolor()) == to_rgba(points.get_color())
-            assert filled == (k % 2 == 1)
-        markers = [container.lines[0].get_marker() for container in axis.containers]
-        assert markers[0] != markers[1]
+            assert filled == (points is limit)
+
+
+def test_points_of_one_dimension_are_filled():
+    (container,) = made_up(Problem(1.0, 2.0, np.inf, 0.1, 1e-2), dimensions=(16,)).plot()[0].containers
+    points = container.lines[0]
+    assert to_rgba(points.get_markerfacecolor()) == to_rgba(points.get_color())
 
 
 def test_legend_names_curves_dimensions_and_what_is_fixed(axes):
@@ -243,6 +256,7 @@ def test_legend_names_curves_dimensions_and_what_is_fixed(axes):
         INFINITY,
         "simulation, $d = 16$",
         "simulation, $d = 32$",
+        r"extrapolated to $d = \infty$",
     ]
     title = axes[0].get_legend().get_title().get_text()
     assert title == r"$\psi_n$ = 2, $t$ = 0.1, $\lambda$ = 0.001"
@@ -252,8 +266,9 @@ def test_legend_names_curves_dimensions_and_what_is_fixed(axes):
 def test_every_one_of_many_dimensions_is_drawn():
     dimensions = tuple(range(10, 20))
     drawn = made_up(Problem.grid(1.0, [0.5, 1.0], 1, 0.1, 1e-2), dimensions=dimensions).plot()
-    assert len(drawn[0].containers) == 10
-    assert legend(drawn[0])[1:] == [f"simulation, $d = {d}$" for d in dimensions]
+    assert len(drawn[0].containers) == 11
+    told = [*(f"simulation, $d = {d}$" for d in dimensions), r"extrapolated to $d = \infty$"]
+    assert legend(drawn[0])[1:] == told
 
 
 # ------------------------------------------------------------------------------------------------------ shapes of grids

@@ -10,8 +10,8 @@ from cyclopts import App, CycloptsError, Parameter
 
 from rfdsm.cli import environment, phases, streams
 from rfdsm.cli.linear import app as linear
-from rfdsm.cli.options import COMPARE_OUTPUT, CompareOptions, Config, PredictOptions, SimulateOptions
-from rfdsm.cli.settings import Settings, resolve
+from rfdsm.cli.options import COMPARE_DEFAULTS, COMPARE_OUTPUT, CompareOptions, Config, PredictOptions, SimulateOptions
+from rfdsm.cli.settings import RFDSM, Settings, resolve
 from rfdsm.cli.sweep import plot, status, sweep
 from rfdsm.cli.training import train_curve
 
@@ -49,7 +49,9 @@ def compare(*, options: Annotated[CompareOptions, _Flat] = CompareOptions(), con
     """Hold theory against simulation: a table, losses.png and losses.nc."""
     from rfdsm.cli import build, output
 
-    settings = resolve("compare", options, config)
+    settings = resolve("compare", options, config, RFDSM._replace(defaults={**RFDSM.defaults, **COMPARE_DEFAULTS}))
+    if "data" in settings:  # whose size is what it is
+        settings = resolve("compare", options, config)
     paths = output.folder(settings, COMPARE_OUTPUT, "losses")
     _start_jax(settings)
     rows = build.data(settings) if "data" in settings else None

@@ -26,6 +26,8 @@ DEFAULTS: dict[str, str] = {
     "dtype": "float64",
     "plot": "true",
 }
+COMPARE_DEFAULTS = {"psi_n": "2", "psi_p": "0.25 0.5 1 2 4 8 16", "d": "20 40"}
+"""Without data: the peaks p = n and p = 4n and every regime, at sizes that take seconds and can be extrapolated."""
 COMPARE_OUTPUT = "rfdsm-compare"
 TRAINING_OUTPUT = "rfdsm-train-curve"
 TRAINING_DEFAULTS = {"psi_n": "4 16", "psi_p": "64", "m": "inf", "ridge": "0", "minimise": "test", "simulate": "false"}
@@ -149,8 +151,15 @@ class SimulateOptions(PredictOptions):
 class CompareOptions(SimulateOptions):
     """A problem, and how theory and simulation are compared."""
 
+    psi_n: Annotated[
+        Words, _list("Samples per dimension, n/d. [default: 2; with --data 8, or half of the rows]", "", PROBLEM)
+    ] = None
+    psi_p: Annotated[
+        Words, _list("Features per dimension, p/d. [default: 0.25 to 16, doubling; with --data to 64]", "", PROBLEM)
+    ] = None
     d: Annotated[
-        Words, _list("Dimension of the data; several dimensions add an extrapolation in 1/d.", "d", SIMULATION)
+        Words,
+        _list("Dimension of the data; several add an extrapolation in 1/d. [default: 20 40]", "", SIMULATION),
     ] = None
     output: Annotated[
         Word, _one(f"Folder for losses.png and losses.nc. [default: {COMPARE_OUTPUT}]", FILES, metavar="FOLDER")

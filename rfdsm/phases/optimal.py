@@ -43,8 +43,8 @@ class Optimum:
     bounds: dict[str, tuple[float, float]]
     lines: Problem
     """One cell for each line; its values of the optimised fields mean nothing."""
-    values: dict[str, Float[np.ndarray, "*lines"]]
-    """The best value of each field."""
+    values: dict[str, Any]
+    """The best value of each field, an array; names of targets."""
     minimum: Float[np.ndarray, "*lines"]
     """The loss there."""
     at_bound: dict[str, Any]
@@ -207,14 +207,14 @@ def _best_target(problem: Problem, over: Any, minimise: Any, bounds: Any, target
         if any(value is None for value in values):
             return None
         stacked = np.stack([np.broadcast_to(value, best.shape) for value in values])
-        return np.take_along_axis(stacked, best[None], axis=0)[0]
+        return np.asarray(np.take_along_axis(stacked, best[None], axis=0)[0])
 
     first = several[0]
     values = {name: chosen(*(one.values[name] for one in several)) for name in rest}
     return dataclasses.replace(
         first,
         over=("target", *rest),
-        values={"target": np.array(list(found))[best]} | values,
+        values={"target": np.asarray(np.array(list(found))[best])} | values,
         minimum=chosen(*(one.minimum for one in several)),
         at_bound={name: chosen(*(one.at_bound[name] for one in several)) for name in rest},
         gradient={name: chosen(*(one.gradient[name] for one in several)) for name in rest},

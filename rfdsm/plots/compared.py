@@ -36,6 +36,9 @@ def comparison(
 ) -> np.ndarray:
     """Theory as lines and simulation as points with error bars (standard error over trials), one panel per loss.
 
+    Of several dimensions the smaller are paler, and what they extrapolate to at d = infinity, with its standard error,
+    is what should lie on the lines.
+
     Args:
         dataset: from `Comparison.to_dataset`.
         curves: theory on a fine grid along the abscissa, from `datasets.predictions`.
@@ -154,7 +157,9 @@ def loss(
     points = [None] * len(lines) if dataset is None else pieces(dataset, along)
     told_by = telling(curves, lines)
     sizes = [] if dataset is None else list(dataset["d"].values)
-    dimensions = list(zip(sizes, itertools.cycle(MARKERS), strict=False))
+    limit = dataset is not None and "extrapolated_intercept" in dataset
+    # The marker of what should lie on the line is the plain one.
+    dimensions = list(zip(sizes, itertools.cycle(MARKERS[1:] if limit else MARKERS), strict=False))
     for colour, line, some in zip(itertools.cycle(COLOURS), lines, points, strict=False):
         alone = "_" if line[name].size == 1 else None  # a line through one point would not be seen
         look: dict[str, Any] = dict(color=colour, lw=1.6, marker=alone, ms=14, zorder=2)
@@ -162,13 +167,21 @@ def loss(
         for d, marker in dimensions:
             assert some is not None
             at = some.sel(d=d)
-            filled = d == max(sizes)
+            filled = d == max(sizes) and not limit
             look = dict(fmt=marker, ms=4.5 if filled else 3.5, mfc=colour if filled else "white", capsize=2, lw=1)
+            look["alpha"] = _strength(d, sizes) if limit else 1.0
             axis.errorbar(*_finite(at[along], at["mean"]), at["standard_error"], color=colour, zorder=3, **look)
+        if limit and some is not None:
+            value = some["limit"] + some["extrapolated_intercept"]
+            look = dict(fmt="o", ms=4.5, mfc=colour, capsize=2, lw=1.2, zorder=4)
+            axis.errorbar(*_finite(some[along], value), some["extrapolated_error"], color=colour, **look)
     for d, marker in dimensions:  # for the legend, in no curve's colour
-        filled = d == max(sizes)
+        filled = d == max(sizes) and not limit
         mark: dict[str, Any] = dict(marker=marker, ms=4.5, color="0.3", mfc="0.3" if filled else "white", ls="none")
+        mark["alpha"] = _strength(d, sizes) if limit else 1.0
         axis.plot([], [], label=f"simulation, $d = {d}$", **mark)
+    if limit:
+        axis.plot([], [], label=r"extrapolated to $d = \infty$", marker="o", ms=4.5, color="0.3", ls="none")
     if row.over_floor and "floor" in curves:
         _draw_floor(axis, lines, along, floor_label)
     _thresholds(axis, lines, along)
@@ -184,6 +197,11 @@ def loss(
 
 def _floor_label(names: list[str]) -> str:
     return next((label for name, label in FLOORS.items() if name in names), "floor of Gaussian data")
+
+
+def _strength(d: Any, sizes: list[Any]) -> float:
+    """Opacity of the points of one dimension beside those extrapolated: the smaller d, the paler."""
+    return 0.35 + 0.35 * sorted(sizes).index(d) / max(len(sizes) - 1, 1)
 
 
 def _finite(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:

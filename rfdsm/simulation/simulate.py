@@ -152,7 +152,7 @@ def simulate(
             enough for losses within 1e-4 of float64, relative (docs/simulation, section 6); only for ridge > 0.
         devices: JAX devices to spread the work over; None: all there are, those of other processes included.
         memory_limit: bytes per device to stay below; default: what the first has free.
-        progress: called with (cells done, cells in all) after every group of cells that differ in the ridge only.
+        progress: called with (cells done, cells in all); of cells that are done together, trials count in part.
 
     Returns:
         `Losses` of shape (trials, *problem.shape), NumPy arrays of the dtype asked for; `run` says n, p and seeds.
@@ -174,17 +174,21 @@ def simulate(
         problem, d, trials=trials, key=key, data=data, dtype=dtype, devices=devices, memory_limit=memory_limit
     )
     parts: dict[int, Losses] = {}
-    cells, total = [len(group.cells) for group in request.groups], request.n.size
+    told, total = 0, request.n.size
 
-    def tick(groups: float) -> None:
-        if progress is not None:  # cells of trials that are done count in part
-            progress(min(len(parts) + int(groups * max(cells)), total - 1), total)
+    def tell(done: int) -> None:
+        nonlocal told
+        if progress is not None and done > told:
+            told = done
+            progress(done, total)
+
+    def tick(cells: float) -> None:
+        tell(min(len(parts) + int(cells), total - 1))
 
     for group, losses in simulated_groups(request, trials, share=True, tick=tick):
         for place, index in enumerate(group.cells):
             parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
-        if progress is not None:
-            progress(len(parts), request.n.size)
+        tell(len(parts))
     with jax_scope():
         words = seeds(request.key, trials)
     return reported(gathered(parts, problem.shape, 1), request, words)

@@ -30,7 +30,7 @@ from rfdsm.simulation.strips import leading
 from rfdsm.simulation.trial import PROBES, Cell, Trial, executable, probes, signature, training_points
 
 Tick = Callable[[float], Any]
-"""Told which part of a family is done."""
+"""Told how many cells' worth of trials are done of those whose losses are not there yet."""
 
 
 class Family(NamedTuple):
@@ -125,7 +125,7 @@ def staged(
             for k, word in enumerate(words):
                 trials.append(jax.tree.map(np.asarray, _losses(program.run, request, family, word)))
                 if tick is not None:
-                    tick(len(family.groups) * (k + 1) / len(words))
+                    tick(sum(len(group.cells) for group in family.groups) * (k + 1) / len(words))
             for group, losses in zip(family.groups, zip(*trials, strict=True), strict=True):
                 yield group, jax.tree.map(lambda *x: np.stack(x).astype(request.dtype), *losses)
 

@@ -96,8 +96,9 @@ def compared(pattern: str) -> float:
 
 def deviations() -> tuple[float, float]:
     """Of the test loss at psi_p = 8, in the third column."""
-    per_cent = r"[-+][\d.]+ · [-+][\d.]+%"
-    cell = rf"│ +8 │ +{{}} │.*\n│ +│ +│ +{per_cent} │ +{per_cent} │ +[-+][\d.]+ · -([\d.]+)%"
+    scaled = r"[-+][\d.]+\(\d+\)/d"
+    per_cent = rf"{scaled} · [-+][\d.]+%"
+    cell = rf"│ +8 │ +{{}} │.*\n│ +│ +│ +{per_cent} │ +{per_cent} │ +{scaled} · -([\d.]+)%"
     return compared(cell.format(20)), compared(cell.format(40))
 
 
