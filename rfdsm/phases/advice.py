@@ -11,6 +11,7 @@ from rfdsm import datasets, spectra
 from rfdsm.arguments import check_whole, number_array
 from rfdsm.losses import Losses
 from rfdsm.phases import fields
+from rfdsm.phases.best_target import directions
 from rfdsm.phases.boundaries import boundary
 from rfdsm.phases.evidence import Evidence, measured, spectrum_error
 from rfdsm.phases.hopeless import hopeless_because
@@ -30,6 +31,8 @@ GOOD_ENOUGH = 0.05
 """The recommended width is the smallest whose test loss exceeds the floor by at most that much more than the best."""
 FAR = 1e3
 """The memorisation boundary is looked for up to so many times the larger of n and d."""
+ADVISED = ("noise", "data", "velocity")
+"""Targets that are held against each other."""
 CURVES = ("train", "empirical_test", "test", "floor")
 
 
@@ -97,6 +100,8 @@ class Advice:
     """Largest width considered."""
     stopping: Stopping | None
     """For the width and ridge asked about; None if nothing is recommended."""
+    targets: dict[str, tuple[float, float]]
+    """Best first: least score error of each target at that width, and the share of the directions it has to learn."""
     evidence: Evidence | str
     """Simulations beside the theory at the point asked about, or why there are none."""
     spectrum_error: dict[str, float]
@@ -147,6 +152,9 @@ class Advice:
                 ("stopping_test", self.stopping.test, "test loss at the best flow time"),
             ):
                 dataset[name] = ((), value, {"long_name": label})
+        for name, (score, _) in self.targets.items():
+            label = f"least score error of the {name} target at the width asked about"
+            dataset[f"score_of_{name}"] = ((), score, {"long_name": label})
         for name, value in self.spectrum_error.items():
             label = f"standard error of {name}, of the spectrum estimated from the rows"
             dataset[f"spectrum_error_{name}"] = ((), value, {"long_name": label})
@@ -269,11 +277,18 @@ def advise(
         ),
         widest=widest,
         stopping=None if hopeless else _stopping(at_width, width, int(d), rate),
+        targets={} if hopeless else _targets(at_width),
         evidence=_evidence(at_width, int(d), int(budget), rows, key, hopeless),
         spectrum_error={} if rows is None else spectrum_error(at_width, rows),
         copies=0 if rows is None else repeated(rows),
         curves=_curves(problem, widths, int(d), best_ridges),
     )
+
+
+def _targets(problem: Problem) -> dict[str, tuple[float, float]]:
+    found = optimal(problem, ("target", "ridge"), targets=ADVISED).targets
+    several = {name: (float(one.minimum), directions(one.lines)) for name, one in found.items()}
+    return dict(sorted(several.items(), key=lambda item: item[1][0]))
 
 
 def _evidence(

@@ -119,7 +119,22 @@ def _remedies(a: Any) -> list[str]:
     if np.isfinite(stop.memorisation_time):
         steps = "" if stop.memorisation_steps is None else f" ({count(stop.memorisation_steps)} steps)"
         lines.append(f"            It memorises from flow time {number(stop.memorisation_time)}{steps} on.")
-    return lines
+    return [*lines, *_targets(a)]
+
+
+def _targets(a: Any) -> list[str]:
+    """Which target, and why: how many directions there are to learn, and how well that goes."""
+    (best, (score, share)), *others = a.targets.items()
+    rest = ", ".join(f"{name} {number(value)}" for name, (value, _) in others)
+    if share == 0:
+        why = "its best answer is zero: there is nothing to learn"
+    else:
+        shares = ", ".join(f"{name} {value:.0%}" for name, (_, value) in others)
+        why = f"it has to learn a map along {share:.0%} of the directions ({shares})"
+    return [
+        f"  target: at p = {a.asked.p}, each at its best ridge, {best} has the least score error, {number(score)} "
+        f"({rest}):\n          {why}."
+    ]
 
 
 def _trust(a: Any) -> list[str]:
