@@ -18,6 +18,9 @@ from rfdsm.problem import PARAMETRISATION, Problem
 from rfdsm.scope import jax_scope
 from rfdsm.spectra import Spectrum
 
+_STAND_IN = {"schedule": "variance_exploding", "target": "noise"}
+"""Has all times."""
+
 
 class ActivationError(Exception):
     """An activation, schedule or target that cannot be told from its text, its name."""
@@ -91,7 +94,7 @@ def read(described: Mapping[str, Any], problem: Any = None, stand_in: bool = Fal
     if activation is None:
         raise ActivationError(own["activation"]["custom"])
     fields = {name: array(own[name]) for name in RANDOM_FEATURES.fields}
-    varied = _parametrisation(own, problem)
+    varied = _parametrisation(own, problem, stand_in)
     return RANDOM_FEATURES, Problem(**fields, activation=activation, spectrum=spectrum, **varied)
 
 
@@ -118,19 +121,19 @@ def _parametrisation_text(problem: Problem) -> dict[str, Any]:
         found = getattr(problem, name)
         if not found.has_text:
             asked = problem.asked
-            texts[name] = {"custom": str(found), "values": [listed(np.round(value, 12)) for value in asked]}
+            texts[name] = {"custom": str(found), "values": [listed(np.round(value, 9)) for value in asked]}
         elif str(found) != default:
             texts[name] = str(found)
     return texts
 
 
-def _parametrisation(own: Mapping[str, Any], problem: Any) -> dict[str, Any]:
+def _parametrisation(own: Mapping[str, Any], problem: Any, stand_in: bool) -> dict[str, Any]:
     texts = {name: own.get(name, default) for name, default in PARAMETRISATION.items()}
     for name, text in texts.items():
         if not isinstance(text, str):
-            if problem is None:
+            if problem is None and not stand_in:
                 raise ActivationError(text["custom"])
-            texts[name] = getattr(problem, name)
+            texts[name] = _STAND_IN[name] if problem is None else getattr(problem, name)
     return texts
 
 
