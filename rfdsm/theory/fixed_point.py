@@ -33,6 +33,8 @@ from rfdsm.theory.populations import Populations
 MAX_STEPS = 250
 TURNS = 60
 """Of scaling redundant features' solutions next to their peak: each leaves a third of the error."""
+FEW_STEPS = 6
+"""Newton steps of the first pass over a large grid, which leaves all cells next to the peak to the second."""
 PATIENCE = 24
 """Steps of Newton's method next to the peak, after which those that pin the first unknown take turns with them."""
 SETTLED = 1e-9
@@ -306,13 +308,19 @@ def solve(P: Populations, limit: Any = MAX_STEPS) -> Solution:
     Cells that have not converged after `limit` steps are left where they are: their residual tells.
     """
 
-    def at_peak(x: Triple) -> Triple:
-        return jax.lax.cond(jnp.any(close), lambda x: rescaled(x, P), lambda x: x, x)
+    def step(x: Triple, pinned: Any) -> Triple:
+        def free(x: Triple) -> Triple:
+            return newton(x, P)
+
+        def at_peak(x: Triple) -> Triple:
+            return rescaled(jax.lax.cond(jnp.any(pinned), lambda x: newton(x, P, pinned), free, x), P)
+
+        return jax.lax.cond(jnp.any(close & now), at_peak, free, x)
 
     def body(carry):
         x, active, previous, steps = carry
         pinned = scaled & (steps >= PATIENCE) & (steps % 2 > 0)
-        new = at_peak(newton(x, P, pinned))
+        new = step(x, pinned)
         change = functools.reduce(jnp.maximum, (jnp.abs(b / a - 1) for a, b in zip(x, new, strict=True)))
         # Close to p = nm at ridge = 0 rounding moves x by more than SETTLED: then the changes cease to shrink.
         smallest = SETTLED * jnp.where(P.peak > 0, 1e-6, 1.0)
@@ -328,13 +336,14 @@ def solve(P: Populations, limit: Any = MAX_STEPS) -> Solution:
     first = start(P)
     zero = jnp.zeros_like(first[2])
     close = (P.peak + P.square > 0) & (zero == 0)
+    now = ~close | (jnp.asarray(limit) != FEW_STEPS)
     scaled = P.peak * (1 - P.redundant) > 0
     # What rounding leaves of a change for ever: more where features without a nonlinear part are nearly d.
     nearly_d = (P.beta_a <= 1e-9 * P.noise) & (jnp.abs(1 - P.inverse_psi_p) < 1e-5)
     lasting = jnp.where(nearly_d, 0.1, 1e-9)
-    first = at_peak(first)
-    x, active, _, steps = jax.lax.while_loop(unfinished, body, (first, zero == 0, zero + jnp.inf, zero))
-    return Solution(x[0], x[1], x[2], steps, ~active)
+    first = jax.lax.cond(jnp.any(close & now), lambda x: rescaled(x, P), lambda x: x, first)
+    x, active, _, steps = jax.lax.while_loop(unfinished, body, (first, now, zero + jnp.inf, zero))
+    return Solution(x[0], x[1], x[2], steps, ~active & now)
 
 
 @solve.defjvp
