@@ -33,6 +33,10 @@ from rfdsm.theory.populations import Populations
 MAX_STEPS = 250
 TURNS = 60
 """Of scaling redundant features' solutions next to their peak: each leaves a third of the error."""
+FEW_STEPS = 6
+"""Newton steps of the first pass over a large grid, which leaves all cells next to the peak to the second."""
+PATIENCE = 24
+"""Steps of Newton's method next to the peak, after which those that pin the first unknown take turns with them."""
 SETTLED = 1e-9
 """Relative change after which a step, which squares it, has reached rounding."""
 TOLERANCE = 1e-12
@@ -109,6 +113,17 @@ class Jacobian(NamedTuple):
         y3 = (b3 + n31 * y1 + n32 * y2) * d3
         return y1 * self.x[0], y2 * self.x[1], y3 * self.x[2]
 
+    def pinned(self, b: Triple, third: Any) -> Triple:
+        """The same from the first two equations alone, given `third`, which is y_3/x_3."""
+        n12, n13, n21, n23, _, _ = self.coupling
+        s1, s2, _ = self.slack
+        b1, b2, _ = (value / unknown for value, unknown in zip(b, self.x, strict=True))
+        s1, b1, s2, b2 = s1 + n13, b1 + n13 * third, s2 + n23, b2 + n23 * third
+        n12 = n12 / (s2 + n21)
+        y1 = (b1 + n12 * b2) / (s1 + n12 * s2)
+        y2 = (b2 + n21 * y1) / (s2 + n21)
+        return y1 * self.x[0], y2 * self.x[1], third * self.x[2]
+
     def response(self, weight_s: Any, weight_a: Any) -> Triple:
         """Decrease of the solution per unit of a probe that raises c_s by weight_s and c_a by weight_a."""
         return self.solve(_combined(weight_s, self.source_s, weight_a, self.source_a))
@@ -151,15 +166,28 @@ def jacobian(x: Triple, state: State, P: Populations) -> Jacobian:
     return Jacobian(x, source_s, source_a, coupling, slack)  # pyright: ignore[reportArgumentType]
 
 
-def newton(x: Triple, P: Populations) -> Triple:
-    """The next iterate from x, all of it positive."""
+def newton(x: Triple, P: Populations, pinned: Any = False) -> Triple:
+    """The next iterate from x, all of it positive.
+
+    Where `pinned`, G stays where it is, and its equation with it, for `rescaled` to follow.
+    """
     state = evaluate(x, P)
     matrix = jacobian(x, state, P)
     remainder = tuple(row * unknown for row, unknown in zip(matrix.slack, x, strict=True))  # F(x) - F' x
-    excess = ((a - b) / a for a, b in zip(x, state.image, strict=True))
-    # Rounding can leave x just below the solution: a negative excess sends it back above, by a factor two at most.
-    slack = tuple(row + jnp.maximum(more, -row / 2) for row, more in zip(matrix.slack, excess, strict=True))
-    return matrix._replace(slack=slack).solve(remainder)  # pyright: ignore[reportArgumentType]
+    excess = tuple((a - b) / a for a, b in zip(x, state.image, strict=True))
+
+    def raised(slack: Any) -> Jacobian:
+        # Rounding can leave x just below the solution: a negative excess sends it back above, by a factor two at most.
+        rows = zip(matrix.slack, excess, slack, strict=True)
+        return matrix._replace(slack=tuple(row + jnp.maximum(more, -most / 2) for row, more, most in rows))
+
+    free = raised(matrix.slack).solve(remainder)  # pyright: ignore[reportArgumentType]
+    if pinned is False:
+        return free
+    s1, s2, s3 = matrix.slack
+    n13, n23 = matrix.coupling[1], matrix.coupling[3]
+    held = raised((s1 + n13, s2 + n23, s3)).pinned(remainder, 1.0)
+    return tuple(jnp.where(pinned, a, b) for a, b in zip(held, free, strict=True))
 
 
 def start(P: Populations) -> Triple:
@@ -280,19 +308,26 @@ def solve(P: Populations, limit: Any = MAX_STEPS) -> Solution:
     Cells that have not converged after `limit` steps are left where they are: their residual tells.
     """
 
-    def at_peak(x: Triple) -> Triple:
-        return jax.lax.cond(jnp.any(close), lambda x: rescaled(x, P), lambda x: x, x)
+    def step(x: Triple, pinned: Any) -> Triple:
+        def free(x: Triple) -> Triple:
+            return newton(x, P)
+
+        def at_peak(x: Triple) -> Triple:
+            return rescaled(jax.lax.cond(jnp.any(pinned), lambda x: newton(x, P, pinned), free, x), P)
+
+        return jax.lax.cond(jnp.any(close & now), at_peak, free, x)
 
     def body(carry):
         x, active, previous, steps = carry
-        new = at_peak(newton(x, P))
+        pinned = scaled & (steps >= PATIENCE) & (steps % 2 > 0)
+        new = step(x, pinned)
         change = functools.reduce(jnp.maximum, (jnp.abs(b / a - 1) for a, b in zip(x, new, strict=True)))
         # Close to p = nm at ridge = 0 rounding moves x by more than SETTLED: then the changes cease to shrink.
-        settled = (change <= SETTLED * jnp.where(close, 1e-6, 1.0)) | (
-            (change < jnp.where(close, 1e-9, 1e-3)) & (change > 0.75 * previous)
-        )
+        smallest = SETTLED * jnp.where(P.peak > 0, 1e-6, 1.0)
+        noise = jnp.where(P.peak > 0, jnp.where(steps < 2 * PATIENCE, 1e-9, lasting), 1e-3)
+        settled = (change <= smallest) | ((change < noise) & ((change > 0.75 * previous) | (steps >= 4 * PATIENCE)))
         x = tuple(jnp.where(active, b, a) for a, b in zip(x, new, strict=True))
-        return x, active & ~settled, change, jnp.where(active, steps + 1, steps)
+        return x, active & ~(settled & ~pinned), change, jnp.where(active, steps + 1, steps)
 
     def unfinished(carry):
         _, active, _, steps = carry
@@ -301,9 +336,14 @@ def solve(P: Populations, limit: Any = MAX_STEPS) -> Solution:
     first = start(P)
     zero = jnp.zeros_like(first[2])
     close = (P.peak + P.square > 0) & (zero == 0)
-    first = at_peak(first)
-    x, active, _, steps = jax.lax.while_loop(unfinished, body, (first, zero == 0, zero + jnp.inf, zero))
-    return Solution(x[0], x[1], x[2], steps, ~active)
+    now = ~close | (jnp.asarray(limit) != FEW_STEPS)
+    scaled = P.peak * (1 - P.redundant) > 0
+    # What rounding leaves of a change for ever: more where features without a nonlinear part are nearly d.
+    nearly_d = (P.beta_a <= 1e-9 * P.noise) & (jnp.abs(1 - P.inverse_psi_p) < 1e-5)
+    lasting = jnp.where(nearly_d, 0.1, 1e-9)
+    first = jax.lax.cond(jnp.any(close & now), lambda x: rescaled(x, P), lambda x: x, first)
+    x, active, _, steps = jax.lax.while_loop(unfinished, body, (first, now, zero + jnp.inf, zero))
+    return Solution(x[0], x[1], x[2], steps, ~active & now)
 
 
 @solve.defjvp

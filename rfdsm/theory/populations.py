@@ -30,7 +30,7 @@ LINEAR = 1e-28
 """An activation whose nonlinear variance is below this fraction of L h is linear: its features have rank d at most."""
 COINCIDENCE = 1e-13
 """Relative distance of p from nm below which rounding cannot tell which side a problem is on."""
-NEARLY = 0.1
+NEARLY = 1e-13
 """Relative distance of p below d from which linear features count as redundant in that."""
 SMALL = 1e-12
 """Ridge below which the count of freedoms decides between singular solutions of redundant features too."""
@@ -210,6 +210,9 @@ def populations(
     interpolates = inverse_rank < inverse_draws
     coincide = jnp.abs(inverse_rank - inverse_draws) <= COINCIDENCE * inverse_draws
     singular = (ridge == 0) & coincide & (inverse_draws > 0)
+    at_d = linear & (jnp.abs(inverse_psi_p - 1) <= COINCIDENCE)
+    all_at_d = at_d & (jnp.abs(inverse_draws - 1) <= 3 * COINCIDENCE)  # where p and nm may lie on both sides of d
+    coincide = coincide | (all_at_d & (ridge > 0))
     interpolates = interpolates & ~coincide
 
     def nonlinear(beta: Any) -> jax.Array:
@@ -223,7 +226,6 @@ def populations(
     redundant = linear & (inverse_psi_p <= 1 + NEARLY)
     peak = balanced & (~redundant | (ridge <= SMALL))
     draws = 1 / jnp.where(peak, inverse_draws, 1.0)
-    at_d = redundant & (jnp.abs(inverse_psi_p - 1) <= COINCIDENCE)
     parameters = Populations(
         inverse_psi_n,
         inverse_psi_p,

@@ -34,7 +34,7 @@ from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem, check_problem
 from rfdsm.scope import jax_scope
 from rfdsm.targets import Asked
-from rfdsm.theory.fixed_point import MAX_STEPS, TOLERANCE, Solution, evaluate, jacobian, solve
+from rfdsm.theory.fixed_point import FEW_STEPS, MAX_STEPS, TOLERANCE, Solution, evaluate, jacobian, solve
 from rfdsm.theory.populations import (
     TABLE_FROM,
     Populations,
@@ -46,8 +46,6 @@ from rfdsm.theory.populations import (
 
 CHUNK, ACCELERATOR_CHUNK = 2**13, 2**20
 """Cells solved per compiled call: one executable serves every grid. On a CPU they stay in a core's cache."""
-FEW_STEPS = 6
-"""Newton steps of the first pass over a large grid; the few cells that need more share chunks in a second pass."""
 
 
 class Probe(NamedTuple):

@@ -165,6 +165,39 @@ def test_at_the_peak_at_any_ridge():
     np.testing.assert_allclose(predict(Problem(0.001, 1, 1000, 0.1, 1e-30)).test, 1.491077e14, rtol=1e-6)
 
 
+LAST_DIGITS = np.array([0.0, 2e-16, -2e-16, 7e-16, 2e-14, -2e-14, 9e-14, -9e-14, 1.01e-13, -1.01e-13, 1e-12, -3e-11])
+"""Relative distances: within rounding, at the edges of what counts as a coincidence, beyond."""
+
+
+@pytest.mark.parametrize("name", ["linear", "tanh", "relu"])
+def test_next_to_the_peak_at_any_ridge(name):
+    """nm, p and (linear features) d meet or all but meet, at ridges of a hundred decades: every cell converges."""
+    rng, count = np.random.default_rng(13), 20_000
+    m = rng.choice([1, 2, 3, 10, 1e3, 1e6], count)
+    draws = np.where(rng.random(count) < 0.5, 10 ** rng.uniform(-2, 2, count), 1 + rng.choice(LAST_DIGITS, count))
+    psi_p = draws * (1 + rng.choice(LAST_DIGITS, count))
+    at_d = rng.random(count) < 0.3
+    psi_p = np.where(at_d, 1 + rng.choice(LAST_DIGITS, count), psi_p)
+    t, ridge = 10 ** rng.uniform(-4, 1, count), 10 ** rng.uniform(-100, 0, count)
+    losses = predict(Problem(draws / m, psi_p, m, t, ridge, name, law([0.2, 3.0])))
+    assert losses.converged.all() and np.max(losses.steps) <= 200
+    values = np.stack([getattr(losses, loss) for loss in (*Losses.NAMES, "objective")])
+    assert np.isfinite(values).all() and (values >= 0).all()
+
+
+def test_next_to_the_peak_the_error_is_that_of_rounding():
+    """Linear features just short of d, draws more or fewer than they by some 1e-14 of it, a ridge that decides nothing.
+
+    Rounding of nm/p is 2e-16 of a distance of 2e-14 or more, and that of p some 2e-16 of its distance from d.
+    """
+    for gap in (-1e-11, -1e-5, -0.05):
+        for distance in (2e-14, -2e-14, 9e-14, -9e-14):
+            problem = Problem((1 + gap) * (1 + distance), 1 + gap, 1, 1.07, 1e-80, "linear", law([1.0]))
+            losses = predict(problem)
+            ((_, errors),) = compare(problem, losses, [0])
+            assert max(errors.values()) <= 0.05, (gap, distance, errors)
+
+
 def test_derivatives_at_the_peak():
     """Whatever the ridge, log test falls by half its logarithm, and its slope by time is that of any tiny ridge."""
 
