@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from rfdsm import targets
 from rfdsm.losses import SINGULAR, Losses
 from rfdsm.problem import FIELDS
 from rfdsm.theory.populations import COINCIDENCE, NEGLIGIBLE, VANISHING
@@ -137,41 +136,33 @@ def kernel_ridge(problem: Any, ridge_per_feature: Any) -> Losses:
     )
 
 
-def _of_noise(problem: Any) -> Fields:
-    """The problem's numbers; ValueError but for the target and the kind of schedule these limits are derived for."""
-    f = fields_of(problem, "psi_p")
-    if problem.target != targets.noise():
-        raise ValueError(f"target = {problem.target} must be noise in a limit of the time")
-    if not problem.schedule.preserves_variance:
-        raise ValueError(
-            f"schedule = {problem.schedule} must preserve the variance (ou, cosine, beta_linear) in a limit of the time"
-        )
-    return f
-
-
 def _is_penalty(x: Any) -> Any:
     return np.isfinite(x) & (x >= 0)
 
 
 def late_time(problem: Any) -> Losses:
-    """t -> infinity: the data are noise, y = z, of which all n m draws are independent samples; t is not used.
+    """a^2/h -> 0: the data are noise, of which all n m draws are independent samples.
 
-    Score and denoising losses coincide and the true score is learned as well as a linear function of y can be:
-    test = empirical_test = score, floor = 0, train = c^2 test. The spectrum is not used either. Deviations are
-    O(e^{-2t}), relative to a loss only where the loss is not itself small.
+    The target's noise is learned as well as a linear function of y can be, and nothing of its data: test =
+    empirical_test, train = c^2 test. For the noise target test = score and floor = 0. Where the schedule preserves the
+    variance t is not used. Deviations are O(a^2/h), relative to a loss only where the loss is not itself small.
 
     Returns `Losses` of the problem's shape, NumPy float64; where ridge = 0 is singular (p = nm, or nm = min(p, d) for
     a linear activation) train = 0 and test = inf. Raises ValueError for a traced problem or psi_p = inf.
     Source: docs/limits, section 5 (derived there).
     """
-    f = _of_noise(problem)
-    L, v0_squared, beta_a = moments_of(problem, 0.0, 1.0)
-    D = L * np.ones_like(f.s)
-    one = one_population(f.psi_n * f.m, f.psi_p, f.ridge, D, v0_squared + beta_a, f.average)
-    kept = one.x / (one.x + L) if L > 0 else np.ones_like(one.x)
+    f = fields_of(problem, "psi_p")
+    h = _at_end(problem, 1.0, f.h)
+    L, v0_squared, beta_a = moments_of(problem, np.zeros_like(h), h)
+    one = one_population(f.psi_n * f.m, f.psi_p, f.ridge, L * h * np.ones_like(f.s), v0_squared + beta_a, f.average)
+    kept = np.where(L > 0, one.x / np.where(L > 0, one.x + L * h, 1), 1)
+    unknown = f.alpha**2 * f.average(f.s)  # nothing is seen of the data
     with np.errstate(invalid="ignore", divide="ignore"):
-        slope = np.where(L > 0, kept / (one.x + L), 0)
-        test = (1 + one.kappa) * kept**2 + one.feature * L * slope
+        slope = np.where(L > 0, kept / (one.x + L * h), 0)
+        learnable = f.beta**2 * ((1 + one.kappa) * kept**2 + one.feature * L * h * slope)
+        excess = learnable + one.kappa * unknown
+        test = learnable + (1 + one.kappa) * unknown
+        a_over_delta = np.where(f.alpha == 0, 1 / np.abs(f.beta), f.a / np.abs(f.delta))
         return _losses(
             problem,
             f.shape,
@@ -179,14 +170,19 @@ def late_time(problem: Any) -> Losses:
             train=one.c**2 * test,
             empirical_test=test,
             test=test,
-            score=test,
-            objective=one.c * kept,
-            floor=0.0,
+            score=(f.scale * a_over_delta) ** 2 / h * excess,
+            objective=one.c * (f.beta**2 * kept + unknown),
+            floor=unknown,
         )
 
 
+def _at_end(problem: Any, limit: float, value: Any) -> Any:
+    """The limit of a variance that the schedule's preserving it fixes, else its value at the problem's times."""
+    return np.full_like(value, limit) if problem.schedule.preserves_variance else value
+
+
 def small_time(problem: Any) -> Losses:
-    """Leading order as t -> 0 at fixed ratios, m and ridge: h -> 0, each sample is regressed on its own mean noise.
+    """Leading order as h -> 0 at fixed ratios, m and ridge: each sample is regressed on its own mean target.
 
     Finite m: train, empirical_test and test tend to numbers with deviations O(h), and score = (test - floor)/h diverges
     like 1/h, with relative deviation O(h). m = infinity: score tends to a number, and 1 - train and 1 - test are of
@@ -198,13 +194,15 @@ def small_time(problem: Any) -> Losses:
     there the noise itself is the penalty and the limit depends on the activation's beta_a/h.
     Source: docs/limits, section 4 (derived there).
     """
-    f = _of_noise(problem)
-    L, v0_squared, _ = moments_of(problem, problem.spectrum.mean, 0.0)
-    D = L * f.s
+    f = fields_of(problem, "psi_p")
+    signal = _at_end(problem, 1.0, f.signal)
+    a, root_h = signal**0.5, f.root_h
+    L, v0_squared, _ = moments_of(problem, signal * problem.spectrum.mean, np.zeros_like(signal))
+    D = L * signal * f.s
     one = one_population(f.psi_n, f.psi_p, f.ridge, D, v0_squared, f.average)
-    x, c, q, h = one.x, one.c, f.q, f.h
-    null = np.any((D == 0) & (f.weights > 0), axis=0) & (L > 0)
-    outside = ((c == 0) & (q < 1) & ~one.singular) | (null & (x == 0))
+    x, c, q = one.x, one.c, f.q
+    unseen = np.any((D == 0) & (f.weights > 0), axis=0) & (L > 0)
+    outside = ((c == 0) & (q < 1) & ~one.singular) | (unseen & (x == 0))
     if np.any(outside):
         cell = {name: np.broadcast_to(getattr(problem, name), problem.shape)[outside].flat[0] for name in FIELDS}
         raise ValueError(
@@ -215,24 +213,23 @@ def small_time(problem: Any) -> Losses:
         ratio = np.where(q < 1, (1 - q) / c, 0)
         share = np.where(D > 0, 1 / np.where(D > 0, x + D, 1), np.where(x > 0, 1 / x, 0))  # 1/(x + D)
         kept = np.where(D > 0, x * share, 1)
-        b = L * (q + ratio) * share
-        unexplained = f.average((1 - h * b) ** 2)
-        bias = f.average((kept - D * ratio * (1 - c) * share) ** 2 / f.total)
-        own = f.average(f.s * b**2)
-        feature = one.feature * (q + ratio) ** 2 * L * f.average(kept * share)
-        rest = one.kappa * own + feature
-        score = bias + q * one.kappa / h * unexplained + rest
-        seen = c**2 * (1 + one.kappa)
-        fitted = c**2 * (own + rest)
+        known = f.alpha * a * f.s + (q + ratio) * f.beta * root_h  # the learned linear map is L share known
+        of_noise = f.beta - root_h * L * share * known
+        of_data = f.alpha * kept - a * L * share * (q + ratio) * f.beta * root_h
+        unexplained, own = f.average(of_noise**2), f.average(f.s * of_data**2)
+        missed = f.best * kept - D * ratio * (1 - c) * f.beta * root_h * share
+        feature = one.feature * L * f.average(known**2 * kept * share)
+        excess = f.average(missed**2 / f.total) + q * one.kappa * unexplained + one.kappa * own + feature
+        fitted = c**2 * ((1 + one.kappa) * own + feature)
         return _losses(
             problem,
             f.shape,
             one.singular,
-            train=(1 - q + q * seen) * unexplained + h * fitted,
-            empirical_test=(1 + q * (1 - c) ** 2 + q * c**2 * one.kappa) * unexplained + h * fitted,
-            test=f.floor + h * score,
-            score=score,
-            objective=(1 - q + q * c) * f.average(1 - h * b),
+            train=(1 - q + q * c**2 * (1 + one.kappa)) * unexplained + fitted,
+            empirical_test=(1 + q * (1 - c) ** 2 + q * c**2 * one.kappa) * unexplained + fitted,
+            test=f.floor + excess,
+            score=f.score_unit * excess,
+            objective=f.average(c * f.alpha * f.s * of_data + (1 - q + q * c) * f.beta * of_noise),
             floor=f.floor,
         )
 

@@ -7,6 +7,7 @@ but the moments of the activation.
 
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Moments
@@ -112,11 +113,11 @@ def moments(problem: Problem) -> tuple[Any, Any, Any]:
     )
 
 
-def moments_of(problem: Problem, shared: float, private: float) -> tuple[Any, Any, Any]:
-    """The same for one pair of variances, as scalars."""
+def moments_of(problem: Problem, shared: Any, private: Any) -> tuple[Any, Any, Any]:
+    """The same for given variances, arrays of one shape."""
     with jax_scope():
-        problem.activation.check(shared, private)
-        found: Moments = problem.activation.moments(shared, private)
+        problem.activation.check(np.ravel(shared), np.ravel(private))
+        found: Moments = problem.activation.moments(jnp.asarray(shared), jnp.asarray(private))
     return _without_rounding(*(np.asarray(values) for values in found), noise=np.asarray(shared + private))
 
 
