@@ -25,6 +25,7 @@ FLOORS = (
         "machine",
         "printing",
         "samples",
+        "named",
         "schedules",
         "scope",
         "spectra",

@@ -11,12 +11,12 @@ from rfdsm import datasets, spectra
 from rfdsm.arguments import check_whole, number_array
 from rfdsm.losses import Losses
 from rfdsm.phases import fields
-from rfdsm.phases.best_target import directions
 from rfdsm.phases.boundaries import boundary
 from rfdsm.phases.evidence import Evidence, measured, spectrum_error
 from rfdsm.phases.hopeless import hopeless_because
 from rfdsm.phases.optimal import optimal
 from rfdsm.phases.regimes import REGIMES, labels
+from rfdsm.phases.rivals import rivals
 from rfdsm.phases.wording import advice_text
 from rfdsm.problem import Problem
 from rfdsm.samples import check_rows, standardise
@@ -31,8 +31,6 @@ GOOD_ENOUGH = 0.05
 """The recommended width is the smallest whose test loss exceeds the floor by at most that much more than the best."""
 FAR = 1e3
 """The memorisation boundary is looked for up to so many times the larger of n and d."""
-ADVISED = ("noise", "data", "velocity")
-"""Targets that are held against each other."""
 CURVES = ("train", "empirical_test", "test", "floor")
 
 
@@ -277,18 +275,12 @@ def advise(
         ),
         widest=widest,
         stopping=None if hopeless else _stopping(at_width, width, int(d), rate),
-        targets={} if hopeless else _targets(at_width),
+        targets={} if hopeless else rivals(at_width),
         evidence=_evidence(at_width, int(d), int(budget), rows, key, hopeless),
         spectrum_error={} if rows is None else spectrum_error(at_width, rows),
         copies=0 if rows is None else repeated(rows),
         curves=_curves(problem, widths, int(d), best_ridges),
     )
-
-
-def _targets(problem: Problem) -> dict[str, tuple[float, float]]:
-    found = optimal(problem, ("target", "ridge"), targets=ADVISED).targets
-    several = {name: (float(one.minimum), directions(one.lines)) for name, one in found.items()}
-    return dict(sorted(several.items(), key=lambda item: item[1][0]))
 
 
 def _evidence(

@@ -18,8 +18,6 @@ from rfdsm.targets import Target
 COMPARED = ("noise", "data", "velocity", "flow", "edm")
 """Chosen among, unless others are given."""
 SCORE = NAMES.index("score")
-NOTHING = 1e-20
-"""Part of a target's variance that rounding may make of zero."""
 
 
 def candidates(given: Any) -> list[Target]:
@@ -33,20 +31,6 @@ def candidates(given: Any) -> list[Target]:
 def by_target(problem: Problem, given: Any) -> dict[str, Problem]:
     """The problem with each of the targets."""
     return {str(target): dataclasses.replace(problem, target=target) for target in candidates(given)}
-
-
-def directions(problem: Problem) -> float:
-    """Share of the directions along which the best network differs from zero, 0 where it is zero: participation ratio.
-
-    Along an eigenvector of variance s the target's best linear map explains (alpha a s + beta sqrt(h))^2/(a^2 s + h).
-    """
-    asked, law = problem.asked, problem.spectrum
-    explained = (asked.alpha * asked.a * law.nodes + asked.beta * asked.root_h) ** 2 / (
-        asked.a**2 * law.nodes + asked.h
-    )
-    explained = np.where(explained > NOTHING * asked.null(law.mean), explained, 0.0)
-    total = float(np.sum(law.weights * explained))
-    return total**2 / float(np.sum(law.weights * explained**2)) if total > 0 else 0.0
 
 
 def rivalry(
