@@ -46,7 +46,8 @@ def coordinates(problem: Any, model: Model = RANDOM_FEATURES) -> dict[str, Any]:
         along = [names.index(field)] if field in names else _axes(given, len(shape))
         values = np.broadcast_to(given, shape)
         index = tuple(slice(None) if axis in along else 0 for axis in range(values.ndim))
-        coords[field] = variable(field, tuple(names[axis] for axis in along), values[index])
+        own = model.field_name(problem, field)
+        coords[field] = variable(field, tuple(names[axis] for axis in along), values[index], own)
     return coords | {name: variable(name, (name,), values) for name, values in model.trailing.items()}
 
 

@@ -18,6 +18,7 @@ from rfdsm.simulation.simulate import simulate, simulated_groups
 from rfdsm.simulation.training import simulate_training, trained_groups
 from rfdsm.theory.predict import predict
 from rfdsm.theory.training import training_curve
+from rfdsm.vocabulary import FIELDS as FIELD_WORDS
 from rfdsm.vocabulary import Quantity
 
 Progress = Callable[[int, int], Any]
@@ -58,6 +59,10 @@ class Model(ABC):
     def shape(self, problem: Any) -> tuple[int, ...]:
         """Of the grid."""
         return np.broadcast_shapes(*(values.shape for values in self.asked(problem).values()))
+
+    def field_name(self, problem: Any, field: str) -> str:
+        """In words, for files and axes."""
+        return FIELD_WORDS[field].long_name
 
     @property
     def trailing(self) -> Mapping[str, np.ndarray]:
@@ -140,6 +145,10 @@ class RandomFeatures(Model):
         found = {"activation": problem.activation.name, "spectrum": problem.spectrum.label}
         varied = {name: str(getattr(problem, name)) for name in PARAMETRISATION}
         return found | {name: text for name, text in varied.items() if text != PARAMETRISATION[name]}
+
+    def field_name(self, problem: Problem, field: str) -> str:
+        """See `Model`. What t is only the schedule knows."""
+        return problem.schedule.long_name if field == "t" else super().field_name(problem, field)
 
     def predict(self, problem: Problem) -> dict[str, np.ndarray]:
         return _listed(predict(problem), self.predicted)

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from rfdsm.losses import QUANTITIES
 from rfdsm.plots.style import (
-    AXIS_LABELS,
     COLOURS,
     MARKERS,
     abscissa,
+    axis_label,
     checked,
     columns,
     fixed,
@@ -64,7 +64,7 @@ def comparison(
         loss(axis, dataset.sel({kind: name}), curves, name, along, _floor_label(names))
     axes[0].legend(fontsize="small", title=fixed(curves, along), title_fontsize="small")
     for axis in axes[-columns(len(names)) :]:
-        axis.set_xlabel(AXIS_LABELS[along])
+        axis.set_xlabel(axis_label(along, curves))
     if histogram is not None:
         z_scores(dataset, histogram)
     return axes
@@ -96,7 +96,7 @@ def losses(curves: xr.Dataset, along: str | None = None, axes: Any = None) -> np
         fontsize="small", title=fixed(curves, along), title_fontsize="small", ncols=2 if len(told) > 5 else 1
     )
     for axis in axes[-columns(len(names)) :]:
-        axis.set_xlabel(AXIS_LABELS[along])
+        axis.set_xlabel(axis_label(along, curves))
     return axes
 
 

@@ -10,7 +10,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from rfdsm.plots.style import AXIS_LABELS, FIELDS, REGIMES, SYMBOLS, TITLES, fixed
+from rfdsm.plots.style import FIELDS, REGIMES, SYMBOLS, TITLES, axis_label, fixed
 
 COLUMN = 3.4
 """Width of a printed column, in inches."""
@@ -172,7 +172,7 @@ def _scales(axis: Axes, plane: xr.Dataset, across: str, along: str) -> None:
         if np.all(values > 0):
             set_scale("log")
         set_limits(float(values.min()), float(values[np.isfinite(values)].max()))
-        set_label(AXIS_LABELS[name], fontsize="small")
+        set_label(axis_label(name, plane), fontsize="small")
     axis.tick_params(labelsize="x-small")
 
 

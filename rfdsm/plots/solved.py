@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rfdsm.plots.style import AXIS_LABELS, COLOURS, FIELDS, MARKERS, SYMBOLS, abscissa, log_x, number
+from rfdsm.plots.style import AXIS_LABELS, COLOURS, FIELDS, MARKERS, SYMBOLS, abscissa, axis_label, log_x, number
 
 
 def widths(dataset: xr.Dataset, axes: Any = None) -> Axes:
@@ -83,7 +83,7 @@ def roots(dataset: xr.Dataset, name: str, axes: Any = None, along: str | None = 
         axis.set_yscale("log")
     field = name.removesuffix("_at_boundary").removeprefix("best_")
     what = f"best {field}" if name.startswith("best_") else "boundary"
-    axis.set_xlabel(AXIS_LABELS[along], fontsize="small")
+    axis.set_xlabel(axis_label(along, dataset), fontsize="small")
     axis.set_ylabel(
         f"{what}: {AXIS_LABELS[field]}" if what == "boundary" else f"best {AXIS_LABELS[field]}", fontsize="small"
     )

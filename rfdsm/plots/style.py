@@ -38,6 +38,12 @@ FEW_DECADES = 40
 """Ratio of the ends of a logarithmic axis up to which matplotlib's own ticks are too few, or overlap."""
 
 
+def axis_label(name: str, dataset: xr.Dataset) -> str:
+    """Of a field's axis. What t is only the dataset knows: its schedule says."""
+    told = dataset[name].attrs.get("long_name") if name == "t" and name in dataset.coords else None
+    return AXIS_LABELS[name] if told is None else f"{told} $t$"
+
+
 def log_x(axis: Axes) -> None:
     """A logarithmic abscissa, with ticks at 1, 2 and 5 if it spans little more than a decade. Call it after drawing."""
     axis.set_xscale("log")
