@@ -33,17 +33,17 @@ from rfdsm import spectra
 TARGETS = ("noise", "data", "velocity")
 COLOURS = dict(zip(TARGETS, ("C0", "C1", "C2"), strict=True))
 n_over_d, t = 4.0, 0.3
-few_directions = spectra.atoms([8.0, 0.0], [1 / 8, 7 / 8])
-laws = {"isotropic data": spectra.isotropic(), "data in 1/8 of the directions": few_directions}
+few_directions = spectra.atoms([4.0, 0.0], [1 / 4, 3 / 4])
+laws = {"isotropic data": spectra.isotropic(), "data in 1/4 of the directions": few_directions}
 
 # %% [markdown]
 # ## Error against width
 #
-# Lines: theory at the best ridge of every target and width. Points: real networks in 32 dimensions, at those ridges.
+# Lines: theory at the best ridge of every target and width. Points: real networks in 64 dimensions, at those ridges.
 
 # %%
 widths, few = np.geomspace(0.25, 64, 33), np.array([0.5, 2.0, 8.0])
-d, trials = 32, 8
+d, trials = 64, 6
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
 best, measured = {}, {}
 for axis, (name, law) in zip(axes, laws.items(), strict=True):
@@ -121,7 +121,7 @@ print("at a share of 0.7 at p/d =", ", ".join(f"{root:.2f}" for _, root in at))
 # ## More draws, other noise levels
 
 # %%
-law = laws["data in 1/8 of the directions"]
+law = laws["data in 1/4 of the directions"]
 family = rfdsm.Problem.grid(n_over_d, 4.0, [1, 4, np.inf], [0.05, 0.3, 1.0], 0.0, spectrum=law)
 found = rfdsm.optimal(family, ("target", "ridge"), targets=TARGETS)
 for row, m in enumerate((1, 4, np.inf)):

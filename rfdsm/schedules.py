@@ -78,6 +78,10 @@ class Schedule(Named, ABC):
         `variance` is tr(Sigma)/d of the data, which some schedules scale by.
         """
 
+    def signal_at(self, ratio: Any, variance: Any) -> Any:
+        """a^2 at concrete noise-to-signal ratios h/a^2, for tables of moments; None if it is not known."""
+        return 1 / (1 + ratio) if self.preserves_variance else None
+
     def holds(self, t: Any) -> Any:
         """Whether times, concrete, are in the range; elementwise."""
         return np.isfinite(t) & (t > 0)
@@ -120,6 +124,9 @@ class _Flow(Schedule):
     def level(self, t: Any, variance: Any) -> Level:
         return Level(1 - t, t**2, module_of(t).ones_like(t))
 
+    def signal_at(self, ratio: Any, variance: Any) -> Any:
+        return (1 + ratio**0.5) ** -2
+
     def holds(self, t: Any) -> Any:
         return (t > 0) & (t < 1)
 
@@ -133,6 +140,9 @@ class _VarianceExploding(Schedule):
         one = module_of(t).ones_like(t)
         return Level(one, t**2, one)
 
+    def signal_at(self, ratio: Any, variance: Any) -> Any:
+        return np.ones_like(ratio)
+
 
 @dataclass(frozen=True)
 class _Edm(Schedule):
@@ -143,6 +153,9 @@ class _Edm(Schedule):
     def level(self, t: Any, variance: Any) -> Level:
         scale = (t**2 + (variance if self.data_std is None else self.data_std**2)) ** -0.5
         return Level(scale, (scale * t) ** 2, scale)
+
+    def signal_at(self, ratio: Any, variance: Any) -> Any:
+        return 1 / (ratio + (variance if self.data_std is None else self.data_std**2))
 
 
 @dataclass(frozen=True)

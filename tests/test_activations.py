@@ -12,7 +12,7 @@ import pytest
 from scipy.special import erf as scipy_erf
 from scipy.special import expit
 
-from rfdsm import activations
+from rfdsm import activations, schedules
 from rfdsm.activations import NAMES, Moments, QuadratureWarning
 from rfdsm.theory.populations import TABLE_TOLERANCE
 
@@ -433,12 +433,14 @@ def test_bad_input(build, message):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tanh", "relu", "linear"])
 @pytest.mark.parametrize("variance", [0.05, 30])
-def test_table(name, variance):
-    activation = activations.get(name)
-    table = activations.tabulate(activation, variance)
-    t = 10.0 ** np.random.default_rng(5).uniform(-7.5, 0.9, (4, 10))
-    found = table(t)
-    wanted = as_numpy(activation.moments(variance * np.exp(-2 * t), -np.expm1(-2 * t)))
+@pytest.mark.parametrize("schedule", ["ou", "flow", "variance_exploding", "edm", "edm:0.3"])
+def test_table(name, variance, schedule):
+    activation, along = activations.get(name), schedules.get(schedule)
+    table = activations.tabulate(activation, variance, along)
+    ratio = 10.0 ** np.random.default_rng(5).uniform(-7.5, 7.0, (4, 10))
+    found = table(ratio)
+    signal = along.signal_at(ratio, variance)
+    wanted = as_numpy(activation.moments(variance * signal, ratio * signal))
     assert table.error < 1e-10
     assert found.mu1.shape == t.shape
     assert np.allclose(found.mu1, wanted.mu1, rtol=1e-12)
@@ -449,13 +451,13 @@ def test_table(name, variance):
 
 def test_table_outside_its_range_is_direct():
     activation = activations.get("erf")
-    t = np.array([1e-12, 0.3, 11.0])
-    wanted = as_numpy(activation.moments(2.0 * np.exp(-2 * t), -np.expm1(-2 * t)))
-    for found, direct in zip(activations.tabulate(activation, 2.0)(t), wanted, strict=True):
+    ratio = np.array([1e-12, 0.3, 1e10])
+    wanted = as_numpy(activation.moments(2.0 / (1 + ratio), ratio / (1 + ratio)))
+    for found, direct in zip(activations.tabulate(activation, 2.0, schedules.ou())(ratio), wanted, strict=True):
         assert np.array_equal(found[[0, 2]], direct[[0, 2]])
         assert np.isclose(found[1], direct[1], rtol=1e-12)
 
 
 def test_table_knows_its_failure():
     """sin at variance 1e4 passes from e^{-5000} to order one too fast for the table, and theory does not use it."""
-    assert activations.tabulate(activations.get("sin"), 1e4).error > TABLE_TOLERANCE
+    assert activations.tabulate(activations.get("sin"), 1e4, schedules.ou()).error > TABLE_TOLERANCE

@@ -1,6 +1,7 @@
-"""Moments at many levels that preserve the variance, by interpolation."""
+"""Moments at many levels of one schedule, by interpolation."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,15 +20,18 @@ _RANGE = np.exp([-20.249, 20.249])
 
 @dataclass(frozen=True, eq=False)
 class MomentTable:
-    """Moments as a function of the noise-to-signal ratio h/a^2 at one data variance, by interpolation in its logarithm.
+    """Moments as a function of a schedule's noise-to-signal ratio h/a^2 at one data variance, interpolated in its log.
 
-    mu1, v0^2/(1 - h)^2 and beta_a/h are analytic functions of that variable in a strip of half-width pi.
+    mu1, v0^2 and beta_a, these over the squared share of the signal and the share of the noise, are analytic functions
+    of that variable, where a^2 + h = 1 in a strip of half-width pi.
     `error` estimates the interpolation error from the last coefficients: of mu1 G relative to the deviation of f, of
     v0^2 relative to v^2, of beta_a relative to itself. Whoever needs less should use `activation.moments`.
     """
 
     activation: Activation
     variance: float
+    schedule: Any
+    """Anything with `signal_at`, such as those of `rfdsm.schedules`."""
     interpolant: PiecewiseChebyshev
     error: float
 
@@ -51,7 +55,7 @@ class MomentTable:
         if outside.any():
             values = values.copy()
             beyond = padded(ratios[outside])
-            direct = _eager_moments(self.activation, self.variance / (1 + beyond), beyond / (1 + beyond))
+            direct = _along(self.schedule, self.activation, self.variance, beyond)
             values[:, outside] = direct[:, : outside.sum()]
         return Moments(*values.reshape(3, *ratio.shape))
 
@@ -73,19 +77,27 @@ def _eager_moments(activation: Activation, shared: np.ndarray, private: np.ndarr
         return np.stack([np.asarray(part) for part in activation.moments(shared, private)])
 
 
+def _along(schedule: Any, activation: Activation, variance: float, ratio: np.ndarray) -> np.ndarray:
+    """Moments at the schedule's levels of these ratios."""
+    signal = schedule.signal_at(ratio, variance)
+    return _eager_moments(activation, variance * signal, ratio * signal)
+
+
 @kept(maxsize=32)
-def tabulate(activation: Activation, variance: float | int) -> MomentTable:
-    """A table for many levels with a^2 + h = 1 at one data variance sigma^2 = tr Sigma / d > 0.
+def tabulate(activation: Activation, variance: float | int, schedule: Any) -> MomentTable:
+    """A table for many levels of a schedule, which knows a^2 from h/a^2, at one data variance tr Sigma / d > 0.
 
     Costs 1350 evaluations of the moments, then some 50 ns per level. The activation must be hashable.
     """
     logit = PiecewiseChebyshev.nodes(-_LOGIT, _LOGIT, _PANELS, _DEGREE)
     signal, noise = 1.0 / (1.0 + np.exp(logit)), 1.0 / (1.0 + np.exp(-logit))
-    mu1, v0_squared, beta_a = _eager_moments(activation, variance * signal, noise)
+    ratio = np.exp(logit)
+    mu1, v0_squared, beta_a = _along(schedule, activation, float(variance), ratio)
+    total = (variance + ratio) * schedule.signal_at(ratio, variance)
     interpolant = PiecewiseChebyshev.fit(-_LOGIT, _LOGIT, np.stack([mu1, v0_squared / signal**2, beta_a / noise]))
     v_squared = v0_squared + beta_a
-    power = mu1**2 * (variance * signal + noise) + v_squared
-    slope = np.sqrt(power / (variance * signal + noise))  # mu1 of a linear function with the same power
+    power = mu1**2 * total + v_squared
+    slope = np.sqrt(power / total)  # mu1 of a linear function with the same power
     sizes = np.stack([slope, (v_squared + 1e-12 * power) / signal**2, (beta_a + 1e-12 * power) / noise]).min(-1)
     error = (interpolant.tails() / np.maximum(sizes, 1e-300)).max()
-    return MomentTable(activation, float(variance), interpolant, float(error))
+    return MomentTable(activation, float(variance), schedule, interpolant, float(error))

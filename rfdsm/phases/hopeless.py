@@ -16,7 +16,7 @@ def hopeless_because(problem: Problem, test: float, floor: float, null: float, w
     """In words why no network is worth training, if none is."""
     asked, variance = problem.asked, problem.spectrum.mean
     a, h = (np.reshape(value, 1) for value in (asked.a, asked.h))
-    (mu1,), (v0_squared,), (beta_a,) = moments_at_levels(problem.activation, a, h, variance)
+    (mu1,), (v0_squared,), (beta_a,) = moments_at_levels(problem.activation, a, h, variance, problem.schedule)
     linear = mu1**2 * float(a[0] ** 2 * variance + h[0])
     if linear <= LEAST_LINEAR * (linear + v0_squared + beta_a):
         return nothing_linear(problem.activation.name)

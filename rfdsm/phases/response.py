@@ -104,16 +104,17 @@ class Family:
         lines, variance = self.lines, self.lines.spectrum.mean
         known = lines.asked_at(times)
         if "t" not in self.free:
-            moments = moments_at_levels(lines.activation, known.a, known.h, variance)
+            moments = moments_at_levels(lines.activation, known.a, known.h, variance, lines.schedule)
             return tuple(values[place] for values in (*known, *moments)), ()
         found: Any = ()
         changes: Any = ()
         interpolated = False
-        if lines.schedule.preserves_variance:
-            table = tabulate(lines.activation, variance)
+        table = None
+        if lines.schedule.signal_at(known.h[:1], variance) is not None:
+            table = tabulate(lines.activation, variance, lines.schedule)
             interpolated = table.error <= TABLE_TOLERANCE and table.covers(known.h / known.a**2)
         with jax_scope():
-            if interpolated:
+            if table is not None and interpolated:
                 found, changes = _interpolated(lines.schedule, lines.target)(table.interpolant, padded(times), variance)
             if not interpolated or exact:
                 blocks = [_padded_block(times[start : start + BLOCK]) for start in range(0, len(times), BLOCK)]

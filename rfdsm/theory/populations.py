@@ -15,12 +15,11 @@ from rfdsm.activations import Activation, Moments, tabulate
 from rfdsm.activations.kept import kept
 from rfdsm.activations.quadrature import padded
 from rfdsm.problem import Problem
+from rfdsm.schedules import Schedule
 from rfdsm.scope import jax_scope
 from rfdsm.targets import Asked
 
 TABLE_FROM, TABLE_TOLERANCE = 256, 1e-11
-PRESERVED = 1e-15
-"""How far a^2 + h may be from 1 by rounding."""
 
 VANISHING = 1e-60
 """Stands for ridge = 0 where the minimum-norm limit has no finite resolvent (redundant features)."""
@@ -126,13 +125,15 @@ def check_moments(activation: Activation, a: Any, h: Any, variance: float) -> No
     activation.check(a[ends] ** 2 * variance, h[ends])
 
 
-def moments_at_levels(activation: Activation, a: np.ndarray, h: np.ndarray, variance: float) -> Moments:
-    """The same for vectors of concrete levels, as NumPy arrays.
+def moments_at_levels(
+    activation: Activation, a: np.ndarray, h: np.ndarray, variance: float, schedule: Schedule
+) -> Moments:
+    """The same for vectors of concrete levels of a schedule, as NumPy arrays.
 
-    Many levels that preserve the variance go through a table, if it is accurate enough.
+    Many levels go through a table, if the schedule knows a^2 from their ratio and the table is accurate enough.
     """
-    if h.size > TABLE_FROM and np.all(np.abs(a**2 + h - 1) <= PRESERVED):
-        table = tabulate(activation, variance)
+    if h.size > TABLE_FROM and schedule.signal_at(h[:1], variance) is not None:
+        table = tabulate(activation, variance, schedule)
         if table.error <= TABLE_TOLERANCE:
             return table(np.asarray(h / a**2))
     with jax_scope():
@@ -159,7 +160,7 @@ def cells_of(problem: Problem) -> Cells:
     t, variance = np.asarray(problem.t), problem.spectrum.mean
     found = problem.asked_at(t)
     check_moments(problem.activation, found.a, found.h, variance)
-    moments = moments_at_levels(problem.activation, np.ravel(found.a), np.ravel(found.h), variance)
+    moments = moments_at_levels(problem.activation, np.ravel(found.a), np.ravel(found.h), variance, problem.schedule)
     moments = Moments(*(flat(np.reshape(value, t.shape)) for value in moments))
     setting = Asked(*(flat(value) for value in found))
     return Cells(flat(1 / problem.psi_n), flat(1 / problem.psi_p), flat(1 / problem.m), setting, moments)

@@ -222,7 +222,7 @@ def _predict_concrete(problem: Problem) -> Losses:
     # Few times: their moments once. Many: with the chunk they belong to.
     moments: Any = ()
     if t.size <= TABLE_FROM:
-        found = moments_at_levels(activation, np.ravel(extremes.a), np.ravel(extremes.h), variance)
+        found = moments_at_levels(activation, np.ravel(extremes.a), np.ravel(extremes.h), variance, problem.schedule)
         moments = (values.reshape(t.shape) for values in found)
     fields = [_Flat(values, problem.shape) for values in (*(getattr(problem, name) for name in FIELDS), *moments)]
     names = (*Losses.NAMES, "objective", *Losses.BOUNDS, "residual", "steps")
@@ -233,7 +233,7 @@ def _predict_concrete(problem: Problem) -> Losses:
         count = chosen[0].size
         psi_n, psi_p, m, times, ridge, *own = (np.pad(values, (0, chunk - count), mode="edge") for values in chosen)
         setting = problem.asked_at(times)
-        own = Moments(*own) if own else moments_at_levels(activation, setting.a, setting.h, variance)
+        own = Moments(*own) if own else moments_at_levels(activation, setting.a, setting.h, variance, problem.schedule)
         with jax_scope():  # the setting is one of the thread
             part = solve_cells(
                 1 / psi_n, 1 / psi_p, 1 / m, setting, ridge / psi_p, own, spectrum.nodes, spectrum.weights, limit
