@@ -46,9 +46,18 @@ def whole_box(count: int, activation: Any, spectrum: Any, rng: np.random.Generat
     return rfdsm.Problem(psi_n, psi_p, m, t, ridge, activation, spectrum)
 
 
+def flow_box(count: int, activation: Any, spectrum: Any, rng: np.random.Generator) -> rfdsm.Problem:
+    """The same of flow matching: times 0.01 to 0.99, the velocity as target."""
+    some = moderate_box(count, activation, spectrum, rng)
+    ratios = some.psi_n, some.psi_p, some.m
+    t = rng.uniform(0.01, 0.99, count)
+    return rfdsm.Problem(*ratios, t, some.ridge, activation, spectrum, schedule="flow", target="flow")
+
+
 BOXES = {
     "moderate": ("moderate box, identity covariance", moderate_box, None),
     "whole": ("whole box, identity covariance", whole_box, None),
+    "moderate_flow": ("moderate box, flow matching", flow_box, None),
     "moderate_atoms": ("moderate box, three atoms", moderate_box, ATOMS),
     "whole_atoms": ("whole box, three atoms", whole_box, ATOMS),
 }

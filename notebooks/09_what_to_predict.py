@@ -24,6 +24,8 @@
 # units.
 
 # %%
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -96,8 +98,8 @@ fine = np.linspace(0.6, 0.78, 10)
 for share in fine:
     law = spectra.atoms([1 / share, 0.0], [share, 1 - share])
     line = rfdsm.Problem(n_over_d, 1.0, 4, t, 0.0, spectrum=law)
-    with np.testing.suppress_warnings() as quiet:  # shares at which they do not change places
-        quiet.filter(RuntimeWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # shares at which they do not change places
         roots = rfdsm.boundary(line, ("noise", "data"), "psi_p", bounds=(0.1, 64), per_decade=12).roots
     crossings += [(share, root) for root in roots[~np.isnan(roots)]]
 crossings = np.array(crossings)

@@ -42,6 +42,8 @@ def rivalry(
     """
 
     def scores(target: Target, line: np.ndarray, u: np.ndarray, exact: bool) -> tuple[np.ndarray, np.ndarray]:
+        if not line.size:
+            return np.empty(0), np.empty(0)
         values = family.fields(line, u[:, None])
         cells = dataclasses.replace(family.lines, target=target, **{name: values[name] for name in FIELDS})
         if along != "ridge":
