@@ -29,6 +29,7 @@ FLOORS = (
         "schedules",
         "scope",
         "spectra",
+        "targets",
         "units",
         "vocabulary",
         "values",

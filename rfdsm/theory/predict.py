@@ -34,7 +34,8 @@ from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem, check_problem
 from rfdsm.scope import jax_scope
 from rfdsm.targets import Asked
-from rfdsm.theory.fixed_point import FEW_STEPS, MAX_STEPS, TOLERANCE, Solution, evaluate, jacobian, solve
+from rfdsm.theory.equations import evaluate, jacobian
+from rfdsm.theory.fixed_point import FEW_STEPS, MAX_STEPS, TOLERANCE, Solution, solve
 from rfdsm.theory.populations import (
     TABLE_FROM,
     Populations,

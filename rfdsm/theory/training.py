@@ -14,7 +14,8 @@ from rfdsm.arguments import flow_times, number_array
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem, check_problem
 from rfdsm.scope import jax_scope
-from rfdsm.theory.fixed_point import evaluate, jacobian, solve
+from rfdsm.theory.equations import evaluate, jacobian
+from rfdsm.theory.fixed_point import solve
 from rfdsm.theory.flow import Path, curves
 from rfdsm.theory.paths import mapped, paths
 from rfdsm.theory.populations import Asked, cells_of, populations

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rfdsm.activations import Moments
-from rfdsm.theory.fixed_point import MAX_STEPS, TOLERANCE, Solution, evaluate, jacobian, newton, solve, start
+from rfdsm.theory.equations import evaluate, jacobian
+from rfdsm.theory.fixed_point import MAX_STEPS, TOLERANCE, Solution, newton, solve, start
 from rfdsm.theory.populations import Populations, populations
 from rfdsm.theory.predict import losses_at
 from tests.levels import noise_at
