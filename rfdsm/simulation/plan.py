@@ -109,6 +109,8 @@ class Plan(NamedTuple):
     n: Int[np.ndarray, "*grid"]
     p: Int[np.ndarray, "*grid"]
     groups: list[Group]
+    available: int
+    """Bytes per device to stay below."""
 
 
 def plan(
@@ -218,7 +220,7 @@ def plan(
         )
     _check_memory(max(memory), d, dtype, available)
     warn_if_inexact(choices, problem.activation, d, dtype.name)
-    return Plan(d, base, dtype, data, eigenvalues, devices, n, p, order)
+    return Plan(d, base, dtype, data, eigenvalues, devices, n, p, order, available)
 
 
 def _padded(draws: int, p: int) -> int:

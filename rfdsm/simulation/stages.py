@@ -23,7 +23,7 @@ from rfdsm.activations.kept import kept
 from rfdsm.losses import Losses
 from rfdsm.machine import cores
 from rfdsm.scope import jax_scope
-from rfdsm.simulation.memory import memory_available
+from rfdsm.simulation.memory import memory_estimate
 from rfdsm.simulation.moments import Moments, Samples
 from rfdsm.simulation.plan import Group, Plan, Settings
 from rfdsm.simulation.strips import leading
@@ -51,22 +51,30 @@ def families(request: Plan, share: bool) -> list[Family]:
     for place, group in groups:
         name = (group.n, group.asked, group.settings.dtype) if share else place
         found.setdefault(name, []).append(group)
-    available = memory_available(request.devices)
-    parts = [part for family in found.values() for part in _within(family, request.d, available)]
+    parts = [part for family in found.values() for part in _within(family, request)]
     first = {id(group): place for place, group in enumerate(request.groups)}
     return sorted(parts, key=lambda family: min(first[id(group)] for group in family.groups))
 
 
-def _within(groups: list[Group], d: int, available: int) -> list[Family]:
-    """One family, or each group alone where memory may not do for what a family holds besides its largest trial.
+def _within(groups: list[Group], request: Plan) -> list[Family]:
+    """One family, or each group alone where memory would not do for what a family holds besides its largest trial.
 
-    That is the leading block that is at work, beside the widest moments, and the networks of all groups until their
-    losses have been taken.
+    That is the leading block at work, beside the widest moments, and the networks of all groups until their losses
+    have been taken.
     """
-    held = sum(group.settings.p * (3 * d + 2 * group.settings.p * group.settings.path) for group in groups)
-    held += 2 * groups[0].settings.p ** 2
-    together = len(groups) > 1 and 8 * held <= available // 4
-    return [Family(groups)] if together else [Family([group]) for group in groups]
+    if len(groups) == 1:
+        return [Family(groups)]
+    widest, rows = groups[0].settings, 0 if request.data is None else len(request.data)
+    vectors = any(group.settings.path or group.settings.zero for group in groups)
+    itemsize = np.dtype(widest.dtype).itemsize
+    need = memory_estimate(
+        widest.p, request.d, terms=widest.conditional_terms, rows=rows, itemsize=itemsize, eigenvectors=vectors
+    )
+    need += 16 * widest.p**2
+    for group in groups:
+        settings = group.settings
+        need += 8 * settings.p * (3 * request.d + settings.p * settings.path)
+    return [Family(groups)] if need <= request.available else [Family([group]) for group in groups]
 
 
 class _Program:

@@ -9,7 +9,7 @@ import pytest
 
 from rfdsm import Problem, simulate
 from rfdsm.scope import jax_scope
-from rfdsm.simulation import stages
+from rfdsm.simulation import memory_estimate, stages
 from rfdsm.simulation.plan import plan
 from rfdsm.simulation.strips import bounds, gram, leading, lower
 
@@ -64,14 +64,16 @@ def _families(problem, limit, share=True):
     return [[(group.settings.p, group.m) for group in family.groups] for family in stages.families(request, share)]
 
 
-def test_what_shares_is_of_one_size_and_time_and_fits_into_memory(monkeypatch):
+def test_what_shares_is_of_one_size_and_time_and_fits_into_memory():
     problem = Problem.grid([1.0, 2.0], [1, 4], [1, np.inf], 0.1, 1e-3)
     whole = [(64, 1), (64, 0), (16, 1), (16, 0)]
     assert _families(problem, None) == [whole, whole]
     alone = [[cell] for cell in ((16, 1), (16, 0), (64, 1), (64, 0)) * 2]
     assert _families(problem, None, share=False) == alone
-    monkeypatch.setattr(stages, "memory_available", lambda _: 10**5)
-    assert _families(problem, None) == alone
+    # Enough for the largest trial by itself.
+    whole = plan(problem, 16, trials=1, key=0, data=None, dtype="float64", devices=None, memory_limit=None)
+    terms = max(group.settings.conditional_terms for group in whole.groups)
+    assert _families(problem, memory_estimate(64, 16, terms=terms)) == alone
 
 
 def test_progress_counts_cells_and_ends_with_all():
