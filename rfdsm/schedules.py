@@ -13,7 +13,7 @@ rescales the input of the network. A schedule maps its time to levels, says whic
 
 A new one is one class with `level`, `allowed` and `holds` (docs/how_to/schedule).
 
-Source: docs/theory, section 10; arXiv 2011.13456 (ou, variance exploding), 2209.03003 (flow), 2206.00364 (edm),
+Source: docs/targets; arXiv 2011.13456 (ou, variance exploding), 2209.03003 (flow), 2206.00364 (edm),
 2102.09672 (cosine), 2006.11239 (beta_linear).
 """
 

@@ -11,7 +11,7 @@
 Every target says the same about the score as long as delta = alpha sqrt(h) - beta a does not vanish. A new one is one
 class with `coefficients` (docs/how_to/schedule).
 
-Source: docs/theory, section 10; arXiv 2006.11239 (noise), 2202.00512 (velocity), 2209.03003 (flow), 2206.00364 (edm).
+Source: docs/targets; arXiv 2006.11239 (noise), 2202.00512 (velocity), 2209.03003 (flow), 2206.00364 (edm).
 """
 
 from abc import ABC, abstractmethod
