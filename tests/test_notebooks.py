@@ -25,7 +25,7 @@ def numbers(text):
     return [float(found.replace("−", "-").replace(",", "")) for found in NUMBER.findall(text)]
 
 
-def test_there_are_eight():
+def test_there_are_nine():
     assert [int(name[:2]) for name in NAMES] == list(range(1, 9))
 
 

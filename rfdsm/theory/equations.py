@@ -139,3 +139,9 @@ def jacobian(x: Triple, state: State, P: Populations) -> Jacobian:
     euler = (euler[0], euler[1], euler[2] + P.ridge * resolvent_squared)
     slack = tuple(row / unknown for row, unknown in zip(euler, x, strict=True))
     return Jacobian(x, source_s, source_a, coupling, slack)  # pyright: ignore[reportArgumentType]
+
+
+def positive_root(a: Any, b: Any, c: Any) -> Any:
+    """Positive root of a x^2 + b x = c, for a, c >= 0, without cancellation; infinite if there is none."""
+    root = jnp.sqrt(b**2 + 4 * a * c)
+    return jnp.where(b > 0, 2 * c / (b + root), (root - b) / (2 * a))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rfdsm.theory.equations import Jacobian, Triple, evaluate, jacobian
+from rfdsm.theory.equations import Jacobian, Triple, evaluate, jacobian, positive_root
 from rfdsm.theory.peak import counted, rescaled
 from rfdsm.theory.populations import Populations
 
@@ -67,7 +67,7 @@ def start(P: Populations) -> Triple:
     t_s = P.signal * P.average(P.nodes) + P.beta_psi + P.q * t_a
     k_s, k_a = P.inverse_psi_n * t_s, P.q * P.inverse_psi_n * t_a
     k, beta = jnp.maximum(k_s, k_a), P.beta_s + (1 - P.q) * P.beta_a  # kappa >= beta G/(unit + k G)
-    G = _root(P.ridge * k, P.ridge * P.unit + P.inverse_psi_p * beta - k, P.unit)
+    G = positive_root(P.ridge * k, P.ridge * P.unit + P.inverse_psi_p * beta - k, P.unit)
     G = jnp.minimum(G, 1 / P.ridge)
 
     r_s, r_a = 1 / (P.unit + k_s * G), 1 / (P.unit + k_a * G)
@@ -84,7 +84,7 @@ def start(P: Populations) -> Triple:
     rise = free_rise + P.average(w_rise * shrink**2)
     rest = free_rest + P.average((w_rest + w**2) * shrink**2)
     level, slope = rest / kappa / kappa, G * (rise / kappa / kappa)  # 1/kappa <= level + slope/G
-    G = _root(P.ridge * level, P.ridge * slope + P.inverse_psi_p - level, slope)
+    G = positive_root(P.ridge * level, P.ridge * slope + P.inverse_psi_p - level, slope)
     return t_s * G, t_a * G, G
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rfdsm.theory.equations import Jacobian, Triple, evaluate
+from rfdsm.theory.equations import Jacobian, Triple, evaluate, positive_root
 from rfdsm.theory.populations import Populations
 
 TURNS = 60
@@ -50,12 +50,12 @@ def rescaled(x: Triple, P: Populations) -> Triple:
     """
     E_s, F, G = x
     count = _count(x, P)
-    factor = jnp.where(P.peak > 0, _root(count.penalised, -P.excess, (1 - P.excess) * count.unfitted), 1.0)
+    factor = jnp.where(P.peak > 0, positive_root(count.penalised, -P.excess, (1 - P.excess) * count.unfitted), 1.0)
 
     def in_turns(_: Any, x: Triple) -> Triple:
         E_s, F, _ = evaluate(x, P).image  # the direction, which far from the solution Newton's method would not find
         now = _count((E_s, F, x[2]), P)
-        more = _root(now.unlearned, -P.excess_over_d, (1 - P.excess_over_d) * now.unfitted)
+        more = positive_root(now.unlearned, -P.excess_over_d, (1 - P.excess_over_d) * now.unfitted)
         more = more**0.65  # exact would be 1 for p > d, 2/3 at p = d, 1/2 below
         E_s, F = more * E_s, more * F
         unfitted = (1 - P.excess) * _count((E_s, F, x[2]), P).unfitted
@@ -83,9 +83,3 @@ def counted(x: Triple, dF: Triple, matrix: Jacobian, P: Populations, dP: Populat
     rise = change(along, jax.tree.map(jnp.zeros_like, dP))
     share = -change(rest, dP) / jnp.where(P.peak > 0, rise, 1.0)
     return tuple(a + share * b for a, b in zip(rest, along, strict=True))  # pyright: ignore[reportReturnType]
-
-
-def _root(a: Any, b: Any, c: Any) -> Any:
-    """Positive root of a x^2 + b x = c, for a, c >= 0, without cancellation; infinite if there is none."""
-    root = jnp.sqrt(b**2 + 4 * a * c)
-    return jnp.where(b > 0, 2 * c / (b + root), (root - b) / (2 * a))
