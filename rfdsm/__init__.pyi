@@ -5,6 +5,7 @@ from . import datasets as datasets
 from . import linear as linear
 from . import phases as phases
 from . import plots as plots
+from . import sampling as sampling
 from . import schedules as schedules
 from . import simulation as simulation
 from . import spectra as spectra
@@ -24,6 +25,8 @@ from .references import citation as citation
 from .simulation.simulate import simulate as simulate
 from .simulation.training import simulate_training as simulate_training
 from .sweeps.run import sweep as sweep
+from .theory.generation import GeneratedLaw as GeneratedLaw
+from .theory.generation import generated_law as generated_law
 from .theory.predict import predict as predict
 from .theory.spectrum import SpectralDensity as SpectralDensity
 from .theory.spectrum import spectral_density as spectral_density

@@ -1,0 +1,176 @@
+"""Samplers: from noise to data in K steps, each an affine function of the sample, the network's output and fresh noise.
+
+A step from level (a, h) to level (a', h') takes y to
+
+    A y + C f(y) + spread xi,     xi standard normal,
+
+f the network's prediction of its target alpha x + beta z. With the estimates x' = (sqrt(h) f - beta y)/delta and
+z' = (alpha y - a f)/delta of data and noise, delta = alpha sqrt(h) - beta a,
+
+    ddim          a' x' + sqrt(h' - spread^2) z',   spread^2 = eta^2 h' (h - (a/a')^2 h')/h      (ddpm: eta = 1)
+    euler         y - (t - t')(da/dt x' + dsqrt(h)/dt z')                     the probability flow, or that of a flow
+    reverse_sde   y - (t - t')(F y + g^2 z'/sqrt(h)),   spread^2 = g^2 (t - t')   F = dlog a/dt, g^2 = dh/dt - 2 F h
+
+The same for theory and simulation, for every schedule and target. Sources: arXiv 2010.02502 (ddim), 2006.11239 (ddpm),
+2011.13456 (reverse_sde), 2209.03003 and 2206.00364 (euler).
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from rfdsm.arguments import number_array
+from rfdsm.problem import Problem
+from rfdsm.scope import jax_scope
+from rfdsm.targets import Asked
+from rfdsm.values import number, one_line, shown, whole_number
+
+__all__ = ["Sampler", "Steps", "ddim", "ddpm", "euler", "geometric", "karras", "reverse_sde", "uniform"]
+
+
+class Steps(NamedTuple):
+    """Coefficients of all K steps, arrays (K,)."""
+
+    A: Float[np.ndarray, " K"]
+    C: Float[np.ndarray, " K"]
+    spread: Float[np.ndarray, " K"]
+
+
+@dataclass(frozen=True)
+class Sampler(ABC):
+    """A rule, and the times it visits: K + 1 of them, descending; a network at each but the last."""
+
+    levels: tuple[float, ...]
+
+    name: ClassVar[str]
+
+    def problems(self, problem: Problem) -> Problem:
+        """The problem at every level that has a network, t of shape (K,). ValueError for times its schedule has not."""
+        return Problem(
+            problem.psi_n,
+            problem.psi_p,
+            problem.m,
+            np.array(self.levels[:-1]),
+            problem.ridge,
+            problem.activation,
+            problem.spectrum,
+            problem.schedule,
+            problem.target,
+        )
+
+    def steps(self, problem: Problem) -> Steps:
+        """Coefficients for the problem's schedule and target. The last time may be 0, at which there are data only."""
+        times = np.array(self.levels)
+        variance = problem.spectrum.mean
+        with jax_scope():
+            t = jnp.asarray(times)
+            level, rates = jax.jvp(lambda t: problem.schedule.level(t, variance), (t,), (jnp.ones_like(t),))
+            a, h, a_rate, h_rate = (np.asarray(value) for value in (level.a, level.h, rates.a, rates.h))
+        asked = self.problems(problem).asked
+        moves = self._moves(times, a, h, a_rate[:-1], h_rate[:-1])
+        kept, data, noise, spread = moves
+        delta = asked.delta
+        return Steps(
+            kept + (noise * asked.alpha - data * asked.beta) / delta,
+            (data * asked.root_h - noise * asked.a) / delta,
+            spread,
+        )
+
+    @abstractmethod
+    def _moves(self, t: Any, a: Any, h: Any, a_rate: Any, h_rate: Any) -> tuple[Any, Any, Any, Any]:
+        """What a step takes of y, x', z' and fresh noise; t, a, h of shape (K + 1,), rates (K,)."""
+
+
+@dataclass(frozen=True)
+class _Ddim(Sampler):
+    eta: float = 0.0
+    name = "ddim"
+
+    def _moves(self, t: Any, a: Any, h: Any, a_rate: Any, h_rate: Any) -> tuple[Any, Any, Any, Any]:
+        between = np.maximum(h[:-1] - (a[:-1] / a[1:]) ** 2 * h[1:], 0.0)
+        fresh = self.eta**2 * h[1:] * between / h[:-1]
+        return 0.0, a[1:], np.sqrt(np.maximum(h[1:] - fresh, 0.0)), np.sqrt(fresh)
+
+
+@dataclass(frozen=True)
+class _Euler(Sampler):
+    name = "euler"
+
+    def _moves(self, t: Any, a: Any, h: Any, a_rate: Any, h_rate: Any) -> tuple[Any, Any, Any, Any]:
+        step = t[:-1] - t[1:]
+        return 1.0, -step * a_rate, -step * h_rate / (2 * np.sqrt(h[:-1])), np.zeros_like(step)
+
+
+@dataclass(frozen=True)
+class _ReverseSde(Sampler):
+    name = "reverse_sde"
+
+    def _moves(self, t: Any, a: Any, h: Any, a_rate: Any, h_rate: Any) -> tuple[Any, Any, Any, Any]:
+        step, drift = t[:-1] - t[1:], a_rate / a[:-1]
+        diffusion = h_rate - 2 * drift * h[:-1]
+        return 1 - step * drift, 0.0, -step * diffusion / np.sqrt(h[:-1]), np.sqrt(step * diffusion)
+
+
+def ddim(levels: Any, eta: Any = 0.0) -> Sampler:
+    """Denoise, and add the estimated noise back; eta from 0 to 1 replaces a part of it by fresh noise."""
+    return _Ddim(_checked(levels), number("eta", eta, "from 0 to 1", lambda x: 0 <= x <= 1))
+
+
+def ddpm(levels: Any) -> Sampler:
+    """Ancestral sampling: `ddim` with eta = 1."""
+    return ddim(levels, 1.0)
+
+
+def euler(levels: Any) -> Sampler:
+    """Euler's method for the probability flow in the schedule's time: flow matching, EDM's deterministic sampler."""
+    return _Euler(_checked(levels))
+
+
+def reverse_sde(levels: Any) -> Sampler:
+    """Euler's method for the reversed stochastic equation in the schedule's time."""
+    return _ReverseSde(_checked(levels))
+
+
+def geometric(first: Any, last: Any, steps: Any) -> Float[np.ndarray, " levels"]:
+    """steps + 1 times from first down to last > 0 in equal ratios."""
+    high, low, count = _ends(first, last, steps)
+    return np.geomspace(high, low, count + 1)
+
+
+def uniform(first: Any, last: Any, steps: Any) -> Float[np.ndarray, " levels"]:
+    """steps + 1 times from first down to last in equal distances."""
+    high, low, count = _ends(first, last, steps)
+    return np.linspace(high, low, count + 1)
+
+
+def karras(first: Any, last: Any, steps: Any, rho: Any = 7.0) -> Float[np.ndarray, " levels"]:
+    """steps + 1 times whose rho-th roots have equal distances (arXiv 2206.00364)."""
+    high, low, count = _ends(first, last, steps)
+    power = number("rho", rho, "> 0", lambda x: x > 0)
+    return np.linspace(high ** (1 / power), low ** (1 / power), count + 1) ** power
+
+
+def _ends(first: Any, last: Any, steps: Any) -> tuple[float, float, int]:
+    high = number("first", first, "> 0", lambda x: x > 0)
+    low = number("last", last, f"> 0 and < first = {shown(high)}", lambda x: 0 < x < high)
+    return high, low, whole_number("steps", steps, 1, 10**6)
+
+
+def _checked(levels: Any) -> tuple[float, ...]:
+    times = number_array("levels", levels, "times, descending")
+    if times.ndim != 1 or times.size < 2:
+        raise ValueError(f"levels = {one_line(levels)} must be a list of two times or more, one step at least")
+    if not (np.all(np.isfinite(times)) and np.all(np.diff(times) < 0) and times[-1] >= 0):
+        raise ValueError(f"levels = {one_line(times.tolist())} must be finite, >= 0 and strictly descending")
+    return tuple(times.tolist())
+
+
+def last_level(sampler: Sampler, problem: Problem) -> tuple[float, float]:
+    """(a, h) at the end of the sampler."""
+    level: Asked = problem.schedule.level(np.float64(sampler.levels[-1]), problem.spectrum.mean)  # pyright: ignore[reportAssignmentType]
+    return float(level.a), float(level.h)

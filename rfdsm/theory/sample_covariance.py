@@ -1,0 +1,128 @@
+"""The limiting spectrum of a sample covariance X^T X/n for any spectrum of Sigma, with its overlaps.
+
+With u = x (1 + mu) the resolvent at z = x + i0 is <u/(z (s - u))>, and u is the complex root of
+
+    u - z' + sum_k b_k^2/(u - s_k) = 0,     b_k^2 = w_k s_k^2/psi_n,     z' = z - <s>/psi_n,
+
+an eigenvalue of a matrix with an arrow's shape: inside the support there is exactly one complex pair. Edges are where
+dz/du = 0 on the real line. Averages (1/d) tr f(Sigma) delta(x - X^T X/n) weigh u/(z (s - u)) by f(s).
+
+Source: Marchenko and Pastur 1967; Silverstein and Choi 1995 (edges); Ledoit and Peche 2011 (overlaps).
+"""
+
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.optimize
+from jaxtyping import Float
+
+ORDER, PANELS, FINEST = 12, 14, 1e-7
+"""Of the quadrature: Gauss-Legendre panels in the angle along a bulk, finer and finer towards edges and necks."""
+NECK = 2.0
+"""Where bulks all but part, dz/du comes that near to 0 in units of psi_n."""
+SAME = 1e-12
+"""Relative distance of eigenvalues of Sigma that count as one."""
+
+
+class SampleSpectrum(NamedTuple):
+    """Quadrature over the eigenvalues of the sample covariance; the last node is 0, with the mass that lies there."""
+
+    nodes: Float[np.ndarray, " N"]
+    weights: Float[np.ndarray, " N"]
+    edges: Float[np.ndarray, "bulks 2"]
+    overlap: Callable[[Any], Float[np.ndarray, " N"]]
+    """Weights of (1/d) tr f(Sigma) g(sample covariance), from the values of f at the eigenvalues of Sigma."""
+
+
+def sample_spectrum(psi_n: float, nodes: Any, weights: Any) -> SampleSpectrum:
+    """For samples of n = psi_n d rows whose covariance has these eigenvalues and weights, some of them positive."""
+    s, w = np.asarray(nodes, float), np.asarray(weights, float) / np.sum(weights)
+    if np.isinf(psi_n):
+        order = np.argsort(-s)
+        return SampleSpectrum(s[order], w[order], np.stack([s[order]] * 2, axis=1), lambda f: (w * f)[order])
+    atoms, mass = _merged(s[s > 0], w[s > 0])
+    edges, necks = _edges(psi_n, atoms, mass)
+    rules = [_rule(low, high, [x for x in necks if low < x < high]) for low, high in edges]
+    x, length = (np.concatenate(parts) for parts in zip(*rules, strict=True))
+    u = _roots(x, psi_n, atoms, mass)
+
+    def overlap(values: Any) -> np.ndarray:
+        f = np.broadcast_to(np.asarray(values, float), s.shape)
+        inside = np.imag(u[:, None] / (x[:, None] * (s - u[:, None]))) @ (w * f) / np.pi * length
+        return np.append(inside, max(float(np.sum(w * f)) - inside.sum(), 0.0))
+
+    found = overlap(np.ones_like(s))
+    rank = min(psi_n, mass.sum())
+    found[:-1] *= rank / found[:-1].sum()
+    found[-1] = 1 - rank
+    return SampleSpectrum(np.append(x, 0.0), found, edges, overlap)
+
+
+def _rule(low: float, high: float, necks: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Places and lengths along a bulk, in x = low + (high - low) sin^2(theta/2): the density vanishes like a root."""
+    angles = [0.0, *(2 * np.arcsin(np.sqrt((x - low) / (high - low))) for x in necks), np.pi]
+    grade = np.append(0.0, np.geomspace(FINEST, 1.0, PANELS))
+    cuts = [np.zeros(1)]
+    for a, b in itertools.pairwise(angles):
+        half = (b - a) / 2
+        cuts += [a + half * grade[1:], b - half * grade[::-1][1:]]
+    edges = np.concatenate(cuts)
+    points, weights = np.polynomial.legendre.leggauss(ORDER)
+    half = np.diff(edges)[:, None] / 2
+    theta = (edges[:-1, None] + half * (1 + points)).ravel()
+    lengths = (half * weights).ravel() * (high - low) * np.sin(theta) / 2
+    return low + (high - low) * np.sin(theta / 2) ** 2, lengths
+
+
+def _merged(s: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(s)
+    s, w = s[order], w[order]
+    group = np.concatenate([[0], np.cumsum(np.diff(s) > SAME * s[1:])])
+    mass = np.bincount(group, w)
+    return np.bincount(group, w * s) / mass, mass
+
+
+def _roots(x: np.ndarray, psi_n: float, s: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """u at x + i0 inside the support, imaginary part > 0."""
+    b = np.sqrt(w / psi_n) * s
+    arrow = np.zeros((x.size, s.size + 1, s.size + 1))
+    arrow[:, 0, 0] = x - np.sum(w * s) / psi_n
+    arrow[:, 0, 1:], arrow[:, 1:, 0] = -b, b
+    arrow[:, np.arange(1, s.size + 1), np.arange(1, s.size + 1)] = s
+    found = np.linalg.eigvals(arrow)
+    return found[np.arange(x.size), np.argmax(found.imag, axis=1)]
+
+
+def _edges(psi_n: float, s: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """Ends of the bulks, by the real u at which sum w s^2/(u - s)^2 = psi_n, and where bulks all but part; ascending."""
+
+    def level(u: float) -> float:
+        return float(np.sum(w * s**2 / (u - s) ** 2)) - psi_n
+
+    def place(u: float) -> float:
+        return float(u + np.sum(w * s * u / (u - s)) / psi_n)
+
+    reach = np.sqrt(np.sum(w) / psi_n)
+    critical = [_bracketed(level, s[0] * (1 - 1e-14), s[0] - 2 * s[-1] * (1 + reach) / min(1, np.sqrt(psi_n)), -1)]
+    necks = []
+    for low, high in itertools.pairwise(s):
+        inner = scipy.optimize.minimize_scalar(level, bounds=(low, high), method="bounded", options={"xatol": 0}).x
+        if level(inner) < 0:
+            critical += [_bracketed(level, low, inner, 1), _bracketed(level, high, inner, -1)]
+        elif level(inner) < NECK * psi_n:
+            necks.append(place(inner))
+    critical.append(_bracketed(level, s[-1], s[-1] * (2 + 2 * reach), 1))
+    places = np.array([place(u) for u in critical])
+    if psi_n == np.sum(w):  # the lower edge is 0
+        places[0] = 0.0
+    return np.maximum(places.reshape(-1, 2), 0.0), necks
+
+
+def _bracketed(level: Callable[[float], float], pole: float, far: float, side: int) -> float:
+    """Root between a pole, where the level is infinite, and a place where it is negative."""
+    near = pole + side * 1e-9 * abs(far - pole)
+    while level(near) <= 0:
+        near = pole + (near - pole) / 10
+    return float(scipy.optimize.brentq(level, near, far, xtol=1e-300, rtol=8.9e-16))

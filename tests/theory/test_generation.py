@@ -1,0 +1,183 @@
+"""The law of generated samples: reference values, limits, the exact law at finite d for a linear activation, networks."""
+
+import numpy as np
+import pytest
+
+from rfdsm import Problem, activations, generated_law, sampling, spectra
+from rfdsm.theory.sample_covariance import sample_spectrum
+from tests.tolerances import REFERENCE
+
+TIMES = np.geomspace(3.0, 0.05, 11)
+# schedule, target, sampler, psi_n, psi_p, m, ridge, activation; mean variance, KL to the data's law and back
+LAWS = [
+    ("ou", "noise", sampling.ddim(TIMES), 2.796, 11.101, 2.0, 0.03, "tanh",
+     (1.6691116813808076, 0.12922556568666682, 0.07421027395889646)),
+    ("ou", "data", sampling.ddim(TIMES[::2]), 1.808, 8.133, 1.0, 0.01, "tanh",
+     (1.0443524959366537, 0.12713168650412465, 0.21696249582709906)),
+    ("ou", "velocity", sampling.ddim(TIMES), 3.607, 4.303, np.inf, 0.1, "erf",
+     (0.8270953602490887, 0.05630274232283169, 0.09142564927445909)),
+    ("flow", "flow", sampling.euler(np.linspace(0.98, 0.02, 11)), 0.922, 5.966, np.inf, 0.03, "sin",
+     (0.5346893557851606, 0.6654388485303635, 11.239925100618052)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", LAWS, ids=[row[1] for row in LAWS])
+def test_reference_values(row):
+    schedule, target, sampler, psi_n, psi_p, m, ridge, activation, expected = row
+    problem = Problem(psi_n, psi_p, m, 0.5, ridge, activation, schedule=schedule, target=target)
+    law = generated_law(problem, sampler, start=1.0)
+    assert law.converged
+    np.testing.assert_allclose((law.trace, law.kl, law.reverse_kl), expected, rtol=REFERENCE)
+
+
+def test_kernel_limit_is_a_ridge_map():
+    """psi_p to infinity at fixed ridge per feature, m = infinity: samples go through an affine map of S alone."""
+    per_feature, psi_n, law = 0.05, 2.0, spectra.atoms([1.6, 0.4])
+    problem = Problem(psi_n, 1e9, np.inf, 0.5, per_feature * 1e9, "relu", law)
+    sampler = sampling.ddim(TIMES)
+    found = generated_law(problem, sampler)
+    steps, x = sampler.steps(problem), found.nodes
+    a, h = np.exp(-TIMES[:-1]), -np.expm1(-2 * TIMES[:-1])
+    variance = np.full(x.size, a[0] ** 2 + h[0])
+    for k in range(10):
+        moments = activations.get("relu").moments(a[k] ** 2, h[k])
+        L, v0_squared = float(moments.mu1) ** 2, float(moments.v0_squared)
+        slope = -np.sqrt(h[k]) / (per_feature / L + h[k] + a[k] ** 2 * x / (1 + v0_squared / (per_feature * psi_n)))
+        variance = (steps.A[k] + steps.C[k] * slope) ** 2 * variance
+    np.testing.assert_allclose(found.variance, variance, rtol=1e-6)
+
+
+def test_linear_networks_at_finite_size():
+    """m = 1, linear features: given X the law averages over W and noise, and falls like 1/d on what is drawn."""
+    errors = []
+    for d in (40, 80):
+        problem = Problem(3.0, 2.0, 1, 0.5, 0.05, "linear", target="data")
+        sampler = sampling.ddim(np.geomspace(2.0, 0.1, 6))
+        eigenvalues, variance = np.zeros(d), np.zeros(d)
+        trials = 6400 // d
+        for trial in range(trials):
+            x, v = networks(problem, sampler, d, lambda u: u, trial)
+            eigenvalues, variance = eigenvalues + x / trials, variance + v / trials
+        expected = generated_law(problem, sampler, given=eigenvalues).variance
+        thirds = [slice(k * d // 3, (k + 1) * d // 3) for k in range(3)]
+        errors.append([variance[part].mean() / expected[part].mean() - 1 for part in thirds])
+    near, far = np.abs(errors[1]), np.abs(errors[0])
+    assert np.all(near < 0.05) and near.sum() < far.sum(), errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["noise", "data", "velocity"])
+def test_networks_of_independent_levels(target):
+    """Real tanh networks, one for each of six levels, against the law, along the eigenvectors of S."""
+    problem = Problem(3.0, 2.0, 2, 0.5, 0.05, "tanh", target=target)
+    sampler = sampling.ddim(np.geomspace(2.0, 0.1, 6))
+    ratios = []
+    for d in (60, 120):
+        found = [networks(problem, sampler, d, np.tanh, trial) for trial in range(3600 // d)]
+        eigenvalues, variance = (np.mean(values, axis=0) for values in zip(*found, strict=True))
+        expected = generated_law(problem, sampler, given=eigenvalues).variance
+        thirds = [slice(k * d // 3, (k + 1) * d // 3) for k in range(3)]
+        ratios.append([variance[part].mean() / expected[part].mean() for part in thirds])
+    ratios = np.array(ratios)
+    extrapolated = 2 * ratios[1] - ratios[0]
+    np.testing.assert_allclose(extrapolated, 1, atol=0.06 if target == "noise" else 0.03)
+
+
+def networks(problem, sampler, d, activation, seed, samples=400):
+    """Eigenvalues of S, ascending, and variances of samples along its eigenvectors, of networks of NumPy's own."""
+    rng = np.random.default_rng([seed, d])
+    n, p, m = int(problem.psi_n * d), int(problem.psi_p * d), int(problem.m)
+    X = rng.standard_normal((n, d))
+    eigenvalues, vectors = np.linalg.eigh(X.T @ X / n)
+    levels, steps = sampler.problems(problem).asked, sampler.steps(problem)
+    y = np.sqrt(levels.a[0] ** 2 + levels.h[0]) * rng.standard_normal((samples, d))
+    for k in range(steps.A.size):
+        W = rng.standard_normal((p, d))
+        z, x = rng.standard_normal((n * m, d)), np.repeat(X, m, axis=0)
+        phi = activation((levels.a[k] * x + levels.root_h[k] * z) @ W.T / np.sqrt(d))
+        target = levels.alpha[k] * x + levels.beta[k] * z
+        B = np.linalg.solve(phi.T @ phi / (n * m) + float(problem.ridge) * np.eye(p), phi.T @ target / (n * m))
+        f = activation(y @ W.T / np.sqrt(d)) @ B
+        y = steps.A[k] * y + steps.C[k] * f + steps.spread[k] * rng.standard_normal(y.shape)
+    return eigenvalues, np.mean((y @ vectors) ** 2, axis=0)
+
+
+def test_infinitely_many_samples():
+    """S is Sigma: the law of the limit psi_n = inf, and of very many samples."""
+    law = spectra.atoms([2.0, 0.5], [0.3, 0.7])
+    sampler = sampling.ddpm(TIMES)
+    many, infinite = (
+        generated_law(Problem(psi_n, 3.0, 4, 0.5, 0.05, "tanh", law, target="data"), sampler) for psi_n in (1e8, np.inf)
+    )
+    for name in ("trace", "kl", "reverse_kl", "logdet"):
+        np.testing.assert_allclose(getattr(many, name), getattr(infinite, name), rtol=1e-6)
+
+
+def test_given_eigenvalues_of_the_limit_are_the_limit():
+    problem, sampler = Problem(2.0, 3.0, 4, 0.5, 0.05), sampling.reverse_sde(np.geomspace(2, 0.1, 20))
+    limit = generated_law(problem, sampler)
+    spectrum = sample_spectrum(2.0, [1.0], [1.0])
+    size = 4000
+    cumulative = np.cumsum(spectrum.weights[np.argsort(spectrum.nodes)])
+    given = np.interp((np.arange(size) + 0.5) / size, cumulative, np.sort(spectrum.nodes))
+    found = generated_law(problem, sampler, given=given)
+    np.testing.assert_allclose((found.trace, found.logdet), (limit.trace, limit.logdet), rtol=3e-3)
+
+
+@pytest.mark.parametrize("psi_n", [0.3, 0.7, 2.0, 50.0])
+@pytest.mark.parametrize(
+    "law", [([1.0], [1.0]), ([1.0, 3.0, 0.0], [0.3, 0.3, 0.4]), ([0.5, 1.0, 10.0], [0.4, 0.3, 0.3])]
+)
+def test_spectrum_of_the_sample_covariance(psi_n, law):
+    """Moments of the law and its overlaps, by the formulas for traces of Wishart matrices."""
+    s, w = map(np.array, law)
+    found = sample_spectrum(psi_n, s, w)
+    mean, square = w @ s, w @ s**2
+    x = found.nodes
+    np.testing.assert_allclose(found.weights.sum(), 1, rtol=1e-12)
+    np.testing.assert_allclose(found.weights @ x, mean, rtol=1e-10)
+    np.testing.assert_allclose(found.weights @ x**2, square + mean**2 / psi_n, rtol=1e-10)
+    np.testing.assert_allclose(found.overlap(s) @ x, square, rtol=1e-10)
+    np.testing.assert_allclose(found.overlap(s).sum(), mean, rtol=1e-10)
+    third = w @ s**3 + mean * square / psi_n
+    np.testing.assert_allclose(found.overlap(s) @ x**2, third, rtol=1e-10)
+
+
+def test_random_problems_are_solved():
+    rng = np.random.default_rng(0)
+    for k in range(60):
+        psi_n, psi_p = 10 ** rng.uniform(-2, 3, 2)
+        m = rng.choice([1, 2, 16, np.inf])
+        activation = ("tanh", "relu", "erf", "linear")[k % 4]
+        target = ("noise", "data", "velocity")[k % 3]
+        problem = Problem(psi_n, psi_p, m, 0.5, 10 ** rng.uniform(-8, 1), activation, target=target)
+        law = generated_law(problem, sampling.ddim(np.geomspace(3, 0.05, 8)))
+        assert law.residual < 1e-10 and np.all(law.variance >= 0), (k, problem)
+
+
+@pytest.mark.parametrize(
+    "ask, message",
+    [
+        (lambda: generated_law(Problem(2, 3, 1, 0.5, 0.0), sampling.ddim([1, 0.1])), "ridge = 0 must be > 0"),
+        (
+            lambda: generated_law(Problem([2, 3], 3, 1, 0.5, 0.1), sampling.ddim([2, 1, 0.1, 0.01])),
+            "must be one concrete",
+        ),
+        (
+            lambda: generated_law(Problem(2, 3, 1, 0.5, 0.1, schedule="flow"), sampling.euler([1.5, 0.1])),
+            "t = 1.5 must be",
+        ),
+        (
+            lambda: generated_law(Problem(2, 3, 1, 0.5, 0.1), sampling.ddim([1, 0.1]), given=[-1.0]),
+            "given = .* must be",
+        ),
+        (lambda: generated_law(Problem(2, 3, 1, 0.5, 0.1), sampling.ddim([1, 0.1]), start=-1), "start = -1 must be"),
+        (lambda: sampling.ddim([0.1, 1]), "strictly descending"),
+        (lambda: sampling.ddim([1.0]), "one step at least"),
+        (lambda: sampling.ddim([1, 0.1], eta=2), "eta must be a number, from 0 to 1"),
+        (lambda: sampling.geometric(1, 2, 5), "last must be"),
+    ],
+)
+def test_refusals(ask, message):
+    with pytest.raises(ValueError, match=message):
+        ask()
