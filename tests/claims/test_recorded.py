@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks.pages import record, substitutions
 from benchmarks.record import COMMANDS
+from rfdsm.compiled import MOST
 from rfdsm.phases.advice import GOOD_ENOUGH
 from rfdsm.simulation import memory_estimate
 from rfdsm.sweeps.configuration import MOST_CELLS
@@ -101,6 +102,7 @@ CLAIMS = [
 CLAIMS += [
     Claim(PHASES, "is within {:.0f} % of the best at any width", lambda: 100 * GOOD_ENOUGH),
     Claim(SWEEPS, "More than {} simulated cells", lambda: ten(MOST_CELLS)),
+    Claim(SWEEPS, "{} MB at most", lambda: MOST // 2**20),
     Claim(SWEEPS, "Files that took more than {} s to compute", lambda: WORTH_SYNCING),
 ]
 SETTINGS = (

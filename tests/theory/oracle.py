@@ -72,7 +72,7 @@ class Oracle:
             self.ridge = mp.mpf(ridge) if ridge > 0 else mp.mpf(10) ** LIMIT
             self.limit = ridge == 0
             self.q = mp.mpf(0) if m == float("inf") else 1 / mp.mpf(m)
-            if isinstance(asked, float):
+            if not isinstance(asked, list | tuple):
                 asked = mp.exp(-mp.mpf(asked)), -mp.expm1(-2 * mp.mpf(asked)), 1, 0, -1
             a, self.h, self.scale, self.alpha, self.beta = (mp.mpf(value) for value in asked)
             self.a, self.a2, self.root_h = a, a**2, mp.sqrt(self.h)
