@@ -35,6 +35,7 @@ FLOORS = (
         "values",
     ),
     ("problem",),
+    ("sampling",),
     ("simulation", "theory"),
     ("model",),
     ("datasets", "extrapolation", "plots", "tables"),

@@ -96,7 +96,7 @@ def _roots(x: np.ndarray, psi_n: float, s: np.ndarray, w: np.ndarray) -> np.ndar
 
 
 def _edges(psi_n: float, s: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """Ends of the bulks, by the real u at which sum w s^2/(u - s)^2 = psi_n, and where bulks all but part; ascending."""
+    """Ends of the bulks, by the real u at which sum w s^2/(u - s)^2 = psi_n, and where bulks all but part."""
 
     def level(u: float) -> float:
         return float(np.sum(w * s**2 / (u - s) ** 2)) - psi_n

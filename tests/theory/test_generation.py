@@ -1,4 +1,4 @@
-"""The law of generated samples: reference values, limits, the exact law at finite d for a linear activation, networks."""
+"""The law of generated samples: reference values, limits, and networks of independent levels at finite size."""
 
 import numpy as np
 import pytest
@@ -155,29 +155,24 @@ def test_random_problems_are_solved():
         assert law.residual < 1e-10 and np.all(law.variance >= 0), (k, problem)
 
 
+def ask(sampler, psi_n=2, ridge=0.1, schedule="ou", **options):
+    return generated_law(Problem(psi_n, 3, 1, 0.5, ridge, schedule=schedule), sampler, **options)
+
+
 @pytest.mark.parametrize(
-    "ask, message",
+    "asked, message",
     [
-        (lambda: generated_law(Problem(2, 3, 1, 0.5, 0.0), sampling.ddim([1, 0.1])), "ridge = 0 must be > 0"),
-        (
-            lambda: generated_law(Problem([2, 3], 3, 1, 0.5, 0.1), sampling.ddim([2, 1, 0.1, 0.01])),
-            "must be one concrete",
-        ),
-        (
-            lambda: generated_law(Problem(2, 3, 1, 0.5, 0.1, schedule="flow"), sampling.euler([1.5, 0.1])),
-            "t = 1.5 must be",
-        ),
-        (
-            lambda: generated_law(Problem(2, 3, 1, 0.5, 0.1), sampling.ddim([1, 0.1]), given=[-1.0]),
-            "given = .* must be",
-        ),
-        (lambda: generated_law(Problem(2, 3, 1, 0.5, 0.1), sampling.ddim([1, 0.1]), start=-1), "start = -1 must be"),
+        (lambda: ask(sampling.ddim([1, 0.1]), ridge=0.0), "ridge = 0 must be > 0"),
+        (lambda: ask(sampling.ddim([2, 1, 0.1, 0.01]), psi_n=[2, 3]), "fields do not broadcast"),
+        (lambda: ask(sampling.euler([1.5, 0.1]), schedule="flow"), "t = 1.5 must be"),
+        (lambda: ask(sampling.ddim([1, 0.1]), given=[-1.0]), "given = .* must be"),
+        (lambda: ask(sampling.ddim([1, 0.1]), start=-1), "start = -1 must be"),
         (lambda: sampling.ddim([0.1, 1]), "strictly descending"),
         (lambda: sampling.ddim([1.0]), "one step at least"),
         (lambda: sampling.ddim([1, 0.1], eta=2), "eta must be a number, from 0 to 1"),
         (lambda: sampling.geometric(1, 2, 5), "last must be"),
     ],
 )
-def test_refusals(ask, message):
+def test_refusals(asked, message):
     with pytest.raises(ValueError, match=message):
-        ask()
+        asked()
