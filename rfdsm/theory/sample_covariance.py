@@ -18,7 +18,7 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Float
 
-ORDER, PANELS, FINEST = 12, 14, 1e-7
+ORDER, PANELS, FINEST = 16, 20, 1e-7
 """Of the quadrature: Gauss-Legendre panels in the angle along a bulk, finer and finer towards edges and necks."""
 NECK = 2.0
 """Where bulks all but part, dz/du comes that near to 0 in units of psi_n."""

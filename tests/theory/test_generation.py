@@ -48,21 +48,19 @@ def test_kernel_limit_is_a_ridge_map():
 
 
 def test_linear_networks_at_finite_size():
-    """m = 1, linear features: given X the law averages over W and noise, and falls like 1/d on what is drawn."""
-    errors = []
-    for d in (40, 80):
-        problem = Problem(3.0, 2.0, 1, 0.5, 0.05, "linear", target="data")
-        sampler = sampling.ddim(np.geomspace(2.0, 0.1, 6))
-        eigenvalues, variance = np.zeros(d), np.zeros(d)
-        trials = 6400 // d
-        for trial in range(trials):
-            x, v = networks(problem, sampler, d, lambda u: u, trial)
-            eigenvalues, variance = eigenvalues + x / trials, variance + v / trials
-        expected = generated_law(problem, sampler, given=eigenvalues).variance
-        thirds = [slice(k * d // 3, (k + 1) * d // 3) for k in range(3)]
-        errors.append([variance[part].mean() / expected[part].mean() - 1 for part in thirds])
-    near, far = np.abs(errors[1]), np.abs(errors[0])
-    assert np.all(near < 0.05) and near.sum() < far.sum(), errors
+    """m = 1, linear features: in thirds of the spectrum to half a per cent at d = 40 already."""
+    d = 40
+    problem = Problem(3.0, 2.0, 1, 0.5, 0.05, "linear", target="data")
+    sampler = sampling.ddim(np.geomspace(2.0, 0.1, 6))
+    eigenvalues, variance = np.zeros(d), np.zeros(d)
+    trials = 6400 // d
+    for trial in range(trials):
+        x, v = networks(problem, sampler, d, lambda u: u, trial)
+        eigenvalues, variance = eigenvalues + x / trials, variance + v / trials
+    expected = generated_law(problem, sampler, given=eigenvalues).variance
+    thirds = [slice(k * d // 3, (k + 1) * d // 3) for k in range(3)]
+    ratios = [variance[part].mean() / expected[part].mean() for part in thirds]
+    np.testing.assert_allclose(ratios, 1, atol=5e-3)
 
 
 @pytest.mark.slow
@@ -118,7 +116,8 @@ def test_given_eigenvalues_of_the_limit_are_the_limit():
     limit = generated_law(problem, sampler)
     spectrum = sample_spectrum(2.0, [1.0], [1.0])
     size = 4000
-    cumulative = np.cumsum(spectrum.weights[np.argsort(spectrum.nodes)])
+    weights = spectrum.weights[np.argsort(spectrum.nodes)]
+    cumulative = np.cumsum(weights) - weights / 2
     given = np.interp((np.arange(size) + 0.5) / size, cumulative, np.sort(spectrum.nodes))
     found = generated_law(problem, sampler, given=given)
     np.testing.assert_allclose((found.trace, found.logdet), (limit.trace, limit.logdet), rtol=3e-3)
