@@ -241,8 +241,8 @@ def advise(
     with_best = optimal(dataclasses.replace(problem, psi_p=widths / d), "ridge")
     excess = with_best.losses.test - with_best.losses.floor
     chosen = int(np.argmax(excess <= (1 + GOOD_ENOUGH) * np.min(excess)))
-    lowest = (float(np.min(getattr(with_best.losses, name))) for name in ("test", *Losses.BOUNDS))
-    hopeless = hopeless_because(problem, *lowest, widest)
+    test, floor, null = (float(np.min(getattr(with_best.losses, name))) for name in ("test", *Losses.BOUNDS))
+    hopeless = hopeless_because(problem, test, floor, null, widest)
     width = int(p) if p is not None else widest if hopeless else int(widths[chosen])
     here = int(np.flatnonzero(widths == width)[0])
     at_width = dataclasses.replace(problem, psi_p=np.asarray(width / d))

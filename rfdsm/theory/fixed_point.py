@@ -53,7 +53,7 @@ def newton(x: Triple, P: Populations, pinned: Any = False) -> Triple:
     s1, s2, s3 = matrix.slack
     n13, n23 = matrix.coupling[1], matrix.coupling[3]
     held = raised((s1 + n13, s2 + n23, s3)).pinned(remainder, 1.0)
-    return tuple(jnp.where(pinned, a, b) for a, b in zip(held, free, strict=True))
+    return tuple(jnp.where(pinned, a, b) for a, b in zip(held, free, strict=True))  # pyright: ignore[reportReturnType]
 
 
 def start(P: Populations) -> Triple:

@@ -66,6 +66,8 @@ class _Ratios(NamedTuple):
     inverse_psi_n: Any
     psi_p: Any
     q: Any
+    spare: Any
+    """1 - rank/n, the part of the samples beyond the rank of S."""
 
 
 class _Probe(NamedTuple):
@@ -90,9 +92,8 @@ def _forms(u: Any, strength: Any, level: _Level, r: _Ratios, probe: _Probe, x: A
     new_X = r.psi_p / (level_of_g + jnp.sum(weights * D / (1 + X * D)))
     new_delta = (r.q * L * level.h * mean + beta_s * X) * r.inverse_psi_n
     new_e_a = r.q * (L * level.h * mean + level.beta_a * X) * r.inverse_psi_n
-    # (1/psi_n) <1/(1 + delta + y)> + (1 - 1/psi_n)/(1 + delta), without the difference
-    y = level.a**2 * L * x * tau_0
-    new_kappa = (1 - r.inverse_psi_n * jnp.sum(weights * y / (1 + delta + y))) / (1 + delta)
+    seen = jnp.where(x > 0, weights, 0.0) / (1 + delta + level.a**2 * L * x * tau_0)
+    new_kappa = r.inverse_psi_n * jnp.sum(seen) + r.spare / (1 + delta)  # the zeros of S and -1/psi_n make `spare`
     N = level.alpha * level.a * x / (1 + delta) + level.beta * jnp.sqrt(level.h) * c_t
     objective = level.alpha**2 * x / (1 + delta) + level.beta**2 * c_t - L * N**2 * tau
     return jnp.stack([new_delta, new_kappa, new_e_a, new_X]), objective, N, tau
@@ -231,8 +232,10 @@ def generated_law(problem: Problem, sampler: Sampler, *, start: Any = None, give
     levels = _Level(
         asked.a, asked.h, asked.alpha, asked.beta, np.broadcast_to(at_levels.ridge, count), *cells.moments, *steps
     )
-    r = _Ratios(1 / float(at_levels.psi_n), float(at_levels.psi_p), 1 / float(at_levels.m))
     x, w = spectrum.nodes, spectrum.weights
+    per_n = 1 / float(at_levels.psi_n)
+    spare = max(0.0, 1 - per_n * float(np.sum(law.weights[law.nodes > 0] if given is None else w[x > 0])))
+    r = _Ratios(per_n, float(at_levels.psi_p), 1 / float(at_levels.m), spare)
     with jax_scope():
         path, residual = _chain(problem.activation)(
             jax.tree.map(lambda value: jnp.asarray(value, float), levels),
@@ -280,6 +283,7 @@ def _given(eigenvalues: Any) -> SampleSpectrum:
     x = number_array("given", eigenvalues, "eigenvalues >= 0")
     if x.ndim != 1 or not x.size or not np.all(np.isfinite(x) & (x >= 0)):
         raise ValueError(f"given = {one_line(eigenvalues)} must be a list of finite eigenvalues >= 0")
+    x = np.where(x > x.size * np.finfo(float).eps * x.max(), x, 0.0)  # zeros that rounding has moved
     weights = np.full(x.size, 1 / x.size)
 
     def overlap(values: Any) -> np.ndarray:

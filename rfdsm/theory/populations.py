@@ -167,7 +167,7 @@ def cells_of(problem: Problem) -> Cells:
 
 
 @kept(maxsize=1)
-def _compiled_moments(activation: Activation) -> Callable[[Any, Any], Moments]:
+def _compiled_moments(activation: Activation) -> Callable[[Any, Any, Any], Moments]:
     return jax.jit(lambda a, h, variance: moments_at(activation, a, h, variance))
 
 

@@ -108,7 +108,7 @@ def _edges(psi_n: float, s: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, list
     critical = [_bracketed(level, s[0] * (1 - 1e-14), s[0] - 2 * s[-1] * (1 + reach) / min(1, np.sqrt(psi_n)), -1)]
     necks = []
     for low, high in itertools.pairwise(s):
-        inner = scipy.optimize.minimize_scalar(level, bounds=(low, high), method="bounded", options={"xatol": 0}).x
+        inner = float(scipy.optimize.fminbound(level, low, high, xtol=1e-12 * (high - low)))  # pyright: ignore[reportArgumentType]
         if level(inner) < 0:
             critical += [_bracketed(level, low, inner, 1), _bracketed(level, high, inner, -1)]
         elif level(inner) < NECK * psi_n:
@@ -125,4 +125,5 @@ def _bracketed(level: Callable[[float], float], pole: float, far: float, side: i
     near = pole + side * 1e-9 * abs(far - pole)
     while level(near) <= 0:
         near = pole + (near - pole) / 10
-    return float(scipy.optimize.brentq(level, near, far, xtol=1e-300, rtol=8.9e-16))
+    found: Any = scipy.optimize.brentq(level, near, far, xtol=1e-300, rtol=np.float64(8.9e-16))
+    return float(found)

@@ -142,6 +142,7 @@ def test_spectrum_of_the_sample_covariance(psi_n, law):
     np.testing.assert_allclose(found.overlap(s) @ x**2, third, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_random_problems_are_solved():
     rng = np.random.default_rng(0)
     for k in range(60):
