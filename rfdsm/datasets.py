@@ -92,6 +92,7 @@ def predictions(problem: Problem, losses: Losses) -> xr.Dataset:
 def simulations(problem: Problem, losses: Losses, d: int, **configuration: Any) -> xr.Dataset:
     """Simulated losses per trial over the problem's grid, with the sizes and the seeds they were drawn with."""
     values = {name: getattr(losses, name) for name in (*RANDOM_FEATURES.simulated, *Losses.BOUNDS)}
+    values = {name: array for name, array in values.items() if array is not None}
     sizes = {}
     if losses.run is not None:
         sizes = {"n": losses.run.n, "p": losses.run.p}

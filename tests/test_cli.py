@@ -220,8 +220,8 @@ def rng_rows():
 
 def test_defaults(asked):
     question = asked("compare")
-    psi_p = [2.0**k for k in range(-2, 7)]
-    assert_same(question.problem, Problem.grid(psi_n=8, psi_p=psi_p, m=[1, 4, 16, math.inf], t=0.1, ridge=1e-3))
+    psi_p = [2.0**k for k in range(-2, 5)]
+    assert_same(question.problem, Problem.grid(psi_n=2, psi_p=psi_p, m=[1, 4, 16, math.inf], t=0.1, ridge=1e-3))
     assert question.arguments["data"] is None
 
 
@@ -377,7 +377,10 @@ def test_option_overrides_file(asked, tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("psi = 2", ["settings.toml", "'psi'", "psi_n, psi_p, m, t, ridge, activation, spectrum, output"]),
+        (
+            "psi = 2",
+            ["settings.toml", "'psi'", "psi_n, psi_p, m, t, ridge, activation, spectrum, schedule, target, output"],
+        ),
         ("d = 8", ["unknown key 'd'", "rfdsm predict"]),
         ("config = 'other.toml'", ["unknown key 'config'"]),
         ("[predict]\nfoo = 1", ["settings.toml [predict]", "'foo'"]),

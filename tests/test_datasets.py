@@ -21,7 +21,7 @@ SCALAR = Problem(1.0, 2.0, np.inf, 0.2, 1e-2)
 def made_up(problem, trials=2):
     """Losses of the right shape, every number different."""
     shape = (trials, *problem.shape)
-    names = [*Losses.NAMES, "objective", "floor"]
+    names = [*Losses.NAMES, "objective", *Losses.BOUNDS]
     values = {name: k + np.arange(np.prod(shape), dtype=float).reshape(shape) / 1000 for k, name in enumerate(names)}
     sizes = np.asarray(10 + np.arange(np.prod(problem.shape, dtype=int)).reshape(problem.shape))
     seeds = np.arange(2 * trials, dtype=np.uint32).reshape(trials, 2)
@@ -91,7 +91,7 @@ def test_fields_carry_only_the_axes_they_vary_along():
 def test_values_are_found_by_label(predicted):
     one = predicted.sel(psi_n=2.0, psi_p=4.0, m=np.inf)
     alone = predict(Problem(2.0, 4.0, np.inf, 0.2, 1e-2, "erf", GRID.spectrum))
-    for name in (*Losses.NAMES, "objective", "floor"):
+    for name in (*Losses.NAMES, "objective", *Losses.BOUNDS):
         assert float(one[name]) == float(getattr(alone, name))
 
 
@@ -100,7 +100,7 @@ def test_values_are_found_by_label(predicted):
 
 def test_predictions_hold_every_result_of_theory(predicted):
     losses = predict(GRID)
-    names = {*Losses.NAMES, "objective", "floor", "converged", "residual", "steps"}
+    names = {*Losses.NAMES, "objective", *Losses.BOUNDS, "converged", "residual", "steps"}
     assert set(predicted.data_vars) == names
     for name in names:
         assert predicted[name].dims == ("psi_n", "psi_p", "m")
@@ -112,7 +112,7 @@ def test_simulations_hold_every_trial_with_its_sizes_and_seeds():
     losses = made_up(GRID, trials=3)
     dataset = datasets.simulations(GRID, losses, 20)
     assert dataset["test"].dims == ("trial", "psi_n", "psi_p", "m")
-    for name in (*Losses.NAMES, "objective", "floor"):
+    for name in (*Losses.NAMES, "objective", *Losses.BOUNDS):
         np.testing.assert_array_equal(dataset[name], getattr(losses, name))
     for name in ("n", "p"):
         assert dataset[name].dims == ("psi_n", "psi_p", "m")
