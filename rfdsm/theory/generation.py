@@ -126,7 +126,8 @@ def _solve(start: Any, level: _Level, r: _Ratios, x: Any, weights: Any) -> tuple
 
 
 def _residual(u: Any, image: Any) -> Any:
-    return jnp.max(jnp.abs(image - u) / (u + TINY))
+    scale = u + jnp.array([1.0, TINY, 1.0, TINY])  # delta and e_a matter beside 1 only
+    return jnp.max(jnp.abs(image - u) / scale)
 
 
 def _response(u: Any, level: _Level, r: _Ratios, probe: _Probe, x: Any, weights: Any) -> Any:
