@@ -20,6 +20,7 @@ adds mu1(G_y)^2 Lambda(x) to D_0 and v^2(G_y) to 1/g. G^2 = a^2 tr Sigma/d + h i
 that of the samples on their way.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -193,6 +194,8 @@ class GeneratedLaw(eqx.Module):
     converged: bool
     """Whether every level was solved, and no variance overflowed."""
     residual: float
+    variance_at: Callable[[Any], Float[np.ndarray, " points"]]
+    """Lambda at other eigenvalues x >= 0 of S, a list of them."""
 
 
 def generated_law(problem: Problem, sampler: Sampler, *, start: Any = None, given: Any = None) -> GeneratedLaw:
@@ -237,21 +240,25 @@ def generated_law(problem: Problem, sampler: Sampler, *, start: Any = None, give
     per_n = 1 / float(at_levels.psi_n)
     spare = max(0.0, 1 - per_n * float(np.sum(law.weights[law.nodes > 0] if given is None else w[x > 0])))
     r = _Ratios(per_n, float(at_levels.psi_p), 1 / float(at_levels.m), spare)
-    with jax_scope():
-        path, residual = _chain(problem.activation)(
-            jax.tree.map(lambda value: jnp.asarray(value, float), levels),
-            _starts(at_levels),
-            r,
-            jnp.asarray(x),
-            jnp.asarray(w),
-            jnp.full(x.size, float(first)),
-        )
-        path, residual = np.asarray(path), np.asarray(residual)
+
+    def along(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with jax_scope():
+            arrays = jax.tree.map(lambda value: jnp.asarray(value, float), (levels, _starts(at_levels), r, x, w))
+            found = _chain(problem.activation)(*arrays, jnp.full(x.size, float(first)))
+            return np.asarray(found[0]), np.asarray(found[1])
+
+    def variance_at(places: Any) -> np.ndarray:
+        asked_at = np.atleast_1d(number_array("x", places, "eigenvalues >= 0"))
+        if asked_at.ndim > 1 or not np.all(np.isfinite(asked_at) & (asked_at >= 0)):
+            raise ValueError(f"x = {one_line(places)} must be a list of finite eigenvalues >= 0")
+        return along(np.append(x, asked_at), np.append(w, np.zeros(asked_at.size)))[0][-1, x.size :]
+
+    path, residual = along(x, w)
     variance = path[-1]
     a, h = last_level(sampler, problem)
     distances = [_distances(variance, spectrum, law, target) for target in (law.nodes, a**2 * law.nodes + h)]
     with np.errstate(all="ignore"):
-        logdet, trace = float(np.sum(w * np.log(variance))), float(np.sum(w * variance))
+        logdet, trace = float(np.sum(np.where(w > 0, w * np.log(variance), 0.0))), float(np.sum(w * variance))
     worst = float(np.max(np.where(np.isnan(residual), np.inf, residual)))
     return GeneratedLaw(
         nodes=x,
@@ -266,6 +273,7 @@ def generated_law(problem: Problem, sampler: Sampler, *, start: Any = None, give
         trace=trace,
         converged=bool(worst <= TOLERANCE and np.all(np.isfinite(path))),
         residual=worst,
+        variance_at=variance_at,
     )
 
 
@@ -274,7 +282,8 @@ def _distances(
 ) -> tuple[float, float]:
     """KL(generated || target)/d and KL(target || generated)/d, the target of these variances along Sigma."""
     with np.errstate(all="ignore"):
-        logdet = np.sum(spectrum.weights * np.log(variance)) - np.sum(law.weights * np.log(target))
+        own = np.where(spectrum.weights > 0, spectrum.weights * np.log(variance), 0.0)
+        logdet = np.sum(own) - np.sum(law.weights * np.log(target))
         forward = np.sum(spectrum.overlap(1 / target) * variance) - 1 - logdet
         reverse = np.sum(spectrum.overlap(target) / variance) - 1 + logdet
     return (float(forward) / 2, float(reverse) / 2) if np.all(target > 0) else (np.inf, np.inf)

@@ -19,6 +19,13 @@ LAWS = [
     ("flow", "flow", sampling.euler(np.linspace(0.98, 0.02, 11)), 0.922, 5.966, np.inf, 0.03, "sin",
      (0.5346893557851606, 0.6654388485303635, 11.239925100618052)),
 ]  # fmt: skip
+AT = {
+    "noise": ([0.16157463017912543, 2.494225035404302], [0.575923235030775, 3.4103780001572805]),
+    "data": ([0.06569214913272181, 2.966500428765852], [0.15830131274170364, 2.8627756593298104]),
+    "velocity": ([0.22417307804716402, 2.277911689886814], [0.30228560627397966, 1.685583064013631]),
+    "flow": ([0.0, 4.063844749116896], [0.00864003416101545, 2.6248080194739805]),
+}
+"""Eigenvalues of the sample covariance, and the variances there."""
 
 
 @pytest.mark.parametrize("row", LAWS, ids=[row[1] for row in LAWS])
@@ -28,6 +35,8 @@ def test_reference_values(row):
     law = generated_law(problem, sampler, start=1.0)
     assert law.converged
     np.testing.assert_allclose((law.trace, law.kl, law.reverse_kl), expected, rtol=REFERENCE)
+    x, variance = AT[target]
+    np.testing.assert_allclose(law.variance_at(x), variance, rtol=REFERENCE)
 
 
 def test_kernel_limit_is_a_ridge_map():
