@@ -28,6 +28,7 @@ MEMORY = 3e9
 """Bytes of a worker from which it forgets what it compiled."""
 LONGEST_FIRST = (
     "tests/test_agreement.py",
+    "tests/test_parametrisation.py",
     "tests/test_notebooks.py",
     "tests/test_minimum_norm.py",
     "tests/simulation/",

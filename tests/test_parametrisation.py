@@ -137,8 +137,15 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("data", [None, DATA], ids=["gaussian", "rows"])
-@pytest.mark.parametrize("case", CASES)
+QUICK = (("primal", "gaussian"), ("dual", "gaussian"), ("all draws", "rows"))
+NETWORKS = [
+    pytest.param(case, data, id=f"{case}-{kind}", marks=() if (case, kind) in QUICK else pytest.mark.slow)
+    for case in CASES
+    for kind, data in (("gaussian", None), ("rows", DATA))
+]
+
+
+@pytest.mark.parametrize("case, data", NETWORKS)
 def test_networks_are_linear_in_the_target(case, data):
     """Of one key, networks of three targets determine that of any other, whatever moments and solver they take."""
     law = spectra.atoms([1.8, 0.2]) if data is None else None
