@@ -215,6 +215,15 @@ def generated_law(problem: Problem, sampler: Sampler, *, start: Any = None, give
         ValueError: ridge = 0, several problems, times that the schedule has not, negative eigenvalues.
 
     Source: docs/generation (this project's own).
+
+    Examples:
+        >>> from rfdsm import Problem, generated_law, sampling
+        >>> sampler = sampling.ddim(sampling.geometric(3, 0.05, steps=10))
+        >>> law = generated_law(Problem(psi_n=4, psi_p=2, m=4, t=1, ridge=0.03, target="data"), sampler)
+        >>> round(law.trace, 3), round(law.kl, 3)
+        (0.752, 0.075)
+        >>> law.variance_at([0.5, 1, 2]).round(3)
+        array([0.405, 0.748, 1.454])
     """
     check_problem(problem)
     at_levels = sampler.problems(problem)
