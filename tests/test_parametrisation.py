@@ -196,7 +196,7 @@ def test_theory_is_the_limit_of_simulations(schedule, target, activation, m, rid
     deficient = None if law is None else spectra.atoms([0.0, 1.5], [0.5, 0.5])
     t = 300.0 if schedule == "beta_linear" else 0.4
     problem = Problem(2, 3.0, m, t, ridge, activation, deficient, schedule, target)
-    found = compare(problem, [24, 48], trials=40, key=3)
+    found = compare(problem, [48, 96], trials=30, key=3)  # at d = 24 what is left is not yet of order 1/d alone
     assert found.extrapolation is not None
     z = np.asarray(found.extrapolation.z)
     assert np.all(np.abs(z[np.isfinite(z)]) < 3.5), z
