@@ -39,7 +39,7 @@ def test_the_target_alone():
 
 @pytest.mark.parametrize("along", ["psi_p", "ridge"])
 def test_two_targets_are_equal_on_their_boundary(along):
-    problem = Problem(4, 1.0 if along == "psi_p" else 0.9, 4, 0.3, 0.0, spectrum=SOME)
+    problem = Problem(4, 2.0, 4, 0.3, 0.0, spectrum=SOME)
     found = boundary(problem, ("noise", "data"), along, bounds=(0.1, 30))
     assert found.found and np.all(found.converged[~np.isnan(found.roots)])
     for root, rising in zip(found.roots, found.rising, strict=True):
@@ -48,7 +48,7 @@ def test_two_targets_are_equal_on_their_boundary(along):
         sides = []
         for place in (root, root * 1.01):
             over = "target" if along == "ridge" else ("target", "ridge")
-            here = Problem(**{"psi_n": 4, "psi_p": 0.9, "m": 4, "t": 0.3, "ridge": 0.1} | {along: place}, spectrum=SOME)
+            here = Problem(**{"psi_n": 4, "psi_p": 2.0, "m": 4, "t": 0.3, "ridge": 0.1} | {along: place}, spectrum=SOME)
             best = optimal(here, over, targets=("noise", "data")).targets
             sides.append(float(best["noise"].minimum / best["data"].minimum))
         assert sides[0] == pytest.approx(1, abs=1e-9)
