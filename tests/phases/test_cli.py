@@ -64,7 +64,7 @@ def test_what_is_asked(asked, tmp_path):
         "optimal --over ridge m --minimise score --ridge-bounds 0,1 --m-bounds 1 9"
     )
     assert over == ("ridge", "m") and minimise == "score"
-    assert options == {"bounds": {"ridge": [0, 1], "m": [1, 9]}}
+    assert options == {"bounds": {"ridge": [0, 1], "m": [1, 9]}, "targets": None}
     (n, d), options = asked(
         "advise --n 50 --d 10 --t 0.2 --m 4 --p 20 --ridge 0.1 --budget 0 --learning-rate 2 --key 3"
     )
