@@ -69,6 +69,7 @@ def test_what_is_asked(asked, tmp_path):
         "advise --n 50 --d 10 --t 0.2 --m 4 --p 20 --ridge 0.1 --budget 0 --learning-rate 2 --key 3"
     )
     assert (n, d) == (50, 10) and options.pop("spectrum").label == "isotropic"
+    assert {name: options.pop(name) for name in ("schedule", "target")} == {"schedule": "ou", "target": "noise"}
     assert options == dict(
         data=None, activation="tanh", t=0.2, m=4.0, p=20, ridge=0.1, budget=0, learning_rate=2.0, key=3
     )
