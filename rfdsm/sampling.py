@@ -15,6 +15,7 @@ The same for theory and simulation, for every schedule and target. Sources: arXi
 2011.13456 (reverse_sde), 2209.03003 and 2206.00364 (euler).
 """
 
+import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -27,7 +28,6 @@ from jaxtyping import Float
 from rfdsm.arguments import number_array
 from rfdsm.problem import Problem
 from rfdsm.scope import jax_scope
-from rfdsm.targets import Asked
 from rfdsm.values import number, one_line, shown, whole_number
 
 __all__ = ["Sampler", "Steps", "ddim", "ddpm", "euler", "geometric", "karras", "reverse_sde", "uniform"]
@@ -51,17 +51,7 @@ class Sampler(ABC):
 
     def problems(self, problem: Problem) -> Problem:
         """The problem at every level that has a network, t of shape (K,). ValueError for times its schedule has not."""
-        return Problem(
-            problem.psi_n,
-            problem.psi_p,
-            problem.m,
-            np.array(self.levels[:-1]),
-            problem.ridge,
-            problem.activation,
-            problem.spectrum,
-            problem.schedule,
-            problem.target,
-        )
+        return dataclasses.replace(problem, t=np.array(self.levels[:-1]))
 
     def steps(self, problem: Problem) -> Steps:
         """Coefficients for the problem's schedule and target. The last time may be 0, at which there are data only."""
@@ -172,5 +162,5 @@ def _checked(levels: Any) -> tuple[float, ...]:
 
 def last_level(sampler: Sampler, problem: Problem) -> tuple[float, float]:
     """(a, h) at the end of the sampler."""
-    level: Asked = problem.schedule.level(np.float64(sampler.levels[-1]), problem.spectrum.mean)  # pyright: ignore[reportAssignmentType]
+    level = problem.schedule.level(np.float64(sampler.levels[-1]), problem.spectrum.mean)
     return float(level.a), float(level.h)

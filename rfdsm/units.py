@@ -22,12 +22,14 @@ def flow_time(
     per_coordinate: bool = True,
     schedule: Any = "ou",
     target: Any = "noise",
+    variance: Any = 1.0,
 ) -> Any:
     """theta after `steps` small steps of plain gradient descent on A, 2 h learning_rate steps/(p d).
 
     For descent on J as this package writes it, (1/(d n m)) sum |sqrt(h/p) A phi + z|^2 + penalty. `per_coordinate` is
     False where the loss and its penalty are written without the 1/d: theta is then larger by the factor d. The same for
     optax.sgd(learning_rate); its momentum mu multiplies theta by 1/(1 - mu). Adaptive optimisers have no theta.
+    `variance` is tr(Sigma)/d of the data, by which the EDM schedule scales its input.
 
     Source: docs/training, equation 2.
 
@@ -37,7 +39,7 @@ def flow_time(
         >>> float(theta.round(5)), float(units.flow_steps(theta, 1.0, t=0.1, p=6400, d=100).round())
         (0.00566, 10000.0)
     """
-    return _per_step(learning_rate, t, p, d, per_coordinate, schedule, target) * _number("steps", steps)
+    return _per_step(learning_rate, t, p, d, per_coordinate, schedule, target, variance) * _number("steps", steps)
 
 
 def flow_steps(
@@ -50,9 +52,10 @@ def flow_steps(
     per_coordinate: bool = True,
     schedule: Any = "ou",
     target: Any = "noise",
+    variance: Any = 1.0,
 ) -> Any:
     """Number of steps, a float, after which `flow_time` is theta."""
-    return _number("theta", theta) / _per_step(learning_rate, t, p, d, per_coordinate, schedule, target)
+    return _number("theta", theta) / _per_step(learning_rate, t, p, d, per_coordinate, schedule, target, variance)
 
 
 def flow_time_from_tau(tau: Any, t: Any, psi_p: Any) -> Any:
@@ -65,9 +68,11 @@ def tau_from_flow_time(theta: Any, t: Any, psi_p: Any) -> Any:
     return _number("theta", theta) * _number("psi_p", psi_p) / (2 * -np.expm1(-2 * _number("t", t)))
 
 
-def _per_step(learning_rate: Any, t: Any, p: Any, d: Any, per_coordinate: bool, schedule: Any, target: Any) -> Any:
+def _per_step(
+    learning_rate: Any, t: Any, p: Any, d: Any, per_coordinate: bool, schedule: Any, target: Any, variance: Any
+) -> Any:
     scale = _number("p", p) * (_number("d", d) if per_coordinate else 1.0)
-    level = schedules.get(schedule).level(_number("t", t), 1.0)
+    level = schedules.get(schedule).level(_number("t", t), _number("variance", variance))
     return 2 * targets.get(target).amplitude(level) ** 2 * _number("learning_rate", learning_rate) / scale
 
 

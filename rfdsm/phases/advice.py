@@ -318,11 +318,10 @@ def _point(problem: Problem, width: int) -> Point:
 
 def _stopping(problem: Problem, width: int, d: int, rate: float | None) -> Stopping:
     found = optimal_stopping(problem, minimise="test")
+    units: dict[str, Any] = {"schedule": problem.schedule, "target": problem.target, "variance": problem.spectrum.mean}
     times = {"time": float(found.time), "memorisation_time": float(found.memorisation_time)}
     steps = {
-        name: None
-        if rate is None
-        else float(flow_steps(at, rate, float(problem.t), width, d, schedule=problem.schedule, target=problem.target))
+        name: None if rate is None else float(flow_steps(at, rate, float(problem.t), width, d, **units))
         for name, at in times.items()
     }
     return Stopping(

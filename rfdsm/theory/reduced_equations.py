@@ -14,6 +14,7 @@ from rfdsm.activations import Moments
 from rfdsm.arguments import field, number_array
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.scope import jax_scope
+from rfdsm.targets import Asked
 from rfdsm.theory.populations import COINCIDENCE, LINEAR, cells_of
 
 MAX_STEPS = 300
@@ -52,9 +53,14 @@ class Fields(NamedTuple):
         return self.h**0.5
 
     @property
+    def asked(self) -> Asked:
+        """Level and target."""
+        return Asked(self.a, self.h, self.scale, self.alpha, self.beta)
+
+    @property
     def delta(self) -> Any:
-        """What the target says about the score, alpha sqrt(h) - beta a."""
-        return self.alpha * self.root_h - self.beta * self.a
+        """See `Asked`."""
+        return self.asked.delta
 
     @property
     def best(self) -> Any:
@@ -63,8 +69,8 @@ class Fields(NamedTuple):
 
     @property
     def score_unit(self) -> Any:
-        """Score error per excess of `test` over its floor."""
-        return (self.scale * self.a) ** 2 / (self.h * self.delta**2)
+        """See `Asked`."""
+        return self.asked.score_unit
 
     @property
     def total(self) -> Any:

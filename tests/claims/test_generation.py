@@ -1,0 +1,10 @@
+"""docs/generation.md: the code runs and prints what the page shows."""
+
+from tests.claims.blocks import assert_alike, run_python
+
+PAGE = "docs/generation.md"
+
+
+def test_python_prints_what_is_shown(capsys):
+    ((shown, printed),) = run_python(PAGE, lambda: capsys.readouterr().out)
+    assert_alike(shown, printed)
