@@ -13,6 +13,7 @@ from rfdsm.activations.expansion import hermite_rule
 from rfdsm.simulation import design
 from rfdsm.simulation.exact import Series, conditional_moments, population_moments
 from rfdsm.simulation.moments import Law
+from rfdsm.targets import Asked
 from tests.levels import noise_of
 from tests.simulation.test_strips import whole
 from tests.test_expansion import CASES, NUMPY, pair_moment, reference, rule_for
@@ -84,6 +85,27 @@ def test_moments_by_fresh_draws(name):
     y = np.sqrt((1 - H) * EIGENVALUES) * rng.standard_normal((1, DRAWS, d)) + np.sqrt(H) * z
     phi = NUMPY[name](y @ W.T / np.sqrt(d))
     check_by_draws(population_moments(law_of(trial, name), jnp.asarray(EIGENVALUES), Series(terms, rule)), phi, z)
+
+
+@pytest.mark.parametrize("alpha, beta", [(1.0, 0.0), (0.7, -0.6)])
+def test_moments_with_the_data_in_the_target(alpha, beta):
+    """Targets alpha x + beta z: given three points and over the population, by fresh draws of features with a mean."""
+    p, d, n = 24, 10, 3
+    trial, W, x = drawn(p, d, n, EIGENVALUES)
+    one = jnp.ones(())
+    law = Law(trial.W, CASES["softplus"], Asked((1 - H) ** 0.5 * one, H * one, one, alpha * one, beta * one), 64, 1)
+    series, rng, each = Series(20, hermite_rule(64)), np.random.default_rng(6), DRAWS // n
+    z = rng.standard_normal((n, each, d))
+    phi = NUMPY["softplus"]((np.sqrt(1 - H) * x[:, None] + np.sqrt(H) * z) @ W.T / np.sqrt(d))
+    given = conditional_moments(law, trial.training, series, 2)
+    check_by_draws(given, phi, -alpha * x[:, None] - beta * z)
+    np.testing.assert_allclose(given.offset_squared, alpha**2 * np.mean(x**2) + beta**2, rtol=1e-12)
+
+    z, points = rng.standard_normal((1, DRAWS, d)), np.sqrt(EIGENVALUES) * rng.standard_normal((1, DRAWS, d))
+    phi = NUMPY["softplus"]((np.sqrt(1 - H) * points + np.sqrt(H) * z) @ W.T / np.sqrt(d))
+    population = population_moments(law, jnp.asarray(EIGENVALUES), series)
+    check_by_draws(population, phi, -alpha * points - beta * z)
+    np.testing.assert_allclose(population.offset_squared, alpha**2 * np.mean(EIGENVALUES) + beta**2, rtol=1e-12)
 
 
 # --- against quadrature of every pair ---------------------------------------------------------------------------------
