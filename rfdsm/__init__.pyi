@@ -22,11 +22,16 @@ from .phases.optimal import optimal as optimal
 from .phases.regimes import phase_diagram as phase_diagram
 from .problem import Problem as Problem
 from .references import citation as citation
+from .simulation.generation import SimulatedGeneration as SimulatedGeneration
+from .simulation.generation import simulate_generation as simulate_generation
+from .simulation.network import fit as fit
 from .simulation.simulate import simulate as simulate
 from .simulation.training import simulate_training as simulate_training
 from .sweeps.run import sweep as sweep
 from .theory.generation import GeneratedLaw as GeneratedLaw
 from .theory.generation import generated_law as generated_law
+from .theory.optimal_levels import optimal_levels as optimal_levels
+from .theory.path import path_bound as path_bound
 from .theory.predict import predict as predict
 from .theory.spectrum import SpectralDensity as SpectralDensity
 from .theory.spectrum import spectral_density as spectral_density

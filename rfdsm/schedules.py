@@ -66,6 +66,8 @@ class Schedule(Named, ABC):
     long_name: ClassVar[str] = "diffusion time"
     preserves_variance: ClassVar[bool] = False
     """Whether a^2 + h = 1 and c = 1."""
+    end_variance: ClassVar[float | None] = 1.0
+    """Of the noise where no signal is left; None where both last for ever."""
     allowed: ClassVar[str] = "finite and > 0"
     """The range of t in words."""
     span: ClassVar[tuple[float, float]] = (1e-3, 1e2)
@@ -134,6 +136,7 @@ class _Flow(Schedule):
 @dataclass(frozen=True)
 class _VarianceExploding(Schedule):
     name = "variance_exploding"
+    end_variance = None
     long_name = "noise level"
 
     def level(self, t: Any, variance: Any) -> Level:
@@ -148,6 +151,7 @@ class _VarianceExploding(Schedule):
 class _Edm(Schedule):
     data_std: Any = None
     name = "edm"
+    end_variance = None
     long_name = "noise level"
 
     def level(self, t: Any, variance: Any) -> Level:
@@ -209,6 +213,7 @@ class _FromFunctions(Schedule):
     signal: Callable[[Any], Any]
     noise: Callable[[Any], Any]
     name = "from_functions"
+    end_variance = None
     span = (1e-3, 1 - 1e-3)
     allowed = "where both functions are finite and positive"
 

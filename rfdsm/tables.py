@@ -109,3 +109,29 @@ def _with_error(value: float, error: float) -> str:
     if digits > 9:
         return f"{value:.1e} ± {error:.0e}"
     return f"{value:.{digits}f}({error * 10**digits:.0f})"
+
+
+def simulated_generation(law: Any, found: Any, groups: int = 3) -> Table:
+    """Theory's law beside what networks generate, mean ± standard error over trials; variances in groups of S."""
+    trials = len(found.kl)
+    title = f"simulation, d = {found.run.d}, {trials} trials"
+    table = Table(title=title, title_justify="left")
+    for name in ("", "theory", "simulation", "null"):
+        table.add_column(name, justify="right" if name else "left")
+
+    def told(values: np.ndarray) -> str:
+        error = np.std(values, ddof=1) / np.sqrt(trials) if trials > 1 else np.nan
+        return f"{np.mean(values):.4g} ± {error:.2g}"
+
+    order = np.argsort(law.nodes)
+    share, variance = np.asarray(law.weights)[order], np.asarray(law.variance)[order]
+    place = np.minimum((np.cumsum(share) - share / 2) * groups, groups - 1e-9).astype(int)
+    for k, simulated in enumerate(found.groups(groups)[1].T):
+        expected = np.sum((share * variance)[place == k]) / np.sum(share[place == k])
+        table.add_row(f"variance, group {k + 1} of {groups} of S", f"{expected:.4g}", told(simulated))
+    for name in ("trace", "kl", "reverse_kl"):
+        table.add_row(name.replace("_", " "), f"{float(getattr(law, name)):.4g}", told(getattr(found, name)))
+    table.add_row("copied (d1/d2 < 1/3)", "0", told(found.copied), told(found.copied_null))
+    table.add_row("nearest/sqrt(d), median", "", told(found.nearest[:, 1]), told(found.nearest_null[:, 1]))
+    table.add_row("P(Δ > 0)", "", f"{found.probability:.3g} ± {found.probability_error:.2g}")
+    return table

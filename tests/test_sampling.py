@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rfdsm import Problem, sampling, schedules
+from rfdsm import sampling, schedules, targets
 from tests.tolerances import IDENTITY
 
 SAMPLERS = {
@@ -23,12 +23,16 @@ ENDS = {
 }
 
 
+def steps_of(sampler, schedule="ou", target="noise"):
+    return sampler.steps(schedules.get(schedule), targets.get(target))
+
+
 def final(name, schedule, target, s, steps):
     """Variance at the last level over what it should be."""
     levels = sampling.geometric(*ENDS[schedule], steps)
-    problem = Problem(1, 1, 1, levels[1], 0.1, schedule=schedule, target=target)
     sampler = SAMPLERS[name](levels)
-    asked, step = sampler.problems(problem).asked, sampler.steps(problem)
+    asked = sampler.asked(schedules.get(schedule), targets.get(target))
+    step = steps_of(sampler, schedule, target)
     variance = asked.a[0] ** 2 * s + asked.h[0]
     best = (asked.alpha * asked.a * s + asked.beta * asked.root_h) / (asked.a**2 * s + asked.h)
     for A, C, spread, slope in zip(step.A, step.C, step.spread, best, strict=True):
@@ -57,14 +61,14 @@ def test_textbook_steps():
     """The reversed Ornstein-Uhlenbeck equation for a score, Euler's method for a flow, DDIM for a denoiser."""
     levels = np.array([1.0, 0.7, 0.2])
     gap = -np.diff(levels)
-    found = sampling.reverse_sde(levels).steps(Problem(1, 1, 1, 0.5, 0.1))
+    found = steps_of(sampling.reverse_sde(levels))
     root_h = np.sqrt(-np.expm1(-2 * levels[:-1]))
     np.testing.assert_allclose(found.A, 1 + gap, rtol=IDENTITY)
     np.testing.assert_allclose(found.C, 2 * gap / root_h, rtol=IDENTITY)
     np.testing.assert_allclose(found.spread, np.sqrt(2 * gap), rtol=IDENTITY)
-    found = sampling.euler(levels[1:]).steps(Problem(1, 1, 1, 0.5, 0.1, schedule="flow", target="flow"))
+    found = steps_of(sampling.euler(levels[1:]), "flow", "flow")
     np.testing.assert_allclose((found.A[0], found.C[0], found.spread[0]), (1, -gap[1], 0), atol=1e-14)
-    found = sampling.ddim([0.7, 0.0]).steps(Problem(1, 1, 1, 0.5, 0.1, target="data"))
+    found = steps_of(sampling.ddim([0.7, 0.0]), target="data")
     np.testing.assert_allclose((found.A[0], found.C[0], found.spread[0]), (0, 1, 0), atol=1e-14)
 
 
@@ -72,7 +76,7 @@ def test_ancestral_steps_of_a_table():
     """Step k of a table of betas: fresh noise of variance beta_k (1 - abar_{k-1})/(1 - abar_k)."""
     betas = np.linspace(1e-4, 0.02, 1000)
     kept = np.cumprod(1 - betas)
-    found = sampling.ddpm([500.0, 499.0, 498.0]).steps(Problem(1, 1, 1, 500.0, 0.1, schedule="beta_linear"))
+    found = steps_of(sampling.ddpm([500.0, 499.0, 498.0]), "beta_linear")
     expected = [betas[k - 1] * (1 - kept[k - 2]) / (1 - kept[k - 1]) for k in (500, 499)]
     np.testing.assert_allclose(found.spread**2, expected, rtol=1e-9)
 
@@ -81,3 +85,4 @@ def test_levels():
     np.testing.assert_allclose(sampling.geometric(8, 1, 3), [8, 4, 2, 1])
     np.testing.assert_allclose(sampling.uniform(4, 1, 3), [4, 3, 2, 1])
     np.testing.assert_allclose(sampling.karras(9, 1, 2, rho=2), [9, 4, 1])
+    np.testing.assert_array_equal(sampling.table(1000, 4), [1000, 750, 500, 251, 1])

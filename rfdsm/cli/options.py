@@ -30,6 +30,7 @@ COMPARE_DEFAULTS = {"psi_n": "2", "psi_p": "0.25 0.5 1 2 4 8 16", "d": "20 40"}
 """Without data: the peaks p = n and p = 4n and every regime, at sizes that take seconds and can be extrapolated."""
 COMPARE_OUTPUT = "rfdsm-compare"
 TRAINING_OUTPUT = "rfdsm-train-curve"
+GENERATION_OUTPUT = "rfdsm-generate"
 TRAINING_DEFAULTS = {"psi_n": "4 16", "psi_p": "64", "m": "inf", "ridge": "0", "minimise": "test", "simulate": "false"}
 """Where training differs: two problems of arXiv 2505.17638, whose two time scales are far apart."""
 
@@ -52,6 +53,9 @@ def _list(text: str, name: str, group: Group) -> Parameter:
 def _one(text: str, group: Group, name: str = "", metavar: str = "TEXT") -> Parameter:
     return Parameter(help=_described(text, name), negative=(), group=group, metavar=metavar)
 
+
+one, several = _one, _list
+"""Of options that are declared elsewhere."""
 
 Words = list[str] | None
 Word = str | None

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from rfdsm.cli.generation_options import GenerateOptions
 from rfdsm.cli.options import DEFAULTS, CompareOptions, PredictOptions, SimulateOptions, TrainCurveOptions
 from rfdsm.cli.phase_options import PHASE_COMMANDS
 from rfdsm.cli.sweep_options import SWEEP_DEFAULTS, SweepOptions
 
 COMMANDS = {"compare": CompareOptions, "predict": PredictOptions, "simulate": SimulateOptions, "sweep": SweepOptions}
-COMMANDS |= PHASE_COMMANDS | {"train-curve": TrainCurveOptions}
+COMMANDS |= PHASE_COMMANDS | {"train-curve": TrainCurveOptions, "generate": GenerateOptions}
 LARGEST_KEY = 2**32 - 1
 LONGEST_RANGE = 10**6
 
@@ -255,6 +256,15 @@ _READERS: dict[str, Callable[[str, list[str]], Any]] = {
     "simulate": _boolean,
     "cache": _boolean,
     "times": _numbers,
+    "sampler": _text,
+    "levels": _numbers,
+    "rule": _text,
+    "first": _one_number,
+    "last": _one_number,
+    "steps": _integer,
+    "start": _one_number,
+    "samples": _integer,
+    "networks": _text,
     "initial": _one_number,
     "field": _text,
     "along": _text,

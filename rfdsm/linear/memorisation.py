@@ -13,18 +13,16 @@ from jaxtyping import Float
 from rfdsm.arguments import check_whole, keywords
 from rfdsm.linear.divergences import statistics
 from rfdsm.linear.fitting import Fitted, Sample, draw, fit, normal_rows
-from rfdsm.linear.overlaps import log_mean_density, log_pair_sum
 from rfdsm.linear.plan import Cell, check_memory, memory_estimate, padded_size, plan
 from rfdsm.linear.problem import Problem, check_problem
 from rfdsm.linear.simulate import Progress
 from rfdsm.machine import available_memory, cores, lapack_threads
+from rfdsm.sampling.neighbours import NEIGHBOUR_RATIO, nearest_two
+from rfdsm.sampling.overlaps import Fresh, log_pair_sum, relative_distance
 from rfdsm.scope import jax_scope
 from rfdsm.values import one_line
 
 Array = jax.Array | np.ndarray
-
-NEIGHBOUR_RATIO = 1 / 3
-"""A generated point counts as copied when its nearest training point is nearer than this times the second nearest."""
 
 Values = Float[jax.Array | np.ndarray, "*grid"]
 
@@ -57,55 +55,6 @@ class Memorisation(eqx.Module):
         return np.asarray(np.sqrt(p * (1 - p) / self.sign.shape[0]))
 
 
-class _Fresh(NamedTuple):
-    """A fresh set relative to mu, and the log of its pairwise sum."""
-
-    rows: Float[Array, "N d"]
-    log_pairs: Float[Array, ""]
-
-
-def relative_distance(
-    train: Float[Array, "n d"],
-    mask: Float[Array, " n"],
-    train_pairs: Any,
-    fresh: _Fresh,
-    mean: Any,
-    covariance: Any,
-    sigma: Any,
-) -> tuple[Array, Array]:
-    """Sign of Delta and log |Delta| in units of (4 pi sigma^2)^{-d/2}.
-
-    Delta = |G - K_train|^2 - |G - K_fresh|^2, squared L2 norms of densities, G the generated law and K_N the mean of N
-    Gaussian kernels of width sigma N^{-1/d} on the points. |G|^2 cancels, and so do the overlaps of kernels with
-    themselves, which are the same for every N by the choice of width. What remains is a difference of positive terms,
-
-        pairs_train + 2 <G, K_fresh>  -  pairs_fresh - 2 <G, K_train>.
-    """
-    d = train.shape[1]
-    unit = d / 2 * jnp.log(2.0) + d * jnp.log(sigma)  # from (2 pi)^{-d/2} to (4 pi sigma^2)^{-d/2}
-
-    def overlap(points: Array, mask: Array) -> Array:
-        width = sigma * jnp.sum(mask) ** (-1 / d)
-        return jnp.log(2.0) + unit + log_mean_density(points, mask, mean, covariance + width**2 * jnp.eye(d))
-
-    def pairs(log_sum: Array, count: Any) -> Array:
-        # (2/N^2) sum_{i<j} (4 pi width^2)^{-d/2} exp(...), width^{-d} = N sigma^{-d}
-        return jnp.log(2.0) - jnp.log(count) + log_sum
-
-    total = fresh.rows.shape[0]
-    plus = jnp.logaddexp(pairs(train_pairs, jnp.sum(mask)), overlap(fresh.rows, jnp.ones(total)))
-    minus = jnp.logaddexp(pairs(fresh.log_pairs, total), overlap(train, mask))
-    # log |e^plus - e^minus|
-    return jnp.sign(plus - minus), jnp.maximum(plus, minus) + jnp.log(-jnp.expm1(-jnp.abs(plus - minus)))
-
-
-def _nearest_two(points: Array, others: Array, mask: Array) -> Array:
-    """Distances (k, 2) of every point to its two nearest neighbours among the others, d products at a time."""
-    squares = jnp.sum(points**2, axis=1)[:, None] + jnp.sum(others**2, axis=1) - 2 * points @ others.T
-    squares = jnp.where(mask > 0, squares, jnp.inf)
-    return jnp.sqrt(jnp.maximum(-jax.lax.top_k(-squares, 2)[0], 0.0))
-
-
 class _Settings(NamedTuple):
     """What the compiled code depends on, the same for all cells."""
 
@@ -125,7 +74,7 @@ class _Group(NamedTuple):
     places: tuple[int, ...]
 
 
-def _cell(key: Any, fresh: _Fresh, sigma: Any, settings: _Settings, group: _Group, numbers: Any) -> Memorisation:
+def _cell(key: Any, fresh: Fresh, sigma: Any, settings: _Settings, group: _Group, numbers: Any) -> Memorisation:
     a, eta, ridge, n, m = numbers
     padded = group.padded
     d = fresh.rows.shape[1]
@@ -146,9 +95,9 @@ def _cell(key: Any, fresh: _Fresh, sigma: Any, settings: _Settings, group: _Grou
     sign, log_distance = relative_distance(train, sample.mask, train_pairs, fresh, fitted.mean, covariance, sigma)
     law = _overlap_with_target(root, fitted.mean, sigma, d)
     new = fitted.mean + normal_rows(for_new, settings.generated, d) @ root.T
-    first, second = _nearest_two(new, train, sample.mask).T
+    first, second = nearest_two(new, train, sample.mask).T
     rivals = sigma * normal_rows(for_rivals, padded, d)
-    rival = _nearest_two(new, rivals, sample.mask)[:, 0]
+    rival = nearest_two(new, rivals, sample.mask)[:, 0]
     return Memorisation(
         sign=sign,
         log_distance=log_distance,
@@ -274,7 +223,7 @@ def _trial(key: Any, numbers: Any, sigma: Any, settings: _Settings, groups: tupl
     # the same points in both precisions
     rows = (sigma * jax.random.normal(for_fresh, (settings.fresh, settings.d), jnp.float32)).astype(settings.dtype)
     log_pairs = log_pair_sum(rows, sigma**2 * settings.fresh ** (-2 / settings.d))
-    new = _Fresh(rows, log_pairs.astype(numbers.dtype))
+    new = Fresh(rows, log_pairs.astype(numbers.dtype))
 
     def of_group(group: _Group) -> Memorisation:
         run = partial(_cell, for_cells, new, sigma, settings, group)

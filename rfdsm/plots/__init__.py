@@ -2,6 +2,7 @@
 
 from rfdsm.plots.compared import comparison, loss, losses, z_scores
 from rfdsm.plots.density import spectrum
+from rfdsm.plots.generated import generation
 from rfdsm.plots.learning import training
 from rfdsm.plots.regimes import heatmap, phase_diagram
 from rfdsm.plots.solved import roots, widths
@@ -16,6 +17,7 @@ __all__ = [
     "TITLES",
     "abscissa",
     "comparison",
+    "generation",
     "heatmap",
     "loss",
     "losses",

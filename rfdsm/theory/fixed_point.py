@@ -12,8 +12,6 @@ from rfdsm.theory.peak import counted, rescaled
 from rfdsm.theory.populations import Populations
 
 MAX_STEPS = 250
-FEW_STEPS = 6
-"""Newton steps of the first pass over a large grid, which leaves all cells next to the peak to the second."""
 PATIENCE = 24
 """Steps of Newton's method next to the peak, after which those that pin the first unknown take turns with them."""
 SETTLED = 1e-9
@@ -88,11 +86,12 @@ def start(P: Populations) -> Triple:
     return t_s * G, t_a * G, G
 
 
-@jax.custom_jvp
-def solve(P: Populations, limit: Any = MAX_STEPS) -> Solution:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def solve(P: Populations, limit: Any = MAX_STEPS, peaks: bool = True) -> Solution:
     """Positive solution of x = F(x) in every cell; differentiable in every field of P to any order.
 
-    Cells that have not converged after `limit` steps are left where they are: their residual tells.
+    Cells that have not converged after `limit` steps are left where they are: their residual tells. Without `peaks`,
+    cells next to p = nm are left alone, and all others are solved by less code.
     """
 
     def step(x: Triple, pinned: Any) -> Triple:
@@ -102,7 +101,7 @@ def solve(P: Populations, limit: Any = MAX_STEPS) -> Solution:
         def at_peak(x: Triple) -> Triple:
             return rescaled(jax.lax.cond(jnp.any(pinned), lambda x: newton(x, P, pinned), free, x), P)
 
-        return jax.lax.cond(jnp.any(close & now), at_peak, free, x)
+        return jax.lax.cond(jnp.any(close), at_peak, free, x) if peaks else free(x)
 
     def body(carry):
         x, active, previous, steps = carry
@@ -123,20 +122,21 @@ def solve(P: Populations, limit: Any = MAX_STEPS) -> Solution:
     first = start(P)
     zero = jnp.zeros_like(first[2])
     close = (P.peak + P.square > 0) & (zero == 0)
-    now = ~close | (jnp.asarray(limit) != FEW_STEPS)
     scaled = P.peak * (1 - P.redundant) > 0
     # What rounding leaves of a change for ever: more where features without a nonlinear part are nearly d.
     nearly_d = (P.beta_a <= 1e-9 * P.noise) & (jnp.abs(1 - P.inverse_psi_p) < 1e-5)
     lasting = jnp.where(nearly_d, 0.1, 1e-9)
-    first = jax.lax.cond(jnp.any(close & now), lambda x: rescaled(x, P), lambda x: x, first)
-    x, active, _, steps = jax.lax.while_loop(unfinished, body, (first, now, zero + jnp.inf, zero))
-    return Solution(x[0], x[1], x[2], steps, ~active & now)
+    solved = zero == 0 if peaks else ~close
+    if peaks:
+        first = jax.lax.cond(jnp.any(close), lambda x: rescaled(x, P), lambda x: x, first)
+    x, active, _, steps = jax.lax.while_loop(unfinished, body, (first, solved, zero + jnp.inf, zero))
+    return Solution(x[0], x[1], x[2], steps, ~active & solved)
 
 
 @solve.defjvp
-def _solve_jvp(primals, tangents):
+def _solve_jvp(peaks, primals, tangents):
     (P, limit), (dP, _) = primals, tangents
-    solution = solve(P, limit)
+    solution = solve(P, limit, peaks)
     x = solution[:3]
     state = evaluate(x, P)
     _, dF = jax.jvp(lambda parameters: evaluate(x, parameters).image, (P,), (dP,))

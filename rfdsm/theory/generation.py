@@ -1,26 +1,8 @@
-"""The law of generated samples: `generated_law` (docs/generation).
+"""The law of generated samples: `generated_law` (docs/generation)."""
 
-One network per level, independent of each other given the data, in a chain of steps y -> A y + C f(y) + spread xi from
-y ~ N(0, start): as d -> infinity samples are N(0, Lambda(S)), S = X^T X/n, with a recursion for each eigenvalue x of S,
-
-    Lambda' = A^2 Lambda + 2 A C m(x) Lambda + C^2 P(x) + spread^2
-
-m the mean slope of the network along the eigenvector, P the mean square of its output. Given X the features of the
-symmetric mode are information plus noise, which has the deterministic equivalent
-
-    c_a = (1 - q)/(1 + e_a)     D_0 = (kappa q + c_a) L h     D(x) = D_0 + a^2 L x/(1 + delta)
-    1/g = lambda + kappa beta_s + c_a beta_a + <D/(1 + psi_p g D)>
-    tau = psi_p g/(1 + psi_p g D)     tau_0 = psi_p g/(1 + psi_p g D_0)
-    delta = (q L h <tau> + beta_s psi_p g)/psi_n     e_a = q (L h <tau> + beta_a psi_p g)/psi_n
-    kappa = (1/psi_n) <1/(1 + delta + a^2 L x tau_0)> + (1 - 1/psi_n)/(1 + delta)
-    N(x) = alpha a x/(1 + delta) + beta sqrt(h) (q kappa + c_a)     m(x) = L N tau mu1(G_y)/mu1(G)
-
-and P is the derivative of alpha^2 x/(1 + delta) + beta^2 (q kappa + c_a) - L N^2 tau by the strength of a probe that
-adds mu1(G_y)^2 Lambda(x) to D_0 and v^2(G_y) to 1/g. G^2 = a^2 tr Sigma/d + h is the norm in training, G_y^2 = <Lambda>
-that of the samples on their way.
-"""
-
-from collections.abc import Callable
+import math
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -32,152 +14,59 @@ from jaxtyping import Float
 from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
 from rfdsm.arguments import number_array
-from rfdsm.problem import Problem, check_problem
-from rfdsm.sampling import Sampler, last_level
+from rfdsm.arrays import module_of
+from rfdsm.machine import cores
+from rfdsm.printing import Printed
+from rfdsm.problem import FIELDS, Problem
+from rfdsm.sampling import Sampler
+from rfdsm.sampling.chain import at_levels, first_variance
 from rfdsm.scope import jax_scope
-from rfdsm.spectra import Spectrum
 from rfdsm.theory.fixed_point import solve
-from rfdsm.theory.populations import cells_of, populations
-from rfdsm.theory.sample_covariance import SampleSpectrum, sample_spectrum
-from rfdsm.values import one_line
+from rfdsm.theory.generated_equations import TOLERANCE, Chain, Level, Ratios, follow
+from rfdsm.theory.generated_targets import Target, given_spectrum, spectra_of
+from rfdsm.theory.populations import check_moments, moments_at, moments_at_levels, populations
+from rfdsm.theory.sample_covariance import SampleSpectrum, sample_density
+from rfdsm.values import is_traced, one_line
 
-TOLERANCE = 1e-10
-"""Largest relative residual at which a level counts as solved."""
-MAX_STEPS = 100
-TINY = 1e-300
-
-
-class _Level(NamedTuple):
-    """One level's network and step, numbers."""
-
-    a: Any
-    h: Any
-    alpha: Any
-    beta: Any
-    ridge: Any
-    mu1: Any
-    v0_squared: Any
-    beta_a: Any
-    A: Any
-    C: Any
-    spread: Any
+BATCH, STEPS = 8, 8
+"""Laws computed in one call, and what numbers of steps are rounded up to: few executables serve all."""
+DENSITY_POINTS = 400
 
 
-class _Ratios(NamedTuple):
-    inverse_psi_n: Any
-    psi_p: Any
-    q: Any
-    spare: Any
-    """1 - rank/n, the part of the samples beyond the rank of S."""
+class Question(NamedTuple):
+    """One cell: its chain, and the laws of the data and of what the sampler should reach."""
+
+    chain: Chain
+    data: Target
+    end: Target
 
 
-class _Probe(NamedTuple):
-    """Strength zero: what it would add per unit."""
+class Density(NamedTuple):
+    """Spectrum of the generated covariance Lambda(S)."""
 
-    to_D: Any
-    to_g: Any
-
-
-def _forms(u: Any, strength: Any, level: _Level, r: _Ratios, probe: _Probe, x: Any, weights: Any) -> tuple[Any, ...]:
-    """Right-hand sides of the unknowns u = (delta, kappa, e_a, psi_p g), the objective per eigenvalue, N and tau."""
-    delta, kappa, e_a, X = u
-    L = level.mu1**2
-    beta_s = level.v0_squared + r.q * level.beta_a
-    c_a = (1 - r.q) / (1 + e_a)
-    c_t = r.q * kappa + c_a
-    D_0 = c_t * L * level.h + strength * probe.to_D
-    D = D_0 + level.a**2 * L * x / (1 + delta)
-    tau, tau_0 = X / (1 + X * D), X / (1 + X * D_0)
-    mean = jnp.sum(weights * tau)
-    level_of_g = level.ridge + kappa * beta_s + c_a * level.beta_a + strength * probe.to_g
-    new_X = r.psi_p / (level_of_g + jnp.sum(weights * D / (1 + X * D)))
-    new_delta = (r.q * L * level.h * mean + beta_s * X) * r.inverse_psi_n
-    new_e_a = r.q * (L * level.h * mean + level.beta_a * X) * r.inverse_psi_n
-    seen = jnp.where(x > 0, weights, 0.0) / (1 + delta + level.a**2 * L * x * tau_0)
-    new_kappa = r.inverse_psi_n * jnp.sum(seen) + r.spare / (1 + delta)  # the zeros of S and -1/psi_n make `spare`
-    N = level.alpha * level.a * x / (1 + delta) + level.beta * jnp.sqrt(level.h) * c_t
-    objective = level.alpha**2 * x / (1 + delta) + level.beta**2 * c_t - L * N**2 * tau
-    return jnp.stack([new_delta, new_kappa, new_e_a, new_X]), objective, N, tau
+    variance: Float[np.ndarray, "*grid points"]
+    """Eigenvalues, in the order of those of S, ascending within every bulk."""
+    density: Float[np.ndarray, "*grid points"]
+    edges: Float[np.ndarray, "*grid bulks 2"]
+    """Images of the edges of S."""
+    atom: Any
+    """Where the null directions of S end, and the mass there."""
+    mass: Any
 
 
-def _solve(start: Any, level: _Level, r: _Ratios, x: Any, weights: Any) -> tuple[Any, Any]:
-    """The unknowns by Newton's method, kept positive, and the largest relative residual.
-
-    It starts from the order parameters of the losses, which solve the same problem averaged over the data: for the
-    limiting spectrum they are the solution.
-    """
-    nothing = _Probe(jnp.zeros_like(x), 0.0)
-
-    def image(u: Any) -> Any:
-        return _forms(u, 0.0, level, r, nothing, x, weights)[0]
-
-    def unfinished(carry: Any) -> Any:
-        _, residual, previous, steps = carry
-        return (residual > 1e-15) & ~((residual < TOLERANCE) & (residual > 0.5 * previous)) & (steps < MAX_STEPS)
-
-    def newton(carry: Any) -> Any:
-        u, residual, _, steps = carry
-        new = u + jnp.linalg.solve(jnp.eye(4) - jax.jacfwd(image)(u), image(u) - u)
-        new = jnp.clip(jnp.where(jnp.isfinite(new), new, image(u)), u / 4, 4 * u + TINY)
-        return new, _residual(new, image(new)), residual, steps + 1
-
-    first = (start, _residual(start, image(start)), jnp.array(jnp.inf), jnp.array(0))
-    u, residual, *_ = jax.lax.while_loop(unfinished, newton, first)
-    return u, residual
-
-
-def _residual(u: Any, image: Any) -> Any:
-    scale = u + jnp.array([1.0, TINY, 1.0, TINY])  # delta and e_a matter beside 1 only
-    return jnp.max(jnp.abs(image - u) / scale)
-
-
-def _response(u: Any, level: _Level, r: _Ratios, probe: _Probe, x: Any, weights: Any) -> Any:
-    """P(x): the derivative of the objective per eigenvalue by the probe's strength, all unknowns responding."""
-
-    def forms(u: Any, strength: Any) -> Any:
-        return _forms(u, strength, level, r, probe, x, weights)[:2]
-
-    (_, _), (source, direct) = jax.jvp(lambda strength: forms(u, strength), (0.0,), (1.0,))
-    change = jnp.linalg.solve(jnp.eye(4) - jax.jacfwd(lambda u: forms(u, 0.0)[0])(u), source)
-    return direct + jax.jvp(lambda u: forms(u, 0.0)[1], (u,), (change,))[1]
-
-
-@kept(maxsize=8)
-def _chain(activation: Activation) -> Any:
-    """All levels, one after the other: variances after every step (K, N), residuals (K,)."""
-
-    def chain(levels: _Level, starts: Any, r: _Ratios, x: Any, weights: Any, first: Any) -> Any:
-        def step(variance: Any, inputs: Any) -> Any:
-            level, start = inputs
-            u, residual = _solve(start, level, r, x, weights)
-            norm = jnp.sum(weights * variance)
-            mu1, _, v_squared = activation.moments(jnp.zeros_like(norm), norm)
-            _, _, N, tau = _forms(u, 0.0, level, r, _Probe(jnp.zeros_like(x), 0.0), x, weights)
-            slope = level.mu1 * mu1 * N * tau
-            power = _response(u, level, r, _Probe(mu1**2 * variance, v_squared), x, weights)
-            A, C = level.A, level.C
-            # A^2 Lambda + 2 A C m Lambda + C^2 P, P >= m^2 Lambda: a square and what the network adds to it
-            rest = jnp.maximum(power - slope**2 * variance, 0.0)
-            new = (A + C * slope) ** 2 * variance + C**2 * rest + level.spread**2
-            return new, (new, residual)
-
-        return jax.lax.scan(step, first, (levels, starts))[1]
-
-    return jax.jit(chain)
-
-
-class GeneratedLaw(eqx.Module):
+class GeneratedLaw(Printed):
     """N(0, Lambda(S)), S the sample covariance, and its distances to the data's law N(0, Sigma).
 
-    Distances are per dimension. N values for the nodes of the quadrature over S's eigenvalues, K steps.
+    Arrays of the problem's shape, written ...; distances are per dimension. N values for the nodes of the quadrature
+    over S's eigenvalues, K steps. A pytree: laws pass through jit, vmap and grad.
     """
 
-    nodes: Float[np.ndarray, " N"]
+    nodes: Float[Any, "... N"]
     """Eigenvalues of S."""
-    weights: Float[np.ndarray, " N"]
-    variance: Float[np.ndarray, " N"]
+    weights: Float[Any, "... N"]
+    variance: Float[Any, "... N"]
     """Of the samples along the eigenvectors: Lambda."""
-    path: Float[np.ndarray, "steps N"]
+    path: Float[Any, "steps ... N"]
     """The same after every step."""
     kl: Any
     """KL(generated || target)/d."""
@@ -187,139 +76,240 @@ class GeneratedLaw(eqx.Module):
     """Of the target N(0, a^2 Sigma + h), the data's law at the sampler's last level."""
     reverse_kl_at_end: Any
     """The same the other way round."""
+    bhattacharyya: Any
+    """-(1/d) log of the overlap of square roots of generated and data's densities; known for isotropic data, else NaN:
+    a determinant of Sigma + Lambda(S) is no trace of the two."""
     logdet: Any
     """(1/d) log det of the generated covariance."""
     trace: Any
     """Its trace per dimension, the mean squared norm of samples."""
-    converged: bool
-    """Whether every level was solved, and no variance overflowed."""
-    residual: float
-    variance_at: Callable[[Any], Float[np.ndarray, " points"]]
-    """Lambda at other eigenvalues x >= 0 of S, a list of them."""
+    converged: Any
+    """Whether every level was solved, and no variance overflowed; where not, values are NaN."""
+    residual: Any
+    asked: Any = eqx.field(repr=False)
+    """What it follows from, cells first."""
+    problem: Problem = eqx.field(repr=False)
+    activation: Activation = eqx.field(static=True, repr=False)
+    given: bool = eqx.field(static=True, repr=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the problem."""
+        return np.shape(self.kl)
+
+    def variance_at(self, x: Any) -> Any:
+        """Lambda at other eigenvalues x >= 0 of S, a list of them: shape (*shape, points)."""
+        return self._elsewhere(x, _lambda)
+
+    def _elsewhere(self, x: Any, function: Any) -> Any:
+        places = x if is_traced(x) else np.atleast_1d(number_array("x", x, "eigenvalues >= 0"))
+        if not is_traced(places) and (places.ndim > 1 or not np.all(np.isfinite(places) & (places >= 0))):
+            raise ValueError(f"x = {one_line(x)} must be a list of finite eigenvalues >= 0")
+        with jax_scope():
+            found = _elsewhere(self.activation, function)(self.asked.chain, jnp.asarray(places, float))
+        found = found if is_traced(found) else np.asarray(found)
+        return found.reshape((*self.shape, np.shape(places)[0]))
+
+    def density(self, points: Any = DENSITY_POINTS) -> Density:
+        """Spectrum of the generated covariance, at `points` places in every bulk; of one concrete law."""
+        if self.shape or is_traced(self.kl) or self.given:
+            raise ValueError("density is that of one concrete law of the limiting S: one problem, without `given`")
+        law = self.problem.spectrum
+        x, heights, edges, rank = sample_density(float(self.problem.psi_n), law.nodes, law.weights, points)
+        variance, slope = self.variance_at(x), self._elsewhere(x, _lambda_slope)
+        images = self.variance_at(edges.ravel()).reshape(-1, 2)
+        atom = float(self.variance_at([0.0])[0]) if rank < 1 else np.nan
+        return Density(variance, heights / np.abs(slope), np.sort(images, axis=1), atom, 1 - rank)
 
 
-def generated_law(problem: Problem, sampler: Sampler, *, start: Any = None, given: Any = None) -> GeneratedLaw:
+def generated_law(
+    problem: Problem, sampler: Sampler, *, start: Any = None, given: Any = None, ridges: Any = None
+) -> GeneratedLaw:
     """The law of samples that networks of this problem generate, one network for each level, trained on the same data.
 
+    Differentiable like `predict`, inside jax.jit, vmap and grad, by psi_n (isotropic data), psi_p, m, ridge and ridges.
+
+    Memory: results, 8 (K + 8) N bytes a problem, N = 301 nodes for isotropic data; some megabytes per core.
+
     Args:
-        problem: one problem with ridge > 0; its t is not used. The ridge is one number, or one for each level.
+        problem: one problem or a grid of them, with ridge > 0; t is not used.
         sampler: from `rfdsm.sampling`, with the levels.
-        start: variance of the samples at the first level; default that of noised data, a^2 tr(Sigma)/d + h.
+        start: variance of the samples at the first level; default that of pure noise, 1, or h at the first level where
+            noise grows without bound.
         given: eigenvalues of a sample covariance of one's own, with the zeros; default their limiting law. Distances
             are then known for isotropic data only, and NaN for others.
+        ridges: one for each level, shape (K,) or (K, *problem.shape), in place of the problem's.
 
     Returns:
-        `GeneratedLaw`. A level that cannot be solved, or variances that overflow: converged = False.
+        `GeneratedLaw`. A level that cannot be solved, or variances that overflow: converged = False, and NaN.
 
     Raises:
-        ValueError: ridge = 0, several problems, times that the schedule has not, negative eigenvalues.
+        ValueError: ridge = 0, psi_p = inf, times that the schedule has not, negative eigenvalues.
 
     Source: docs/generation (this project's own).
 
     Examples:
         >>> from rfdsm import Problem, generated_law, sampling
         >>> sampler = sampling.ddim(sampling.geometric(3, 0.05, steps=10))
-        >>> law = generated_law(Problem(psi_n=4, psi_p=2, m=4, t=1, ridge=0.03, target="data"), sampler)
-        >>> round(law.trace, 3), round(law.kl, 3)
-        (0.752, 0.075)
-        >>> law.variance_at([0.5, 1, 2]).round(3)
+        >>> law = generated_law(Problem(psi_n=4, psi_p=[1, 2], m=4, t=1, ridge=0.03, target="data"), sampler)
+        >>> law.trace.round(3), law.kl.round(3)
+        (array([0.54 , 0.752]), array([0.135, 0.075]))
+        >>> law.variance_at([0.5, 1, 2]).round(3)[1]
         array([0.405, 0.748, 1.454])
     """
-    check_problem(problem)
-    at_levels = sampler.problems(problem)
-    steps = sampler.steps(problem)
-    count = steps.A.size
-    if problem.traced or at_levels.shape != (count,):
-        raise ValueError("problem must be one concrete problem (its ridge one number, or one for each level)")
-    if np.any(at_levels.ridge == 0):
-        raise ValueError("ridge = 0 must be > 0: without a penalty networks of different levels have no common law")
-    if np.any(np.isinf(at_levels.psi_p)):
+    chain = at_levels(problem, sampler, ridges)
+    shape, dtype = chain.shape[1:], jnp.result_type(float)
+    psi_p = chain.psi_p
+    if not is_traced(psi_p) and np.any(np.isinf(psi_p)):
         raise ValueError("psi_p = inf must be finite: take it large, with the ridge in proportion")
-    law = problem.spectrum
-    spectrum = sample_spectrum(float(at_levels.psi_n), law.nodes, law.weights) if given is None else _given(given)
-    asked, cells = at_levels.asked, cells_of(at_levels)
-    first = asked.a[0] ** 2 * law.mean + asked.h[0] if start is None else start
-    first = number_array("start", first, "a variance >= 0")
-    if first.ndim or not (np.isfinite(first) and first >= 0):
-        raise ValueError(f"start = {one_line(start)} must be one finite variance >= 0")
-    levels = _Level(
-        asked.a, asked.h, asked.alpha, asked.beta, np.broadcast_to(at_levels.ridge, count), *cells.moments, *steps
+    first = first_variance(problem, sampler, start)
+    own = None if given is None else given_spectrum(given)
+    with jax_scope():
+        asked = question(chain, sampler, first, own)
+        if chain.traced:
+            found = jax.vmap(partial(_measured, problem.activation))(asked)
+        else:
+            found = _in_batches(problem.activation, asked)
+
+        def finished(values: Any, axes: int = 0) -> Any:
+            values = values.reshape((*shape, *values.shape[values.ndim - axes :]))
+            return values.astype(dtype) if is_traced(values) and values.dtype == float else values
+
+        path = module_of(found["path"]).moveaxis(found["path"][:, : sampler.size], 1, 0)
+        values = {name: finished(value) for name, value in found.items() if name != "path"}
+        return GeneratedLaw(
+            nodes=finished(asked.chain.nodes, 1),
+            weights=finished(asked.chain.weights, 1),
+            variance=finished(path[-1], 1),
+            path=path.reshape((sampler.size, *shape, path.shape[-1])),
+            **values,
+            asked=asked,
+            problem=problem,
+            activation=problem.activation,
+            given=given is not None,
+        )
+
+
+def question(chain: Problem, sampler: Sampler, first: float, own: SampleSpectrum | None) -> Question:
+    """All cells, along a first axis."""
+    law, K = chain.spectrum, sampler.size
+    size = math.prod(chain.shape[1:])
+    traced = chain.traced
+
+    more = -K % STEPS
+
+    def flat(values: Any, fill: float | None = None) -> Any:  # (cells, K and steps that do nothing)
+        xp = module_of(values)
+        values = xp.broadcast_to(values, chain.shape).reshape(K, size).T
+        rest = values[:, -1:] if fill is None else xp.full((size, 1), fill)
+        return xp.concatenate([values, xp.repeat(rest, more, axis=1)], axis=1)
+
+    found = chain.asked
+    if traced:
+        moments = moments_at(chain.activation, found.a, found.h, law.mean)
+    else:
+        a, h = (np.ravel(value) for value in (found.a, found.h))
+        check_moments(chain.activation, a, h, law.mean)
+        moments = moments_at_levels(chain.activation, a, h, law.mean, chain.schedule)
+        moments = type(moments)(*(value.reshape(np.shape(found.a)) for value in moments))
+    steps = sampler.steps(chain.schedule, chain.target, law.mean)
+    of_step = (flat(x.reshape(np.shape(found.a)), fill) for x, fill in zip(steps, (1.0, 0.0, 0.0), strict=True))
+    levels = Level(
+        *(flat(x) for x in (found.a, found.h, found.alpha, found.beta, chain.ridge)), *map(flat, moments), *of_step
     )
-    x, w = spectrum.nodes, spectrum.weights
-    per_n = 1 / float(at_levels.psi_n)
-    spare = max(0.0, 1 - per_n * float(np.sum(law.weights[law.nodes > 0] if given is None else w[x > 0])))
-    r = _Ratios(per_n, float(at_levels.psi_p), 1 / float(at_levels.m), spare)
-
-    def along(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with jax_scope():
-            arrays = jax.tree.map(lambda value: jnp.asarray(value, float), (levels, _starts(at_levels), r, x, w))
-            found = _chain(problem.activation)(*arrays, jnp.full(x.size, float(first)))
-            return np.asarray(found[0]), np.asarray(found[1])
-
-    def variance_at(places: Any) -> np.ndarray:
-        asked_at = np.atleast_1d(number_array("x", places, "eigenvalues >= 0"))
-        if asked_at.ndim > 1 or not np.all(np.isfinite(asked_at) & (asked_at >= 0)):
-            raise ValueError(f"x = {one_line(places)} must be a list of finite eigenvalues >= 0")
-        return along(np.append(x, asked_at), np.append(w, np.zeros(asked_at.size)))[0][-1, x.size :]
-
-    path, residual = along(x, w)
-    variance = path[-1]
-    a, h = last_level(sampler, problem)
-    distances = [_distances(variance, spectrum, law, target) for target in (law.nodes, a**2 * law.nodes + h)]
-    with np.errstate(all="ignore"):
-        logdet, trace = float(np.sum(np.where(w > 0, w * np.log(variance), 0.0))), float(np.sum(w * variance))
-    worst = float(np.max(np.where(np.isnan(residual), np.inf, residual)))
-    return GeneratedLaw(
-        nodes=x,
-        weights=w,
-        variance=variance,
-        path=path,
-        kl=distances[0][0],
-        reverse_kl=distances[0][1],
-        kl_at_end=distances[1][0],
-        reverse_kl_at_end=distances[1][1],
-        logdet=logdet,
-        trace=trace,
-        converged=bool(worst <= TOLERANCE and np.all(np.isfinite(path))),
-        residual=worst,
-        variance_at=variance_at,
-    )
+    psi_n, psi_p, m = (flat(getattr(chain, name))[:, 0] for name in ("psi_n", "psi_p", "m"))
+    starts = _starts(chain, moments)
+    starts = module_of(*starts).stack([flat(value) for value in starts], -1)
+    a, h = sampler.last_level(chain.schedule, law.mean)
+    nodes, weights, spare, data, end = spectra_of(psi_n, chain, own, [law.nodes, a**2 * law.nodes + h])
+    ratios = Ratios(1 / psi_n, psi_p, 1 / m, spare)
+    return Question(Chain(levels, starts, ratios, nodes, weights, np.full(size, first)), data, end)
 
 
-def _distances(
-    variance: np.ndarray, spectrum: SampleSpectrum, law: Spectrum, target: np.ndarray
-) -> tuple[float, float]:
-    """KL(generated || target)/d and KL(target || generated)/d, the target of these variances along Sigma."""
-    with np.errstate(all="ignore"):
-        own = np.where(spectrum.weights > 0, spectrum.weights * np.log(variance), 0.0)
-        logdet = np.sum(own) - np.sum(law.weights * np.log(target))
-        forward = np.sum(spectrum.overlap(1 / target) * variance) - 1 - logdet
-        reverse = np.sum(spectrum.overlap(target) / variance) - 1 + logdet
-    return (float(forward) / 2, float(reverse) / 2) if np.all(target > 0) else (np.inf, np.inf)
+def _measured(activation: Activation, asked: Question) -> dict[str, Any]:
+    """Of one cell: the path and all values that follow."""
+    path, residuals = follow(activation, asked.chain)
+    worst = jnp.max(jnp.where(jnp.isnan(residuals), jnp.inf, residuals))
+    converged = (worst <= TOLERANCE) & jnp.all(jnp.isfinite(path))
+    values = distances(path[-1], asked.chain.weights, {"": asked.data, "_at_end": asked.end})
+    values = {name: jnp.where(converged, value, jnp.nan) for name, value in values.items()}
+    return values | {"path": path, "residual": worst, "converged": converged}
 
 
-def _given(eigenvalues: Any) -> SampleSpectrum:
-    x = number_array("given", eigenvalues, "eigenvalues >= 0")
-    if x.ndim != 1 or not x.size or not np.all(np.isfinite(x) & (x >= 0)):
-        raise ValueError(f"given = {one_line(eigenvalues)} must be a list of finite eigenvalues >= 0")
-    x = np.where(x > x.size * np.finfo(float).eps * x.max(), x, 0.0)  # zeros that rounding has moved
-    weights = np.full(x.size, 1 / x.size)
+def distances(variance: Any, weights: Any, targets: dict[str, Target]) -> dict[str, Any]:
+    """Per dimension, of N(0, Lambda(S)) to each target, whose name ends that of the divergences."""
 
-    def overlap(values: Any) -> np.ndarray:
-        f = np.asarray(values, float)
-        return weights * f[0] if np.all(f == f[0]) else np.full(x.size, np.nan)
+    def average(values: Any) -> Any:
+        return jnp.sum(jnp.where(weights > 0, weights * values, 0.0))
 
-    return SampleSpectrum(x, weights, np.array([[x.min(), x.max()]]), overlap)
+    logdet = average(jnp.log(variance))
+    values = {"trace": average(variance), "logdet": logdet}
+    for ending, target in targets.items():
+        difference = logdet - target.logdet
+        forward = jnp.sum(target.inverse * variance) - 1 - difference
+        reverse = jnp.sum(target.forward / jnp.where(variance > 0, variance, jnp.inf)) - 1 + difference
+        values["kl" + ending] = jnp.where(target.singular, jnp.inf, forward / 2)
+        values["reverse_kl" + ending] = jnp.where(target.singular, jnp.inf, reverse / 2)
+    T = targets[""].variance
+    values["bhattacharyya"] = average(jnp.log((variance + T) / 2)) / 2 - (logdet + jnp.log(T)) / 4
+    return values
 
 
-def _starts(at_levels: Problem) -> Any:
-    """The unknowns in the mean over the data, (K, 4), from the order parameters of the losses."""
-    cells, law = cells_of(at_levels), at_levels.spectrum
-    ridge = np.broadcast_to(at_levels.ridge, at_levels.shape) * cells.inverse_psi_p
-    P, _ = populations(*cells[:4], ridge, cells.moments, law.nodes, law.weights)
-    P = jax.tree.map(jnp.asarray, P)
-    E_s, F, G = solve(P)[:3]
+@kept(maxsize=8)
+def _batch(activation: Activation) -> Any:
+    return jax.jit(jax.vmap(partial(_measured, activation)))
+
+
+def _in_batches(activation: Activation, asked: Question) -> dict[str, np.ndarray]:
+    """All cells, a batch on every core; batches are filled up, so that one executable serves all grids."""
+    size, batch = len(asked.chain.nodes), BATCH
+
+    def run(first: int) -> dict[str, np.ndarray]:
+        cells = np.minimum(np.arange(first, first + batch), size - 1)
+        with jax_scope():  # the setting is one of the thread
+            found = _batch(activation)(jax.tree.map(lambda x: x[cells], asked))
+        return jax.tree.map(lambda x: np.asarray(x)[: size - first], found)
+
+    with ThreadPoolExecutor(cores()) as pool:
+        parts = list(pool.map(run, range(0, size, batch)))
+    return jax.tree.map(lambda *x: np.concatenate(x), *parts)
+
+
+@kept(maxsize=16)
+def _elsewhere(activation: Activation, function: Any) -> Any:
+    """What `function` says of the chain at further eigenvalues."""
+    return jax.jit(jax.vmap(partial(function, activation), in_axes=(0, None)))
+
+
+def _lambda(activation: Activation, chain: Chain, x: Any) -> Any:
+    """Lambda: they are nodes without a weight."""
+    nodes = jnp.concatenate([chain.nodes, x])
+    weights = jnp.concatenate([chain.weights, jnp.zeros_like(x)])
+    return follow(activation, chain._replace(nodes=nodes, weights=weights))[0][-1, chain.nodes.size :]
+
+
+def _lambda_slope(activation: Activation, chain: Chain, x: Any) -> Any:
+    """Its derivative."""
+    return jax.jvp(lambda x: _lambda(activation, chain, x), (x,), (jnp.ones_like(x),))[1]
+
+
+def _starts(chain: Problem, moments: Any) -> Any:
+    """The unknowns in the mean over the data, of the shape of the chain, from the order parameters of the losses."""
+    law = chain.spectrum
+    psi_n, psi_p, m, _, ridge = (getattr(chain, name) for name in FIELDS)
+    values = (1 / psi_n, 1 / psi_p, 1 / m, chain.asked, moments, ridge / psi_p)
+    shaped = jax.tree.map(lambda x: module_of(x).broadcast_to(x, chain.shape), values)
+    found = order_parameters(*shaped, law.nodes, law.weights)
+    return found if chain.traced else tuple(np.asarray(value) for value in found)
+
+
+@jax.jit
+def order_parameters(
+    inverse_psi_n: Any, inverse_psi_p: Any, q: Any, asked: Any, moments: Any, ridge: Any, nodes: Any, weights: Any
+) -> tuple[Any, Any, Any, Any]:
+    nodes, weights = jnp.asarray(nodes, float), jnp.asarray(weights, float)
+    P, _ = populations(inverse_psi_n, inverse_psi_p, q, asked, ridge, moments, nodes, weights)
+    E_s, F, G = solve(P, peaks=False)[:3]  # next to p = nm: not quite the solution, which will do for a start
     E_s, F, X = (value / P.unit for value in (E_s, F, G))
     delta = P.inverse_psi_n * (P.q * F + P.beta_psi * X)
-    kappa = 1 / (1 + P.inverse_psi_n * E_s)
-    return jnp.stack([delta, kappa, P.inverse_psi_n * P.q * F, X], axis=1)
+    return delta, 1 / (1 + P.inverse_psi_n * E_s), P.inverse_psi_n * P.q * F, X

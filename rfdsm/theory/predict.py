@@ -35,7 +35,7 @@ from rfdsm.problem import FIELDS, Problem, check_problem
 from rfdsm.scope import jax_scope
 from rfdsm.targets import Asked
 from rfdsm.theory.equations import evaluate, jacobian
-from rfdsm.theory.fixed_point import FEW_STEPS, MAX_STEPS, TOLERANCE, Solution, solve
+from rfdsm.theory.fixed_point import MAX_STEPS, TOLERANCE, Solution, solve
 from rfdsm.theory.populations import (
     TABLE_FROM,
     Populations,
@@ -46,7 +46,9 @@ from rfdsm.theory.populations import (
 )
 
 CHUNK, ACCELERATOR_CHUNK = 2**13, 2**20
-"""Cells solved per compiled call: one executable serves every grid. On a CPU they stay in a core's cache."""
+"""Cells solved per compiled call: one executable serves every grid, another what lies next to p = nm."""
+FEW_STEPS = 6
+"""Newton steps of the first pass over a large grid; cells that need more, and those next to p = nm, share chunks."""
 
 
 class Probe(NamedTuple):
@@ -130,7 +132,7 @@ def _replace_jvp(replacement, primals, tangents):
     return _replace(where, values, replacement), change * jnp.where(where, jnp.nan, 1.0)
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnames="peaks")
 def solve_cells(
     inverse_psi_n: Any,
     inverse_psi_p: Any,
@@ -141,14 +143,15 @@ def solve_cells(
     nodes: Any,
     weights: Any,
     limit: Any = MAX_STEPS,
+    peaks: bool = True,
 ) -> Losses:
     """Losses of cells of one shape that share a spectrum (nodes and weights, shape (S,)).
 
     Parameters as in `populations`: 1/psi_n, 1/psi_p, 1/m and lambda/psi_p may vanish. At most `limit` Newton steps;
-    a cell that has not converged by then gets NaN.
+    a cell that has not converged by then gets NaN, and so do those next to p = nm without `peaks`.
     """
     P, singular = populations(inverse_psi_n, inverse_psi_p, q, asked, ridge, moments, nodes, weights)
-    solution = solve(P, limit)
+    solution = solve(P, limit, peaks)
     result = losses_at(solution, P)
     values = {name: getattr(result, name) for name in (*Losses.NAMES, "objective", *Losses.BOUNDS)}
     for name, limit in SINGULAR.items():
@@ -229,31 +232,33 @@ def _predict_concrete(problem: Problem) -> Losses:
     names = (*Losses.NAMES, "objective", *Losses.BOUNDS, "residual", "steps")
     whole: dict[str, Any] = {name: np.empty(size) for name in names} | {"converged": np.empty(size, bool)}
 
-    def solve_chunk(cells: Any, limit: int) -> None:
+    def solve_chunk(cells: Any, limit: int, peaks: bool) -> None:
         chosen = [field[cells] for field in fields]
         count = chosen[0].size
         psi_n, psi_p, m, times, ridge, *own = (np.pad(values, (0, chunk - count), mode="edge") for values in chosen)
         setting = problem.asked_at(times)
         own = Moments(*own) if own else moments_at_levels(activation, setting.a, setting.h, variance, problem.schedule)
+        ratios, law = (1 / psi_n, 1 / psi_p, 1 / m), (spectrum.nodes, spectrum.weights)
         with jax_scope():  # the setting is one of the thread
-            part = solve_cells(
-                1 / psi_n, 1 / psi_p, 1 / m, setting, ridge / psi_p, own, spectrum.nodes, spectrum.weights, limit
-            )
+            part = solve_cells(*ratios, setting, ridge / psi_p, own, *law, limit, peaks=peaks)
         for name, values in whole.items():
             values[cells] = np.asarray(getattr(part, name))[:count]
 
-    def solve_all(cells: list[Any], limit: int) -> None:
+    def solve_all(cells: list[Any], limit: int, peaks: bool = False) -> None:
         with ThreadPoolExecutor(cores()) as pool:  # one chunk keeps one core busy
-            list(pool.map(solve_chunk, cells, itertools.repeat(limit)))
+            list(pool.map(solve_chunk, cells, itertools.repeat(limit), itertools.repeat(peaks)))
 
     one_pass = size <= chunk
     solve_all(
         [slice(start, min(start + chunk, size)) for start in range(0, size, chunk)],
         MAX_STEPS if one_pass else FEW_STEPS,
     )
-    if not one_pass:
-        hard = np.flatnonzero(~whole["converged"])
-        solve_all([hard[start : start + chunk] for start in range(0, hard.size, chunk)], MAX_STEPS)
+    # Which code solves a cell does not depend on its companions: no step was made where only the other one does.
+    hard = np.flatnonzero(~whole["converged"])
+    close = whole["steps"][hard] == 0
+    for places, peaks in ((hard[~close], False), (hard[close], True)):
+        if peaks or not one_pass:
+            solve_all([places[start : start + chunk] for start in range(0, places.size, chunk)], MAX_STEPS, peaks)
     return Losses(**{name: values.reshape(problem.shape) for name, values in whole.items()})
 
 

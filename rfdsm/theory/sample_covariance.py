@@ -18,8 +18,12 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Float
 
+from rfdsm.arrays import module_of
+
 ORDER, PANELS, FINEST = 16, 20, 1e-7
 """Of the quadrature: Gauss-Legendre panels in the angle along a bulk, finer and finer towards edges and necks."""
+ISOTROPIC_ORDER, ISOTROPIC_PANELS = 12, 14
+"""Of one bulk, whose density is known in closed form."""
 NECK = 2.0
 """Where bulks all but part, dz/du comes that near to 0 in units of psi_n."""
 SAME = 1e-12
@@ -60,20 +64,53 @@ def sample_spectrum(psi_n: float, nodes: Any, weights: Any) -> SampleSpectrum:
     return SampleSpectrum(np.append(x, 0.0), found, edges, overlap)
 
 
+def isotropic_spectrum(psi_n: Any) -> tuple[Any, Any]:
+    """Nodes and weights for Sigma = 1 and finite psi_n, (*psi_n.shape, N), of which JAX can take derivatives.
+
+    With x = low + (high - low) sin^2(theta/2) the density's root is (high - low) sin(theta)/2. The last node is 0.
+    """
+    xp = module_of(psi_n)
+    psi_n = xp.asarray(psi_n)[..., None]
+    ratio = psi_n**-0.5
+    low, width = (1 - ratio) ** 2, 4 * ratio
+    theta, lengths = angular_rule((0.0, np.pi), ISOTROPIC_ORDER, ISOTROPIC_PANELS)
+    x = low + width * np.sin(theta / 2) ** 2
+    weights = psi_n * width**2 * np.sin(theta) ** 2 * lengths / (8 * np.pi * x)
+    rank = xp.minimum(psi_n, 1.0)
+    weights = weights * (rank / xp.sum(weights, axis=-1, keepdims=True))
+    return xp.concatenate([x, xp.zeros_like(rank)], -1), xp.concatenate([weights, 1 - rank], -1)
+
+
+def sample_density(psi_n: float, nodes: Any, weights: Any, points: int) -> tuple[Any, Any, Any, float]:
+    """Places in every bulk, the density there, all edges, and the rank of S per dimension."""
+    s, w = np.asarray(nodes, float), np.asarray(weights, float) / np.sum(weights)
+    atoms, mass = _merged(s[s > 0], w[s > 0])
+    edges, _ = _edges(psi_n, atoms, mass)
+    theta = (np.arange(points) + 0.5) * np.pi / points
+    x = (edges[:, :1] + np.diff(edges, axis=1) * np.sin(theta / 2) ** 2).ravel()
+    u = _roots(x, psi_n, atoms, mass)
+    density = np.imag(u[:, None] / (x[:, None] * (s - u[:, None]))) @ w / np.pi
+    return x, density, edges, float(min(psi_n, mass.sum()))
+
+
 def _rule(low: float, high: float, necks: list[float]) -> tuple[np.ndarray, np.ndarray]:
     """Places and lengths along a bulk, in x = low + (high - low) sin^2(theta/2): the density vanishes like a root."""
-    angles = [0.0, *(2 * np.arcsin(np.sqrt((x - low) / (high - low))) for x in necks), np.pi]
-    grade = np.append(0.0, np.geomspace(FINEST, 1.0, PANELS))
+    angles = (0.0, *(2 * np.arcsin(np.sqrt((x - low) / (high - low))) for x in necks), np.pi)
+    theta, lengths = angular_rule(angles, ORDER, PANELS)
+    return low + (high - low) * np.sin(theta / 2) ** 2, lengths * (high - low) * np.sin(theta) / 2
+
+
+def angular_rule(angles: tuple[float, ...], order: int, panels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Angles and their lengths, in panels that are finer and finer towards all the angles given."""
+    grade = np.append(0.0, np.geomspace(FINEST, 1.0, panels))
     cuts = [np.zeros(1)]
     for a, b in itertools.pairwise(angles):
         half = (b - a) / 2
         cuts += [a + half * grade[1:], b - half * grade[::-1][1:]]
     edges = np.concatenate(cuts)
-    points, weights = np.polynomial.legendre.leggauss(ORDER)
+    points, weights = np.polynomial.legendre.leggauss(order)
     half = np.diff(edges)[:, None] / 2
-    theta = (edges[:-1, None] + half * (1 + points)).ravel()
-    lengths = (half * weights).ravel() * (high - low) * np.sin(theta) / 2
-    return low + (high - low) * np.sin(theta / 2) ** 2, lengths
+    return (edges[:-1, None] + half * (1 + points)).ravel(), (half * weights).ravel()
 
 
 def _merged(s: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,8 +7,8 @@ import pytest
 
 from rfdsm import linear
 from rfdsm.linear.fitting import draw, fit, normal_rows
-from rfdsm.linear.memorisation import _Fresh, _nearest_two, relative_distance
-from rfdsm.linear.overlaps import log_mean_density, log_pair_sum
+from rfdsm.sampling.neighbours import nearest_two
+from rfdsm.sampling.overlaps import Fresh, log_mean_density, log_pair_sum, relative_distance
 
 TRANSITION = linear.Problem(np.array([0.25, 0.9, 3.0]), 2.0)
 
@@ -37,7 +37,7 @@ def test_relative_distance_is_the_difference_of_squared_distances(seed):
     padded = np.concatenate([train, np.full((5, d), 7.0)])
     mask = np.arange(n + 5) < n
     sign, log = relative_distance(
-        padded, mask * 1.0, pairs[0], _Fresh(jnp.asarray(fresh), pairs[1]), mean, covariance, sigma
+        padded, mask * 1.0, pairs[0], Fresh(jnp.asarray(fresh), pairs[1]), mean, covariance, sigma
     )
     assert sign == np.sign(delta)
     np.testing.assert_allclose(log, np.log(abs(delta)) + d / 2 * np.log(4 * np.pi * sigma**2), rtol=1e-9, atol=1e-9)
@@ -80,7 +80,7 @@ def test_nearest_neighbours_are_found():
     points, others = rng.normal(size=(9, 5)), rng.normal(size=(12, 5))
     mask = np.arange(12) < 10
     distances = np.sort(np.linalg.norm(points[:, None] - others[:10], axis=-1), axis=1)[:, :2]
-    np.testing.assert_allclose(_nearest_two(jnp.asarray(points), jnp.asarray(others), mask * 1.0), distances, rtol=1e-9)
+    np.testing.assert_allclose(nearest_two(jnp.asarray(points), jnp.asarray(others), mask * 1.0), distances, rtol=1e-9)
 
 
 def test_transition_from_copying_to_generalising():

@@ -1,10 +1,13 @@
 """The law of generated samples: reference values, limits, and networks of independent levels at finite size."""
 
+import jax
 import numpy as np
 import pytest
 
-from rfdsm import Problem, activations, generated_law, sampling, spectra
-from rfdsm.theory.sample_covariance import sample_spectrum
+from rfdsm import Problem, activations, generated_law, optimal_levels, path_bound, predict, sampling, spectra
+from rfdsm.theory.generation_limit import generated_limit
+from rfdsm.theory.path import integrated_losses
+from rfdsm.theory.sample_covariance import isotropic_spectrum, sample_spectrum
 from tests.tolerances import REFERENCE
 
 TIMES = np.geomspace(3.0, 0.05, 11)
@@ -45,7 +48,7 @@ def test_kernel_limit_is_a_ridge_map():
     problem = Problem(psi_n, 1e9, np.inf, 0.5, per_feature * 1e9, "relu", law)
     sampler = sampling.ddim(TIMES)
     found = generated_law(problem, sampler)
-    steps, x = sampler.steps(problem), found.nodes
+    steps, x = sampler.steps(problem.schedule, problem.target), found.nodes
     a, h = np.exp(-TIMES[:-1]), -np.expm1(-2 * TIMES[:-1])
     variance = np.full(x.size, a[0] ** 2 + h[0])
     for k in range(10):
@@ -96,7 +99,8 @@ def networks(problem, sampler, d, activation, seed, samples=400):
     n, p, m = int(problem.psi_n * d), int(problem.psi_p * d), int(problem.m)
     X = rng.standard_normal((n, d))
     eigenvalues, vectors = np.linalg.eigh(X.T @ X / n)
-    levels, steps = sampler.problems(problem).asked, sampler.steps(problem)
+    kind = problem.schedule, problem.target
+    levels, steps = sampler.asked(*kind), sampler.steps(*kind)
     y = np.sqrt(levels.a[0] ** 2 + levels.h[0]) * rng.standard_normal((samples, d))
     for k in range(steps.A.size):
         W = rng.standard_normal((p, d))
@@ -164,6 +168,103 @@ def test_random_problems_are_solved():
         assert law.residual < 1e-10 and np.all(law.variance >= 0), (k, problem)
 
 
+def test_a_grid_is_its_cells():
+    """Isotropic data in closed form and any data by roots; ridges of the levels; nodes of any number of bulks."""
+    sampler = sampling.ddim(TIMES[::3])
+    for spectrum in (None, spectra.atoms([0.2, 2.0])):
+        fields = {"m": 2, "t": 0.5, "ridge": 0.05, "spectrum": spectrum, "target": "data"}
+        grid = generated_law(Problem(psi_n=[[0.5], [20.0]], psi_p=[0.7, 3.0], **fields), sampler)
+        assert grid.shape == (2, 2) and np.all(grid.converged)
+        cell = generated_law(Problem(psi_n=20.0, psi_p=0.7, **fields), sampler)
+        for name in ("kl", "reverse_kl", "trace", "bhattacharyya"):
+            np.testing.assert_allclose(getattr(grid, name)[1, 0], getattr(cell, name), rtol=1e-9)
+        np.testing.assert_allclose(grid.variance_at([0.5, 1.0])[1, 0], cell.variance_at([0.5, 1.0]), rtol=1e-10)
+        np.testing.assert_allclose(
+            generated_law(Problem(psi_n=20.0, psi_p=0.7, **fields), sampler, ridges=[0.05] * sampler.size).kl, cell.kl
+        )
+
+
+@pytest.mark.parametrize("psi_n", [0.3, 0.999, 1.0, 2.0, 1e4])
+def test_one_bulk_in_closed_form(psi_n):
+    x, w = isotropic_spectrum(psi_n)
+    other = sample_spectrum(psi_n, [1.0], [1.0])
+    for f in (np.ones_like, lambda x: x, lambda x: 1 / (0.01 + x), lambda x: np.log(1e-4 + x)):
+        np.testing.assert_allclose(w @ f(x), other.weights @ f(other.nodes), rtol=1e-9, atol=1e-12)
+
+
+def test_derivatives():
+    """By psi_n, psi_p and the ridge of every level, against differences."""
+    sampler = sampling.ddim(TIMES[::5])
+
+    def kl(v):
+        return generated_law(Problem(v[0], v[1], 4, 1.0, 1.0, "relu", target="data"), sampler, ridges=v[2:]).kl
+
+    place = np.array([3.0, 2.0, 0.1, 0.05])
+    with jax.enable_x64(True):
+        slope = np.asarray(jax.jit(jax.grad(kl))(place))
+    for k in range(place.size):
+        step = 1e-4 * place[k] * np.eye(place.size)[k]
+        np.testing.assert_allclose(slope[k], (kl(place + step) - kl(place - step)) / (2 * step[k]), rtol=1e-5)
+
+
+def test_spectrum_of_the_generated_covariance():
+    """Its mass and mean; its atom where samples are fewer than dimensions."""
+    for psi_n in (0.5, 3.0):
+        law = generated_law(Problem(psi_n, 2.0, 2, 0.5, 0.05, target="velocity"), sampling.ddim(TIMES[::3]))
+        found = law.density(2000)
+        order = np.argsort(found.variance)
+        v, density = found.variance[order], found.density[order]
+        np.testing.assert_allclose(np.trapezoid(density, v) + found.mass, 1, atol=2e-4)
+        atom = found.mass * found.atom if found.mass else 0.0
+        np.testing.assert_allclose(np.trapezoid(density * v, v) + atom, law.trace, rtol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", [sampling.ddim, sampling.reverse_sde])
+def test_many_steps_are_an_equation_in_time(rule):
+    """The law tends to the solution of the equation like 1/K."""
+    problem = Problem(4.0, 2.0, 4, 0.5, 0.05, "erf", target="velocity")
+    limit = generated_limit(problem, rule([2.0, 0.1]))
+    assert limit.converged
+    few, many = (generated_law(problem, rule(sampling.geometric(2.0, 0.1, K))) for K in (64, 128))
+    for name in ("trace", "kl", "reverse_kl", "bhattacharyya"):
+        first, second, last = (float(getattr(law, name)) for law in (few, many, limit))
+        np.testing.assert_allclose(2 * second - first, last, rtol=3e-3)
+        assert abs(second - last) < 0.6 * abs(first - last)
+
+
+def test_integrals_over_time():
+    """Against a sum of very many times; and the best score costs nothing but the start."""
+    problem = Problem(4.0, [2.0, 30.0], 4, 0.5, 0.05)
+    t = np.geomspace(0.1, 2.0, 4001)
+    losses = predict(Problem(4.0, np.array([[2.0], [30.0]]), 4, t, 0.05))
+    bound = path_bound(problem, [2.0, 0.1])
+    np.testing.assert_allclose(bound.integral, np.trapezoid(losses.score, t), rtol=1e-5)
+    np.testing.assert_allclose(bound.initial, 0, atol=1e-15)
+    wide = path_bound(Problem(4.0, 2.0, 4, 0.5, 0.05, spectrum=spectra.isotropic(4.0)), [2.0, 0.1])
+    ratio = 1 + 3 * np.exp(-4)
+    np.testing.assert_allclose(wide.initial, (ratio - 1 - np.log(ratio)) / 2)
+    h = -np.expm1(-2 * t)
+    for weight, values in (("1/h", 1 / h), ("h", h), (lambda t: t**2, t**2)):
+        found = integrated_losses(problem, [2.0, 0.1], weight=weight)
+        np.testing.assert_allclose(found.values["test"], np.trapezoid(values * losses.test, t), rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_best_ridges_beat_the_best_common_one():
+    """And no ridge of a level can be changed for the better."""
+    problem, sampler = Problem(2.0, 4.0, 2, 0.5, 0.05, "relu"), sampling.ddim(TIMES[::3])
+    found = optimal_levels(problem, sampler)
+    assert found.value < found.common - 1e-4
+    for k in range(sampler.size):
+        for factor in (0.9, 1.1):
+            ridges = np.where(np.arange(sampler.size) == k, factor, 1.0) * found.ridges
+            assert generated_law(problem, sampler, ridges=ridges).kl > found.value - 1e-9
+    for factor in (0.9, 1.1):
+        ridge = factor * found.ridge
+        assert generated_law(Problem(2.0, 4.0, 2, 0.5, ridge, "relu"), sampler).kl > found.common
+
+
 def ask(sampler, psi_n=2, ridge=0.1, schedule="ou", **options):
     return generated_law(Problem(psi_n, 3, 1, 0.5, ridge, schedule=schedule), sampler, **options)
 
@@ -172,8 +273,12 @@ def ask(sampler, psi_n=2, ridge=0.1, schedule="ou", **options):
     "asked, message",
     [
         (lambda: ask(sampling.ddim([1, 0.1]), ridge=0.0), "ridge = 0 must be > 0"),
-        (lambda: ask(sampling.ddim([2, 1, 0.1, 0.01]), psi_n=[2, 3]), "fields do not broadcast"),
-        (lambda: ask(sampling.euler([1.5, 0.1]), schedule="flow"), "t = 1.5 must be"),
+        (lambda: ask(sampling.ddim([2, 1, 0.1]), ridges=[0.1, 0.0]), "ridge = 0 must be > 0"),
+        (lambda: ask(sampling.ddim([2, 1, 0.1]), ridges=[0.1, 0.1, 0.1]), "ridges has shape"),
+        (lambda: ask([2, 1, 0.1]), "sampler = .* must be a sampler"),
+        (lambda: path_bound(Problem(2, 3, 1, 0.5, 0.1), [1.0, 0.0]), "levels must end above 0"),
+        (lambda: optimal_levels(Problem(2, 3, 1, 0.5, 0.1), sampling.ddim([1, 0.1]), distance="l2"), "distance = 'l2'"),
+        (lambda: ask(sampling.euler([1.5, 0.1]), schedule="flow"), "levels = 1.5 must be"),
         (lambda: ask(sampling.ddim([1, 0.1]), given=[-1.0]), "given = .* must be"),
         (lambda: ask(sampling.ddim([1, 0.1]), start=-1), "start = -1 must be"),
         (lambda: sampling.ddim([0.1, 1]), "strictly descending"),

@@ -15,7 +15,6 @@ The same for theory and simulation, for every schedule and target. Sources: arXi
 2011.13456 (reverse_sde), 2209.03003 and 2206.00364 (euler).
 """
 
-import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -25,12 +24,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from rfdsm.arguments import number_array
-from rfdsm.problem import Problem
+from rfdsm.arguments import field, number_array
+from rfdsm.schedules import Schedule
 from rfdsm.scope import jax_scope
-from rfdsm.values import number, one_line, shown, whole_number
-
-__all__ = ["Sampler", "Steps", "ddim", "ddpm", "euler", "geometric", "karras", "reverse_sde", "uniform"]
+from rfdsm.targets import Asked, Target, asked, check
+from rfdsm.values import number, one_line
 
 
 class Steps(NamedTuple):
@@ -49,27 +47,46 @@ class Sampler(ABC):
 
     name: ClassVar[str]
 
-    def problems(self, problem: Problem) -> Problem:
-        """The problem at every level that has a network, t of shape (K,). ValueError for times its schedule has not."""
-        return dataclasses.replace(problem, t=np.array(self.levels[:-1]))
+    @property
+    def stochasticity(self) -> float:
+        """What is left of a sampler in infinitely many steps: 0 the probability flow, 1 the reversed equation."""
+        return 0.0
 
-    def steps(self, problem: Problem) -> Steps:
-        """Coefficients for the problem's schedule and target. The last time may be 0, at which there are data only."""
+    @property
+    def size(self) -> int:
+        """Number of steps K."""
+        return len(self.levels) - 1
+
+    def asked(self, schedule: Schedule, target: Target, variance: Any = 1.0) -> Asked:
+        """What the networks at the K first levels see and learn, arrays (K,); `variance` is tr(Sigma)/d of the data.
+
+        ValueError for times that the schedule has not, and targets that say nothing about the score there.
+        """
+        times = field("levels", np.array(self.levels[:-1]), (schedule.allowed, schedule.holds))
+        check(target, schedule.level(times, variance), variance)
+        return asked(schedule, target, times, variance)
+
+    def steps(self, schedule: Schedule, target: Target, variance: Any = 1.0) -> Steps:
+        """Coefficients. The last time may be 0, at which there are data only. ValueError as `asked`."""
         times = np.array(self.levels)
-        variance = problem.spectrum.mean
-        with jax_scope():
+        found = self.asked(schedule, target, variance)
+        with jax_scope(), jax.ensure_compile_time_eval():
             t = jnp.asarray(times)
-            level, rates = jax.jvp(lambda t: problem.schedule.level(t, variance), (t,), (jnp.ones_like(t),))
+            level, rates = jax.jvp(lambda t: schedule.level(t, variance), (t,), (jnp.ones_like(t),))
             a, h, a_rate, h_rate = (np.asarray(value) for value in (level.a, level.h, rates.a, rates.h))
-        asked = self.problems(problem).asked
         moves = self._moves(times, a, h, a_rate[:-1], h_rate[:-1])
         kept, data, noise, spread = moves
-        delta = asked.delta
+        delta = found.delta
         return Steps(
-            kept + (noise * asked.alpha - data * asked.beta) / delta,
-            (data * asked.root_h - noise * asked.a) / delta,
+            kept + (noise * found.alpha - data * found.beta) / delta,
+            (data * found.root_h - noise * found.a) / delta,
             spread,
         )
+
+    def last_level(self, schedule: Schedule, variance: Any = 1.0) -> tuple[float, float]:
+        """(a, h) at the end."""
+        level = schedule.level(np.float64(self.levels[-1]), variance)
+        return float(level.a), float(level.h)
 
     @abstractmethod
     def _moves(self, t: Any, a: Any, h: Any, a_rate: Any, h_rate: Any) -> tuple[Any, Any, Any, Any]:
@@ -80,6 +97,10 @@ class Sampler(ABC):
 class _Ddim(Sampler):
     eta: float = 0.0
     name = "ddim"
+
+    @property
+    def stochasticity(self) -> float:
+        return self.eta
 
     def _moves(self, t: Any, a: Any, h: Any, a_rate: Any, h_rate: Any) -> tuple[Any, Any, Any, Any]:
         between = np.maximum(h[:-1] - (a[:-1] / a[1:]) ** 2 * h[1:], 0.0)
@@ -99,6 +120,10 @@ class _Euler(Sampler):
 @dataclass(frozen=True)
 class _ReverseSde(Sampler):
     name = "reverse_sde"
+
+    @property
+    def stochasticity(self) -> float:
+        return 1.0
 
     def _moves(self, t: Any, a: Any, h: Any, a_rate: Any, h_rate: Any) -> tuple[Any, Any, Any, Any]:
         step, drift = t[:-1] - t[1:], a_rate / a[:-1]
@@ -126,31 +151,6 @@ def reverse_sde(levels: Any) -> Sampler:
     return _ReverseSde(_checked(levels))
 
 
-def geometric(first: Any, last: Any, steps: Any) -> Float[np.ndarray, " levels"]:
-    """steps + 1 times from first down to last > 0 in equal ratios."""
-    high, low, count = _ends(first, last, steps)
-    return np.geomspace(high, low, count + 1)
-
-
-def uniform(first: Any, last: Any, steps: Any) -> Float[np.ndarray, " levels"]:
-    """steps + 1 times from first down to last in equal distances."""
-    high, low, count = _ends(first, last, steps)
-    return np.linspace(high, low, count + 1)
-
-
-def karras(first: Any, last: Any, steps: Any, rho: Any = 7.0) -> Float[np.ndarray, " levels"]:
-    """steps + 1 times whose rho-th roots have equal distances (arXiv 2206.00364)."""
-    high, low, count = _ends(first, last, steps)
-    power = number("rho", rho, "> 0", lambda x: x > 0)
-    return np.linspace(high ** (1 / power), low ** (1 / power), count + 1) ** power
-
-
-def _ends(first: Any, last: Any, steps: Any) -> tuple[float, float, int]:
-    high = number("first", first, "> 0", lambda x: x > 0)
-    low = number("last", last, f"> 0 and < first = {shown(high)}", lambda x: 0 < x < high)
-    return high, low, whole_number("steps", steps, 1, 10**6)
-
-
 def _checked(levels: Any) -> tuple[float, ...]:
     times = number_array("levels", levels, "times, descending")
     if times.ndim != 1 or times.size < 2:
@@ -158,9 +158,3 @@ def _checked(levels: Any) -> tuple[float, ...]:
     if not (np.all(np.isfinite(times)) and np.all(np.diff(times) < 0) and times[-1] >= 0):
         raise ValueError(f"levels = {one_line(times.tolist())} must be finite, >= 0 and strictly descending")
     return tuple(times.tolist())
-
-
-def last_level(sampler: Sampler, problem: Problem) -> tuple[float, float]:
-    """(a, h) at the end of the sampler."""
-    level = problem.schedule.level(np.float64(sampler.levels[-1]), problem.spectrum.mean)
-    return float(level.a), float(level.h)

@@ -5,7 +5,7 @@ points are log-sum-exp throughout, over blocks of pairs where there are many.
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -68,3 +68,45 @@ def log_mean_density(
     exponents = jnp.where(mask > 0, -jnp.sum(white**2, axis=1).astype(factor.dtype) / 2, -jnp.inf)
     log_root = jnp.sum(jnp.log(jnp.diagonal(factor)))
     return jax.nn.logsumexp(exponents) - jnp.log(jnp.sum(mask)) - log_root
+
+
+class Fresh(NamedTuple):
+    """A fresh set relative to mu, and the log of its pairwise sum."""
+
+    rows: Float[Array, "N d"]
+    log_pairs: Float[Array, ""]
+
+
+def relative_distance(
+    train: Float[Array, "n d"],
+    mask: Float[Array, " n"],
+    train_pairs: Any,
+    fresh: Fresh,
+    mean: Any,
+    covariance: Any,
+    sigma: Any,
+) -> tuple[Array, Array]:
+    """Sign of Delta and log |Delta| in units of (4 pi sigma^2)^{-d/2}.
+
+    Delta = |G - K_train|^2 - |G - K_fresh|^2, squared L2 norms of densities, G the generated law and K_N the mean of N
+    Gaussian kernels of width sigma N^{-1/d} on the points. |G|^2 cancels, and so do the overlaps of kernels with
+    themselves, which are the same for every N by the choice of width. What remains is a difference of positive terms,
+
+        pairs_train + 2 <G, K_fresh>  -  pairs_fresh - 2 <G, K_train>.
+    """
+    d = train.shape[1]
+    unit = d / 2 * jnp.log(2.0) + d * jnp.log(sigma)  # from (2 pi)^{-d/2} to (4 pi sigma^2)^{-d/2}
+
+    def overlap(points: Array, mask: Array) -> Array:
+        width = sigma * jnp.sum(mask) ** (-1 / d)
+        return jnp.log(2.0) + unit + log_mean_density(points, mask, mean, covariance + width**2 * jnp.eye(d))
+
+    def pairs(log_sum: Array, count: Any) -> Array:
+        # (2/N^2) sum_{i<j} (4 pi width^2)^{-d/2} exp(...), width^{-d} = N sigma^{-d}
+        return jnp.log(2.0) - jnp.log(count) + log_sum
+
+    total = fresh.rows.shape[0]
+    plus = jnp.logaddexp(pairs(train_pairs, jnp.sum(mask)), overlap(fresh.rows, jnp.ones(total)))
+    minus = jnp.logaddexp(pairs(fresh.log_pairs, total), overlap(train, mask))
+    # log |e^plus - e^minus|
+    return jnp.sign(plus - minus), jnp.maximum(plus, minus) + jnp.log(-jnp.expm1(-jnp.abs(plus - minus)))

@@ -1,0 +1,89 @@
+"""A fitted network of finite size: `fit`, and what it returns."""
+
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from rfdsm.activations import Activation
+from rfdsm.machine import lapack_threads
+from rfdsm.printing import Printed
+from rfdsm.problem import Problem, check_problem
+from rfdsm.scope import jax_scope
+from rfdsm.simulation.design import features
+from rfdsm.simulation.plan import Settings, plan
+from rfdsm.simulation.simulate import fitted, trained_on
+from rfdsm.simulation.trial import Cell, Trial, executable, seeds, signature
+from rfdsm.targets import Asked
+
+
+class Network(Printed):
+    """f(y) = B phi(W y/sqrt(d)), fitted at one level; a pytree."""
+
+    W: Float[Array | np.ndarray, "p d"]
+    B: Float[Array | np.ndarray, "d p"]
+    asked: Asked
+    """Level and target it was fitted for."""
+    activation: Activation = eqx.field(static=True)
+
+    def predict(self, y: Float[Any, "*batch d"]) -> Float[Array, "*batch d"]:
+        """The target alpha x + beta z as the network sees it in y = a x + sqrt(h) z."""
+        y = jnp.asarray(y)
+        found = self.B @ features(jnp.asarray(self.W), self.activation, y.reshape(-1, y.shape[-1]))
+        return found.T.reshape(y.shape)
+
+    def score(self, y: Float[Any, "*batch d"]) -> Float[Array, "*batch d"]:
+        """The score of y/scale that follows: scale (a f - alpha y)/(delta sqrt(h))."""
+        asked = self.asked
+        return asked.scale * (asked.a * self.predict(y) - asked.alpha * jnp.asarray(y)) / (asked.delta * asked.root_h)
+
+    def __call__(self, y: Float[Any, "*batch d"], level: Any = None) -> Float[Array, "*batch d"]:
+        """`predict`, as samplers call networks; whatever the level, it is that of one."""
+        return self.predict(y)
+
+
+def fit(problem: Problem, d: Any = None, key: Any = 0, *, data: Any = None, memory_limit: Any = None) -> Network:
+    """The network that minimises the training objective: that of the first trial of `simulate` with this key.
+
+    Args:
+        problem: one problem.
+        d: dimension; with data, the number of its columns (may be left out).
+        key: integer or JAX key.
+        data: real samples, shape (rows, d), of which n are trained on.
+        memory_limit: bytes to stay below; default: what is free.
+
+    Raises:
+        ValueError: as `simulate`; several problems.
+
+    Examples:
+        >>> from rfdsm import Problem
+        >>> from rfdsm.simulation import fit
+        >>> network = fit(Problem(psi_n=2, psi_p=4, m=4, t=0.1, ridge=1e-2), d=20, key=0)
+        >>> network.score([[1.0] * 20]).shape
+        (1, 20)
+    """
+    check_problem(problem)
+    if problem.shape:
+        raise ValueError(f"problem has shape {problem.shape}, must be one problem")
+    request = plan(problem, d, trials=1, key=key, data=data, dtype="float64", devices=None, memory_limit=memory_limit)
+    (group,) = request.groups
+    with jax_scope(), lapack_threads():
+        word = seeds(request.key, 1)[0]
+        arguments = word, Cell.of(request, group)
+        function = jax.jit(partial(_fitted, settings=group.settings, generator=str(jax.random.key_impl(request.key))))
+        W, B = executable(group.settings.activation, function, *signature(arguments))(*arguments)
+        return Network(np.asarray(W), np.asarray(B), group.asked, problem.activation)
+
+
+def _fitted(word: Array, cell: Cell, settings: Settings, generator: str) -> tuple[Array, Array]:
+    trial = Trial.drawn(jax.random.wrap_key_data(word, impl=generator), cell, settings, 1)
+    return trial.law.W, output_weights(trial)
+
+
+def output_weights(trial: Trial) -> Float[Array, "d p"]:
+    """B of a trial of one ridge."""
+    return fitted(trial, trained_on(trial)).solutions[0].B

@@ -1,0 +1,90 @@
+"""The spectra over which laws of samples are averaged, and the normal laws these are compared with."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rfdsm.arguments import number_array
+from rfdsm.arrays import module_of
+from rfdsm.problem import Problem
+from rfdsm.theory.sample_covariance import SampleSpectrum, isotropic_spectrum, sample_spectrum
+from rfdsm.values import is_traced, one_line
+
+
+class Target(NamedTuple):
+    """A normal law N(0, T), T a function of Sigma, as its distances to N(0, Lambda(S)) need it."""
+
+    inverse: Any
+    """Weights of (1/d) tr T^-1 f(S), shape (N,)."""
+    forward: Any
+    """Weights of (1/d) tr T f(S)."""
+    logdet: Any
+    singular: Any
+    variance: Any
+    """If T is a multiple of the identity, else NaN."""
+
+
+def spectra_of(psi_n: Any, chain: Problem, own: SampleSpectrum | None, targets: list[np.ndarray]) -> tuple[Any, ...]:
+    """Nodes, weights and spare samples of every cell, and the two laws that generated ones are compared with."""
+    law = chain.spectrum
+    s, w = np.asarray(law.nodes), np.asarray(law.weights)
+    isotropic = bool(np.all(s == s[0]))
+    inverses = [np.where(T > 0, 1 / np.where(T > 0, T, 1), 0.0) for T in targets]
+    if own is not None:
+        seen = float(np.sum(own.weights[own.nodes > 0]))
+        spectra, spare = [own], _positive(1 - seen / psi_n)
+        place = np.zeros(psi_n.size, int)
+    elif is_traced(psi_n) or (isotropic and np.all(np.isfinite(psi_n))):
+        if not isotropic:
+            raise ValueError("psi_n is traced by jax.jit, grad or vmap: it must be a number, for data not isotropic")
+        nodes, weights = isotropic_spectrum(psi_n)
+        nodes, spare = s[0] * nodes, _positive(1 - 1 / psi_n)
+        laws = [
+            Target(weights * inverse[0], weights * T[0], *_of(T, w, psi_n.size))
+            for T, inverse in zip(targets, inverses, strict=True)
+        ]
+        return nodes, weights, spare, *laws
+    else:
+        values, place = np.unique(np.asarray(psi_n), return_inverse=True)
+        spectra = [sample_spectrum(float(value), s, w) for value in values]
+        spare = _positive(1 - np.sum(w[s > 0]) / psi_n)
+    most = max(spectrum.nodes.size for spectrum in spectra)
+
+    def padded(values: Any, fill: float = 0.0) -> Any:
+        rows = [np.pad(value, (0, most - value.size), constant_values=fill) for value in values]
+        return np.stack(rows)[place]
+
+    laws = [
+        Target(
+            padded([spectrum.overlap(inverse) for spectrum in spectra]),
+            padded([spectrum.overlap(T) for spectrum in spectra]),
+            *_of(T, w, psi_n.size),
+        )
+        for T, inverse in zip(targets, inverses, strict=True)
+    ]
+    return padded([x.nodes for x in spectra], law.mean), padded([x.weights for x in spectra]), spare, *laws
+
+
+def _of(T: np.ndarray, w: np.ndarray, size: int) -> tuple[Any, Any, Any]:
+    """Log determinant, whether there is none, and the variance of an isotropic law."""
+    singular = bool(np.any(T <= 0))
+    logdet = np.nan if singular else float(np.sum(w * np.log(T)))
+    return np.full(size, logdet), np.full(size, singular), np.full(size, T[0] if np.all(T[0] == T) else np.nan)
+
+
+def _positive(share: Any) -> Any:
+    return module_of(share).maximum(share, 0.0)
+
+
+def given_spectrum(eigenvalues: Any) -> SampleSpectrum:
+    x = number_array("given", eigenvalues, "eigenvalues >= 0")
+    if x.ndim != 1 or not x.size or not np.all(np.isfinite(x) & (x >= 0)):
+        raise ValueError(f"given = {one_line(eigenvalues)} must be a list of finite eigenvalues >= 0")
+    x = np.where(x > x.size * np.finfo(float).eps * x.max(), x, 0.0)  # zeros that rounding has moved
+    weights = np.full(x.size, 1 / x.size)
+
+    def overlap(values: Any) -> np.ndarray:
+        f = np.asarray(values, float)
+        return weights * f[0] if np.all(f == f[0]) else np.full(x.size, np.nan)
+
+    return SampleSpectrum(x, weights, np.array([[x.min(), x.max()]]), overlap)

@@ -1,0 +1,109 @@
+"""Samples of real networks against the law they must follow, and what a fitted network is."""
+
+import jax
+import numpy as np
+import pytest
+
+from rfdsm import Problem, fit, generated_law, sampling, simulate, simulate_generation, spectra
+
+SAMPLER = sampling.ddim(sampling.geometric(2, 0.1, 4))
+
+
+def test_a_fitted_network_is_that_of_simulate():
+    """Its losses on very many fresh points are those that `simulate` knows exactly."""
+    problem = Problem(2.0, 3.0, 2, 0.3, 0.02, target="velocity", activation="erf")
+    network, exact = fit(problem, 20, key=4), simulate(problem, 20, key=4)
+    rng = np.random.default_rng(0)
+    asked = network.asked
+    x, z = rng.normal(size=(2, 200_000, 20))
+    y = asked.a * x + asked.root_h * z
+    with jax.enable_x64(True):
+        error = np.asarray(network.predict(y)) - asked.alpha * x - asked.beta * z
+        score = np.asarray(network.score(y)) + y / (asked.a**2 + asked.h)
+    spread = np.std(np.mean(error**2, axis=1)) / np.sqrt(len(x))
+    assert abs(np.mean(error**2) - exact.test[0]) < 4 * spread
+    spread = np.std(np.mean(score**2, axis=1)) / np.sqrt(len(x))
+    assert abs(np.mean(score**2) - exact.score[0]) < 4 * spread
+
+
+def test_what_does_not_depend_on_what():
+    """Trials by their keys; the samples of a trial, not their statistics, on how many there are."""
+    problem = Problem(2.0, 1.0, 2, 0.3, 0.05, target="data", activation="relu")
+    both = simulate_generation(problem, SAMPLER, 12, samples=40, trials=2, key=3, keep_samples=True)
+    one = simulate_generation(problem, SAMPLER, 12, samples=20, key=3, keep_samples=True)
+    np.testing.assert_allclose(one.samples[0], both.samples[0, :20], rtol=1e-10)
+    np.testing.assert_allclose(both.path[:, -1], both.variances)
+    covariance = np.cov(both.samples[1].T)
+    np.testing.assert_allclose(both.covariance[1], covariance, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(both.trace[1], np.trace(covariance) / 12)
+    shared = simulate_generation(problem, SAMPLER, 12, samples=20, key=3, networks="shared")
+    assert not np.allclose(shared.variances, one.variances)
+    np.testing.assert_allclose(shared.eigenvalues, one.eigenvalues)
+    assert one.groups(3)[1].shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"ridge": 0.0}, "ridge = 0 must be > 0"),
+        ({"psi_n": [2.0, 3.0]}, "must be one problem"),
+        ({"samples": 1}, "samples = 1 must be an integer >= 2"),
+        ({"networks": "same"}, "networks = 'same' must be one of independent, shared"),
+        ({"memory_limit": 1e4}, "memory"),
+        ({"start": -1.0}, "start = -1.0 must be"),
+        ({"ridges": [0.1, 0.2]}, r"ridges has shape \(2,\), must be \(4,\)"),
+        ({"psi_n": 0.1}, "at least 2"),
+    ],
+)
+def test_refusals(changes, message):
+    fields = {"psi_n": 2.0, "psi_p": 1.0, "m": 2, "t": 0.3, "ridge": 0.05}
+    fields |= {name: value for name, value in changes.items() if name in fields}
+    options = {"samples": 20} | {name: value for name, value in changes.items() if name not in fields}
+    with pytest.raises(ValueError, match=message):
+        simulate_generation(Problem(**fields), SAMPLER, 12, **options)
+
+
+CASES = {
+    "data, tanh, m = 1": (Problem(3.0, 2.0, 1, 1, 0.05, "tanh", target="data"), sampling.ddim),
+    "velocity, erf, m = inf, two eigenvalues": (
+        Problem(2.0, 1.0, np.inf, 1, 0.05, "erf", spectra.atoms([0.5, 1.5]), target="velocity"), sampling.ddpm),
+    "flow, relu, m = 4": (
+        Problem(1.5, 3.0, 4, 1, 0.1, "relu", schedule="flow", target="flow"), sampling.euler),
+    "noise, softplus, m = 2": (Problem(4.0, 3.0, 2, 1, 0.1, "softplus", target="noise"), sampling.reverse_sde),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_independent_networks_follow_the_law(name):
+    """Deviations fall like 1/d: what is left at d = infinity, from d = 40 and 80, is within errors."""
+    problem, rule = CASES[name]
+    ends = (0.9, 0.1) if str(problem.schedule) == "flow" else (2.0, 0.1)
+    sampler = rule(sampling.uniform(*ends, 8) if rule is sampling.reverse_sde else sampling.geometric(*ends, 8))
+    means, errors = [], []
+    for d, trials in ((40, 48), (80, 24)):
+        found = simulate_generation(problem, sampler, d, samples=800, trials=trials, key=d)
+        ratios = []
+        for k in range(trials):
+            law = generated_law(problem, sampler, given=found.eigenvalues[k])
+            thirds = [np.mean(part) for part in np.array_split(law.variance, 3)]
+            ratios.append(found.groups(3)[1][k] / thirds)
+        ratios = np.array(ratios)
+        means.append(ratios.mean(axis=0))
+        errors.append(ratios.std(axis=0, ddof=1) / np.sqrt(trials))
+    extrapolated = 2 * means[1] - means[0]
+    error = np.hypot(2 * errors[1], errors[0])
+    # what is left of 1/d^2
+    assert np.all(np.abs(extrapolated - 1) < 3.5 * error + 0.25 * np.abs(means[1] - 1)), (extrapolated, error, means)
+    assert np.all(error < 0.03)
+
+
+@pytest.mark.slow
+def test_the_bound_is_above_what_is_measured():
+    """KL of samples of many small steps of the reversed equation, to the data at the last level."""
+    from rfdsm import path_bound
+
+    problem = Problem(4.0, 2.0, 4, 1, 0.05, "tanh")
+    levels = sampling.geometric(3, 0.1, 60)
+    found = simulate_generation(problem, sampling.reverse_sde(levels), 40, samples=2000, trials=3)
+    assert np.mean(found.kl) < path_bound(problem, levels).bound
