@@ -28,9 +28,12 @@ from .simulation.network import fit as fit
 from .simulation.simulate import simulate as simulate
 from .simulation.training import simulate_training as simulate_training
 from .sweeps.run import sweep as sweep
+from .theory.generated_memorisation import generated_memorisation as generated_memorisation
 from .theory.generation import GeneratedLaw as GeneratedLaw
 from .theory.generation import generated_law as generated_law
+from .theory.generation_limit import generated_limit as generated_limit
 from .theory.optimal_levels import optimal_levels as optimal_levels
+from .theory.path import integrated_losses as integrated_losses
 from .theory.path import path_bound as path_bound
 from .theory.predict import predict as predict
 from .theory.spectrum import SpectralDensity as SpectralDensity

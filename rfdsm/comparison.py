@@ -9,7 +9,9 @@ import xarray as xr
 from jaxtyping import Float
 
 from rfdsm import datasets, spectra
+from rfdsm.arguments import check_whole
 from rfdsm.extrapolation import Extrapolation, fit, ratio, relative, z_score
+from rfdsm.generated_model import GeneratedSamples
 from rfdsm.losses import Run
 from rfdsm.model import RANDOM_FEATURES, Model, Progress
 from rfdsm.problem import Problem
@@ -244,8 +246,11 @@ def compare(
     devices: Any = None,
     memory_limit: int | None = None,
     progress: Progress | None = None,
+    sampler: Any = None,
+    samples: Any = 1000,
+    networks: Any = "independent",
 ) -> Comparison:
-    """Simulate a problem and hold the result against theory.
+    """Simulate a problem and hold the result against theory: losses, or with a sampler the samples that come out.
 
     Args:
         problem: one problem or a grid of them. With data its spectrum is replaced by that of their
@@ -253,6 +258,9 @@ def compare(
         d: dimension, or several for an extrapolation in 1/d; with data, the number of columns (may be left out).
         trials: independent repetitions, at least 2; their spread gives the standard errors.
         progress: called with (cells done, cells in all).
+        sampler: from `rfdsm.sampling`: variances of samples in thirds of the spectrum of S, and their divergences, are
+            held against `generated_law`; t is not used.
+        samples, networks: with a sampler, as in `simulate_generation`. Theory is that of independent networks.
 
     The other arguments are those of `simulate`, which see for the errors raised. Returns a `Comparison`.
 
@@ -266,7 +274,12 @@ def compare(
         True
     """
     request = dict(trials=trials, key=key, data=data, dtype=dtype, devices=devices, memory_limit=memory_limit)
-    return compared(RANDOM_FEATURES, problem, d, progress, Comparison, **request)
+    model: Model = RANDOM_FEATURES
+    if sampler is not None:
+        if np.dtype(dtype) != np.float64:
+            raise ValueError(f"dtype = {one_line(dtype)} must be 'float64' with a sampler")
+        model = GeneratedSamples(sampler, check_whole("samples", samples, 2), networks)
+    return compared(model, problem, d, progress, Comparison, **request)
 
 
 Kind = TypeVar("Kind", bound=Comparison)

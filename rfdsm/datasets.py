@@ -165,6 +165,8 @@ GENERATION = {
     "bhattacharyya": "Bhattacharyya rate per dimension",
 }
 SIMULATED = {
+    "kl_along": "KL(generated || data) per dimension, covariance averaged over networks",
+    "reverse_kl_along": "KL(data || generated) per dimension, covariance averaged over networks",
     "mean_squared": "squared norm of the mean of samples per dimension",
     "copied": "fraction of samples that are copies",
     "copied_null": "fraction of fresh points that would be",

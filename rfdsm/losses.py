@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from rfdsm.printing import Printed
-from rfdsm.vocabulary import Quantity
+from rfdsm.vocabulary import THIRDS, Quantity
 
 Values = Float[jax.Array | np.ndarray, "..."]
 
@@ -177,5 +177,5 @@ for _result in (Losses, DenoisingLosses, GeneratedLaw):
     _result.NAMES = tuple(rows_of(_result))
 SINGULAR = {name: quantity.singular for name, quantity in rows_of(Losses).items()} | {"objective": 0.0}
 """Values where there are as many draws as independent features, and no ridge."""
-QUANTITIES = rows_of(Losses) | rows_of(DenoisingLosses) | rows_of(GeneratedLaw)
+QUANTITIES = rows_of(Losses) | rows_of(DenoisingLosses) | rows_of(GeneratedLaw) | THIRDS
 """Of all results, by name."""

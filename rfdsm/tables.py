@@ -129,8 +129,13 @@ def simulated_generation(law: Any, found: Any, groups: int = 3) -> Table:
     for k, simulated in enumerate(found.groups(groups)[1].T):
         expected = np.sum((share * variance)[place == k]) / np.sum(share[place == k])
         table.add_row(f"variance, group {k + 1} of {groups} of S", f"{expected:.4g}", told(simulated))
-    for name in ("trace", "kl", "reverse_kl"):
-        table.add_row(name.replace("_", " "), f"{float(getattr(law, name)):.4g}", told(getattr(found, name)))
+    table.add_row("trace", f"{float(law.trace):.4g}", told(found.trace))
+    for name in ("kl", "reverse_kl"):
+        words = name.replace("_", " ")
+        table.add_row(
+            f"{words}, mean over networks", f"{float(getattr(law, name)):.4g}", told(getattr(found, f"{name}_along"))
+        )
+        table.add_row(f"{words}, these networks", "", told(getattr(found, name)))
     table.add_row("copied (d1/d2 < 1/3)", "0", told(found.copied), told(found.copied_null))
     table.add_row("nearest/sqrt(d), median", "", told(found.nearest[:, 1]), told(found.nearest_null[:, 1]))
     table.add_row("P(Δ > 0)", "", f"{found.probability:.3g} ± {found.probability_error:.2g}")

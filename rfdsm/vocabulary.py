@@ -41,6 +41,17 @@ class Quantity(NamedTuple):
     """Whether the floor is a bound on it, and drawn beside it."""
 
 
+THIRDS = {
+    f"variance_{third}": Quantity(
+        f"variance, {third} third",
+        f"mean variance of samples in the {third} third of the sample covariance's eigenvectors",
+        np.nan,
+        "variance",
+    )
+    for third in ("lowest", "middle", "highest")
+}
+"""Of generated samples."""
+
 _DRAWS: Range = ("an integer >= 1 or inf", lambda x: (x >= 1) & (np.isinf(x) | (x == np.round(x))))
 _POSITIVE: Range = ("finite and > 0", lambda x: np.isfinite(x) & (x > 0))
 _NOT_NEGATIVE: Range = ("finite and >= 0", lambda x: np.isfinite(x) & (x >= 0))

@@ -38,6 +38,7 @@ FLOORS = (
     ("sampling",),
     ("simulation", "theory"),
     ("model",),
+    ("generated_model",),
     ("datasets", "extrapolation", "plots", "tables"),
     ("theory_error",),
     ("comparison", "phases"),

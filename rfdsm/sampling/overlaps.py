@@ -77,6 +77,7 @@ class Fresh(NamedTuple):
     log_pairs: Float[Array, ""]
 
 
+@jax.jit
 def relative_distance(
     train: Float[Array, "n d"],
     mask: Float[Array, " n"],

@@ -55,6 +55,12 @@ class SimulatedGeneration(Printed):
     data, whose law is not known."""
     reverse_kl: Float[np.ndarray, " trials"]
     """KL(data || generated)/d, likewise."""
+    logdet_along: Float[np.ndarray, " trials"]
+    """(1/d) log det of the covariance averaged over networks: `variances` along the eigenvectors of S, nothing else."""
+    kl_along: Float[np.ndarray, " trials"]
+    """KL(generated || data)/d of that law, which is what `generated_law` says: given networks leave correlations between
+    eigenvectors, small but so many that `kl` stays larger in any dimension."""
+    reverse_kl_along: Float[np.ndarray, " trials"]
     copied: Float[np.ndarray, " trials"]
     """Fraction of samples nearer to one training point than 1/3 of the distance to the second."""
     copied_null: Float[np.ndarray, " trials"]
@@ -141,17 +147,10 @@ def simulate_generation(
     """
     if networks not in NETWORKS:
         raise ValueError(f"networks = {one_line(networks)} must be one of {', '.join(NETWORKS)}")
-    size, trials = check_whole("samples", samples, 2), check_whole("trials", trials, 1)
-    chain = at_levels(problem, sampler, ridges)
-    if chain.shape != (sampler.size,):
-        raise ValueError(f"problem has shape {chain.shape[1:]}, must be one problem")
-    request = plan(
-        chain, d, trials=trials, key=key, data=data, dtype="float64", devices=None, memory_limit=memory_limit
+    size = check_whole("samples", samples, 2)
+    request, settings = check_request(
+        problem, sampler, d, size, trials=trials, key=key, data=data, ridges=ridges, memory_limit=memory_limit
     )
-    if request.groups[0].n < 2:
-        raise ValueError("psi_n d = 1 training point must be at least 2: a sample covariance takes them")
-    settings = _common([group.settings for group in request.groups])
-    _check_memory(request, settings, size)
     cells = [_cell(request, group, settings) for group in request.groups]
     law = problem if data is not None else realised(problem, request.d)
     steps = sampler.steps(problem.schedule, problem.target, law.spectrum.mean)
@@ -176,6 +175,21 @@ def simulate_generation(
             found.append(_measured(np.asarray(y), points, np.stack(path), request, keep_samples))
     stacked = {name: np.stack([part[name] for part in found]) for name in found[0]}
     return SimulatedGeneration(**stacked, run=Run(request.n[0], request.p[0], request.d, words))
+
+
+def check_request(
+    problem: Problem, sampler: Sampler, d: Any, samples: int, *, ridges: Any = None, **request: Any
+) -> tuple[Plan, Settings]:
+    """The plan of all levels of a request, and settings that serve each of them. Raises ValueError as its door."""
+    chain = at_levels(problem, sampler, ridges)
+    if chain.shape != (sampler.size,):
+        raise ValueError(f"problem has shape {chain.shape[1:]}, must be one problem")
+    planned = plan(chain, d, **{"dtype": "float64", "devices": None} | request)
+    if planned.groups[0].n < 2:
+        raise ValueError("psi_n d = 1 training point must be at least 2: a sample covariance takes them")
+    settings = _common([group.settings for group in planned.groups])
+    _check_memory(planned, settings, samples)
+    return planned, settings
 
 
 class _Points(NamedTuple):
@@ -281,12 +295,14 @@ def _measured(y: np.ndarray, points: _Points, path: np.ndarray, request: Plan, k
     singular = np.any(target <= 0)
     finite = np.all(np.isfinite(y))
     values: dict[str, Any] = dict.fromkeys(("mean_squared", "trace", "logdet", "kl", "reverse_kl"), np.nan)
+    values |= dict.fromkeys(("logdet_along", "kl_along", "reverse_kl_along"), np.nan)
     values |= dict.fromkeys(("copied", "copied_null", "sign"), np.nan)
     values |= {"nearest": np.full(3, np.nan), "nearest_null": np.full(3, np.nan), "covariance": np.full((d, d), np.nan)}
     if finite:
         fit = metrics.fit_gaussian(y, np.where(singular, 1.0, target))
         values |= {name: getattr(fit, name) for name in ("covariance", "trace", "logdet")}
         values["mean_squared"] = float(fit.mean @ fit.mean) / d - fit.trace / size
+        values |= _along(path[-1], np.asarray(points.vectors), target, size - 1, request.data is None)
         if request.data is None:
             values |= {name: np.inf if singular else getattr(fit, name) for name in ("kl", "reverse_kl")}
         near = metrics.memorised(y, training, fresh[:size])
@@ -298,3 +314,21 @@ def _measured(y: np.ndarray, points: _Points, path: np.ndarray, request: Plan, k
     kept = {"samples": y} if keep else {}
     found = {"eigenvalues": np.asarray(points.eigenvalues), "variances": path[-1], "path": path}
     return found | {name: np.asarray(value) for name, value in values.items()} | kept
+
+
+def _along(variance: np.ndarray, vectors: np.ndarray, target: np.ndarray, nu: int, known: bool) -> dict[str, float]:
+    """Of the normal law with these variances, estimated with nu degrees of freedom, along the vectors."""
+    from scipy.special import digamma  # loaded on use: importing the package stays cheap
+
+    logdet = float(np.mean(np.log(variance)) - digamma(nu / 2) + np.log(nu / 2))
+    if not known:
+        return {"logdet_along": logdet}
+    if np.any(target <= 0):
+        return {"logdet_along": logdet, "kl_along": np.inf, "reverse_kl_along": np.inf}
+    difference = logdet - float(np.mean(np.log(target)))
+    forward = np.mean(variance * np.sum(vectors**2 / target[:, None], axis=0))
+    reverse = np.nan
+    if nu > 2:
+        reverse = (nu - 2) / nu * np.mean(np.sum(vectors**2 * target[:, None], axis=0) / variance)
+    values = {"kl_along": forward - 1 - difference, "reverse_kl_along": reverse - 1 + difference}
+    return {"logdet_along": logdet} | {name: float(value) / 2 for name, value in values.items()}

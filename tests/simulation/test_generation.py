@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from rfdsm import Problem, fit, generated_law, sampling, simulate, simulate_generation, spectra
+from rfdsm import Problem, compare, fit, generated_law, path_bound, sampling, simulate, simulate_generation, spectra
 
 SAMPLER = sampling.ddim(sampling.geometric(2, 0.1, 4))
 
@@ -64,12 +64,12 @@ def test_refusals(changes, message):
 
 
 CASES = {
-    "data, tanh, m = 1": (Problem(3.0, 2.0, 1, 1, 0.05, "tanh", target="data"), sampling.ddim),
+    "data, tanh, m = 1": (Problem(3.0, 2.0, 1, 0.5, 0.05, "tanh", target="data"), sampling.ddim),
     "velocity, erf, m = inf, two eigenvalues": (
-        Problem(2.0, 1.0, np.inf, 1, 0.05, "erf", spectra.atoms([0.5, 1.5]), target="velocity"), sampling.ddpm),
+        Problem(2.0, 1.0, np.inf, 0.5, 0.05, "erf", spectra.atoms([0.5, 1.5]), target="velocity"), sampling.ddpm),
     "flow, relu, m = 4": (
-        Problem(1.5, 3.0, 4, 1, 0.1, "relu", schedule="flow", target="flow"), sampling.euler),
-    "noise, softplus, m = 2": (Problem(4.0, 3.0, 2, 1, 0.1, "softplus", target="noise"), sampling.reverse_sde),
+        Problem(1.5, 3.0, 4, 0.5, 0.1, "relu", schedule="flow", target="flow"), sampling.euler),
+    "noise, softplus, m = 2": (Problem(4.0, 3.0, 2, 0.5, 0.1, "softplus", target="noise"), sampling.reverse_sde),
 }  # fmt: skip
 
 
@@ -100,10 +100,33 @@ def test_independent_networks_follow_the_law(name):
 
 @pytest.mark.slow
 def test_the_bound_is_above_what_is_measured():
-    """KL of samples of many small steps of the reversed equation, to the data at the last level."""
-    from rfdsm import path_bound
-
+    """KL(data || generated) of many small steps of the reversed equation: isotropic data are alike at every level."""
     problem = Problem(4.0, 2.0, 4, 1, 0.05, "tanh")
     levels = sampling.geometric(3, 0.1, 60)
     found = simulate_generation(problem, sampling.reverse_sde(levels), 40, samples=2000, trials=3)
-    assert np.mean(found.kl) < path_bound(problem, levels).bound
+    assert 0.05 < np.mean(found.reverse_kl) < path_bound(problem, levels).bound
+
+
+@pytest.mark.slow
+def test_compare_holds_samples_against_the_law():
+    """Extrapolated in 1/d, for a grid of cells; files and pictures have what they must."""
+    problem = Problem(3.0, [1.0, 3.0], 2, 0.5, 0.05, target="data")
+    found = compare(problem, [24, 48], trials=24, sampler=SAMPLER, samples=600)
+    assert found.names[:3] == ("variance_lowest", "variance_middle", "variance_highest")
+    assert np.sqrt(np.mean(found.extrapolation.z**2)) < 2.5
+    assert np.all(np.abs(found.relative_deviation[:3]) < 0.1)
+    dataset = found.to_dataset()
+    assert dataset.sizes["quantity"] == 7 and "levels" in dataset.attrs["configuration"]
+    assert len(found.plot()) == 7
+    assert "variance middle" in found.table().columns[3].header
+
+
+@pytest.mark.slow
+def test_given_networks_are_farther_from_the_data_than_their_mean():
+    """In every dimension: what they leave between eigenvectors does not vanish, and the law is that of their mean."""
+    problem = Problem(3.0, 1.0, 2, 0.5, 0.05, target="data")
+    law = generated_law(problem, SAMPLER)
+    for d in (30, 60):
+        found = simulate_generation(problem, SAMPLER, d, samples=1500, trials=8)
+        assert np.mean(found.kl) > 1.1 * law.kl
+        assert abs(np.mean(found.kl_along) / law.kl - 1) < 0.3 * 30 / d

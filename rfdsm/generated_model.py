@@ -1,0 +1,130 @@
+"""Generation as a model: what the upper floors need to know to hold its two wings against each other."""
+
+import dataclasses
+from collections.abc import Generator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rfdsm.losses import Run
+from rfdsm.model import Progress, RandomFeatures
+from rfdsm.problem import Problem
+from rfdsm.sampling import Sampler
+from rfdsm.simulation.generation import SimulatedGeneration, check_request, simulate_generation
+from rfdsm.theory.generation import generated_law
+from rfdsm.vocabulary import THIRDS
+
+LAW = ("trace", "logdet", "kl", "reverse_kl")
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratedSamples(RandomFeatures):
+    """Samples of networks of every level of a sampler: variances in thirds of the spectrum of S, and divergences.
+
+    The latter are those of the covariance averaged over networks, as theory's are (`SimulatedGeneration.kl_along`).
+    """
+
+    sampler: Sampler
+    samples: int = 1000
+    networks: str = "independent"
+    start: float | None = None
+
+    name = "generation"
+    title = "Samples of random-feature networks, per coordinate"
+    axis = "quantity"
+    quantities = (*THIRDS, *LAW)
+    simulated = quantities
+    predicted = (*quantities, "converged", "residual")
+    infinite = "no density in some direction"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {
+            "sampler": type(self.sampler).__name__.strip("_"),
+            "levels": list(self.sampler.levels),
+            "samples": self.samples,
+            "networks": self.networks,
+            "start": self.start,
+        }
+
+    def names(self, data: Any) -> tuple[str, ...]:
+        """See `Model`: divergences take the law of the data."""
+        return tuple(name for name in self.quantities if data is None or "kl" not in name)
+
+    def predict(self, problem: Problem) -> dict[str, np.ndarray]:
+        law = generated_law(problem, self.sampler, start=self.start)
+        nodes, weights, variance = (np.asarray(x) for x in (law.nodes, law.weights, law.variance))
+        order = np.argsort(nodes, axis=-1)
+        share, value = (np.take_along_axis(x, order, axis=-1) for x in (weights, variance))
+        ends = np.cumsum(share, axis=-1)
+        starts = ends - share
+        values = {name: np.asarray(getattr(law, name)) for name in (*LAW, "converged", "residual")}
+        for k, name in enumerate(THIRDS):  # a node at a border belongs to both
+            inside = np.clip(np.minimum(ends, (k + 1) / 3) - np.maximum(starts, k / 3), 0, None)
+            values[name] = np.sum(inside * value, axis=-1) / np.sum(inside, axis=-1)
+        return values
+
+    def limit(self, values: Mapping[str, np.ndarray]) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return np.stack([values[name] for name in self.quantities])
+
+    def plan(self, problem: Problem, d: Any, **request: Any) -> "Plan":
+        """See `Model`: every cell is checked, and is a group of its own."""
+        shape, groups = self.shape(problem), []
+        for index, place in enumerate(np.ndindex(*shape)):
+            fields = {name: np.broadcast_to(values, shape)[place] for name, values in self.asked(problem).items()}
+            cell = dataclasses.replace(problem, **fields)
+            check_request(cell, self.sampler, d, self.samples, **request)
+            groups.append(Group(cell, np.array([index])))
+        options = {name: request[name] for name in ("trials", "key", "data", "memory_limit")}
+        return Plan(groups, d, options)
+
+    def groups(self, request: "Plan", trials: int) -> Generator[tuple["Group", np.ndarray], None, None]:
+        for group, found in self._simulated(request):
+            yield group, self._stacked_of(found)[:, :, None]
+
+    def compilation(self, group: "Group", request: "Plan") -> Any:
+        """See `Model`: sizes, and the length of the chain."""
+        return float(group.problem.psi_n), float(group.problem.psi_p), float(group.problem.m)
+
+    def work(self, group: "Group", d: int) -> float:
+        """See `Model`: a factorisation and the draws of each level."""
+        n, p, m = (float(getattr(group.problem, name)) for name in ("psi_n", "psi_p", "m"))
+        draws = n * d * (m if np.isfinite(m) else 16)
+        return self.sampler.size * ((p * d) ** 3 + (p * d) ** 2 * draws)
+
+    def simulate(self, problem: Problem, d: Any, progress: Progress, **request: Any) -> tuple[np.ndarray, Run]:
+        planned = self.plan(problem, d, **request)
+        values, runs = [], []
+        for _, found in self._simulated(planned):
+            values.append(self._stacked_of(found))
+            runs.append(found.run)
+            progress(len(runs), len(planned.groups))
+        shape = self.shape(problem)
+        stacked = np.stack(values, axis=-1)
+        n, p = (np.array([getattr(run, name) for run in runs]).reshape(shape) for name in ("n", "p"))
+        return stacked.reshape((*stacked.shape[:-1], *shape)), Run(n, p, runs[0].d, runs[0].seeds)
+
+    def _simulated(self, planned: "Plan") -> Generator[tuple["Group", SimulatedGeneration], None, None]:
+        own = {"samples": self.samples, "networks": self.networks, "start": self.start}
+        for group in planned.groups:
+            yield group, simulate_generation(group.problem, self.sampler, planned.d, **own, **planned.options)
+
+    def _stacked_of(self, found: SimulatedGeneration) -> np.ndarray:
+        """(quantities, trials)."""
+        own = {name: name if name == "trace" else f"{name}_along" for name in LAW}
+        return np.stack([*found.groups(len(THIRDS))[1].T, *(getattr(found, own[name]) for name in LAW)])
+
+
+class Group(NamedTuple):
+    """One cell."""
+
+    problem: Problem
+    cells: np.ndarray
+
+
+class Plan(NamedTuple):
+    """A checked request."""
+
+    groups: list[Group]
+    d: Any
+    options: dict[str, Any]
