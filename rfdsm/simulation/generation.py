@@ -58,7 +58,7 @@ class SimulatedGeneration(Printed):
     logdet_along: Float[np.ndarray, " trials"]
     """(1/d) log det of the covariance averaged over networks: `variances` along the eigenvectors of S, nothing else."""
     kl_along: Float[np.ndarray, " trials"]
-    """KL(generated || data)/d of that law, which is what `generated_law` says: given networks leave correlations between
+    """KL(generated || data)/d of that law, which is what `generated_law` says: given networks leave correlations among
     eigenvectors, small but so many that `kl` stays larger in any dimension."""
     reverse_kl_along: Float[np.ndarray, " trials"]
     copied: Float[np.ndarray, " trials"]

@@ -1,0 +1,70 @@
+"""`rfdsm generate`: tables, files and pictures, and what it refuses."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from rfdsm import Problem, generated_law, plots, sampling
+from rfdsm.datasets import generation
+
+
+def run(*words, folder=None):
+    return subprocess.run(
+        [sys.executable, "-m", "rfdsm.cli", "generate", *words], capture_output=True, text=True, cwd=folder, timeout=600
+    )
+
+
+@pytest.mark.slow
+def test_law_and_simulation(tmp_path):
+    words = "--psi-n 3 --psi-p 1 --m 2 --target velocity --steps 3 --first 2 --last 0.2 --sampler ddim:0.5"
+    done = run(*words.split(), "--simulate", "--d", "16", "--trials", "2", "--samples", "60", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = xr.load_dataset(tmp_path / "rfdsm-generate" / "generation.nc")
+    sampler = sampling.ddim(sampling.geometric(2, 0.2, 3), 0.5)
+    law = generated_law(Problem(3.0, 1.0, 2, 1.0, 0.03, target="velocity"), sampler)
+    np.testing.assert_allclose(found["kl"], law.kl, rtol=1e-10)
+    np.testing.assert_allclose(found["step"], sampler.levels[1:])
+    assert found["simulated_variance"].shape == (2, 16)
+    assert "velocity" in found.attrs["configuration"]
+    assert (tmp_path / "rfdsm-generate" / "generation.png").stat().st_size > 10_000
+    assert f"{law.kl:.6g}" in done.stdout and "these networks" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("--t 1", "t is not used"),
+        ("--ridge 0", "ridge = 0 must be > 0"),
+        ("--sampler magic", "sampler = magic must be one of ddim, ddpm, euler, reverse_sde"),
+        ("--levels 1 2", "strictly descending"),
+        ("--levels 2 1 --steps 3", "steps must not be given with levels"),
+        ("--rule odd", "rule = odd must be one of geometric"),
+        ("--schedule flow --first 2", "levels = 2 must be > 0 and < 1"),
+        ("--dtype float32", "must be float64"),
+    ],
+)
+def test_refusals(words, message, capsys):
+    from rfdsm.cli import main
+
+    assert main(["generate", *words.split()]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_pictures():
+    """One law has three panels, a grid one with a line for each divergence."""
+    sampler = sampling.ddim([1.0, 0.5, 0.1])
+    problem = Problem(0.5, 2.0, 2, 1.0, 0.05, "relu", target="data")
+    one = generation(problem, sampler, generated_law(problem, sampler))
+    axes = plots.generation(one)
+    assert len(axes) == 3 and float(one["mass"]) == 0.5
+    line = axes[0].lines[0]
+    np.testing.assert_allclose(np.sort(line.get_ydata()), np.sort(one["path"].values[-1][one["weight"].values > 0]))
+    grid = Problem(0.5, [1.0, 2.0, 4.0], 2, 1.0, 0.05, "relu", target="data")
+    law = generated_law(grid, sampler)
+    (axis,) = plots.generation(generation(grid, sampler, law))
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), law.kl)
+    with pytest.raises(ValueError, match="axes: 3 given, must be 1"):
+        plots.generation(generation(grid, sampler, law), axes)
