@@ -156,10 +156,9 @@ def relative_distance(samples: Any, training: Any, fresh: Any, *, sigma: Any = N
         _, train, new = _three(mean * np.ones((2, 1)), training, fresh)
     else:
         rows, train, new = _three(samples, training, fresh)
-        if len(rows) <= rows.shape[1] + 1:
-            raise ValueError(
-                f"samples has {len(rows)} rows, must be more than d + 1 = {rows.shape[1] + 1} to fit a law"
-            )
+        least = rows.shape[1] + 2
+        if len(rows) < least:
+            raise ValueError(f"samples has {len(rows)} rows, must have at least d + 2 = {least} to fit a law")
         mean, covariance = rows.mean(axis=0), np.cov(rows.T).reshape(rows.shape[1], -1)
     width = (
         float(np.sqrt(np.mean(np.var(new, axis=0))))
@@ -168,7 +167,7 @@ def relative_distance(samples: Any, training: Any, fresh: Any, *, sigma: Any = N
     )
     d = len(mean)
 
-    def pairs(points: np.ndarray) -> Any:
+    def pairs(points: Any) -> Any:
         return overlaps.log_pair_sum(points, width**2 * len(points) ** (-2 / d))
 
     with jax_scope():

@@ -50,6 +50,8 @@ class Level(NamedTuple):
 
 
 class Ratios(NamedTuple):
+    """Of samples, features and draws; q = 1/m."""
+
     inverse_psi_n: Any
     psi_p: Any
     q: Any

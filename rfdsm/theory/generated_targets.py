@@ -77,6 +77,7 @@ def _positive(share: Any) -> Any:
 
 
 def given_spectrum(eigenvalues: Any) -> SampleSpectrum:
+    """A sample covariance of the caller's own. ValueError unless all are finite and >= 0."""
     x = number_array("given", eigenvalues, "eigenvalues >= 0")
     if x.ndim != 1 or not x.size or not np.all(np.isfinite(x) & (x >= 0)):
         raise ValueError(f"given = {one_line(eigenvalues)} must be a list of finite eigenvalues >= 0")

@@ -307,6 +307,7 @@ def _starts(chain: Problem, moments: Any) -> Any:
 def order_parameters(
     inverse_psi_n: Any, inverse_psi_p: Any, q: Any, asked: Any, moments: Any, ridge: Any, nodes: Any, weights: Any
 ) -> tuple[Any, Any, Any, Any]:
+    """(delta, kappa, e_a, psi_p g) averaged over the data, of cells as `populations` takes them."""
     nodes, weights = jnp.asarray(nodes, float), jnp.asarray(weights, float)
     P, _ = populations(inverse_psi_n, inverse_psi_p, q, asked, ridge, moments, nodes, weights)
     E_s, F, G = solve(P, peaks=False)[:3]  # next to p = nm: not quite the solution, which will do for a start

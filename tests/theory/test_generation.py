@@ -275,7 +275,6 @@ def ask(sampler, psi_n=2, ridge=0.1, schedule="ou", **options):
         (lambda: ask(sampling.ddim([1, 0.1]), ridge=0.0), "ridge = 0 must be > 0"),
         (lambda: ask(sampling.ddim([2, 1, 0.1]), ridges=[0.1, 0.0]), "ridge = 0 must be > 0"),
         (lambda: ask(sampling.ddim([2, 1, 0.1]), ridges=[0.1, 0.1, 0.1]), "ridges has shape"),
-        (lambda: ask([2, 1, 0.1]), "sampler = .* must be a sampler"),
         (lambda: path_bound(Problem(2, 3, 1, 0.5, 0.1), [1.0, 0.0]), "levels must end above 0"),
         (lambda: optimal_levels(Problem(2, 3, 1, 0.5, 0.1), sampling.ddim([1, 0.1]), distance="l2"), "distance = 'l2'"),
         (lambda: ask(sampling.euler([1.5, 0.1]), schedule="flow"), "levels = 1.5 must be"),
