@@ -18,8 +18,8 @@ from rfdsm import predict, sampling, simulate, simulate_training, spectra, spect
 two = spectra.atoms([0.5, 2.0])
 grid = Problem(4, [2, 8], 2, 0.1, [[0], [0.1]], "tanh", two)
 one = Problem(2, 3, 2, 0.1, 0.1, lambda x: x / (1 + x**2))
-small = Problem(2, [1, 6], 2, 0.1, [[0], [0.1]], "relu", two)
-cubic = Problem(2, 3, 2, 0.1, 0.1, activations.polynomial([0.1, 1, 0.3, 0.1]))
+cubic = Problem(2, 3, 2, 0.1, 0.1, activations.polynomial([0.1, 1, 0.3, 0.1]))  # few terms in few dimensions
+small = Problem(2, [1, 6], 2, 0.1, [[0], [0.1]], cubic.activation, two)
 rows = np.random.default_rng(0).standard_normal((40, 6))
 levels = sampling.ddim(sampling.geometric(3, 0.05, steps=4))
 swept = sweep(cubic, d=6, trials=2, store=tempfile.mkdtemp(), progress=False)
@@ -29,7 +29,7 @@ values = dict(
     curve=training_curve(one, [0, 1, np.inf]).test,
     density=spectral_density(one, [0.1, 1.0]).density,
     simulate=simulate(small, 6, trials=2).test,
-    single=simulate(Problem(2, 3, 2, 0.1, 0.1), 6, dtype="float32").test,
+    single=simulate(cubic, 6, dtype="float32").test,
     flow=simulate_training(small, [0, 1, np.inf], 6).test,
     compare=compare(cubic, [6, 8], trials=2).mean,
     rows=compare(cubic, data=rows, trials=2).theory_error,
@@ -37,9 +37,9 @@ values = dict(
     sweep=swept["mean"],
     generated=generated_law(Problem(4, 2, 4, 1, 0.03, target="data"), levels).trace,
     diagram=phase_diagram(Problem.grid([1, 2], [1, 4], 2, 0.1, 0.1))["test"],
-    boundary=boundary(one, "harmful", "ridge").roots,
-    optimal=optimal(one, "ridge")["ridge"],
-    slope=jax.grad(lambda ridge: predict(Problem(2, 3, 2, 0.1, ridge)).test)(0.1),
+    boundary=boundary(cubic, "harmful", "ridge").roots,
+    optimal=optimal(cubic, "ridge")["ridge"],
+    slope=jax.grad(lambda ridge: predict(Problem(2, 3, 2, 0.1, ridge, cubic.activation)).test)(0.1),
     linear=linear.predict(linear.Problem([0.5, 2.0], 1.0, 2, 0.1, spectrum=two)).test,
     finite=linear.simulate(linear.Problem(2.0, 1.0), 6, 2).losses.test,
 )
