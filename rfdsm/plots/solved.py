@@ -8,7 +8,18 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rfdsm.plots.style import AXIS_LABELS, COLOURS, FIELDS, MARKERS, SYMBOLS, abscissa, axis_label, log_x, number, ordered
+from rfdsm.plots.style import (
+    AXIS_LABELS,
+    COLOURS,
+    FIELDS,
+    MARKERS,
+    SYMBOLS,
+    abscissa,
+    axis_label,
+    log_x,
+    number,
+    ordered,
+)
 
 
 def widths(dataset: xr.Dataset, axes: Any = None) -> Axes:
