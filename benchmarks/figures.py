@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does; before NumPy and JAX are loaded
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # LAPACK's threads spin; before NumPy and JAX are loaded
 
 import jax
 import numpy as np

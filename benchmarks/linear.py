@@ -11,7 +11,7 @@ standard errors over repeats.
 
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does; before NumPy and JAX are loaded
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # LAPACK's threads spin; before NumPy and JAX are loaded
 
 import argparse
 import time

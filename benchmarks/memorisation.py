@@ -9,7 +9,7 @@ program published with arXiv 2411.17807 has it.
 
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does; before NumPy and JAX are loaded
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # LAPACK's threads spin; before NumPy and JAX are loaded
 
 import argparse
 import time

@@ -10,7 +10,7 @@ import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # LAPACK's threads spin
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))

@@ -34,7 +34,7 @@ def from_text(name: str) -> nbformat.NotebookNode:
 
 def execute(notebook: nbformat.NotebookNode) -> tuple[float, float]:
     """Runs it in place; returns seconds by the clock and of processor time. A cell that fails raises."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does; kernels inherit it
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one core for LAPACK, whose threads spin; kernels inherit it
     client = NotebookClient(
         notebook, timeout=3600, kernel_name="python3", record_timing=False, resources={"metadata": {"path": str(HERE)}}
     )

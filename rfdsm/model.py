@@ -221,7 +221,7 @@ class LearningCurves(RandomFeatures):
         return _listed(training_curve(problem, self.times, initial=self.initial), self.predicted)
 
     def plan(self, problem: Problem, d: Any, **request: Any) -> Any:
-        return plan(problem, d, **request, primal=self.initial != 0, flow=True)
+        return plan(problem, d, **request, primal=self.initial != 0, flow=True, records=self.times.size)
 
     def groups(self, request: Any, trials: int) -> Generator[tuple[Any, np.ndarray], None, None]:
         return self._stacked(trained_groups(request, trials, self.times, variance=self.initial))

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rfdsm.arrays import check_finite, real_array
+from rfdsm.machine import lapack_threads
 
 __all__ = ["centre", "check_rows", "covariance_frame", "standardise"]
 
@@ -44,6 +45,7 @@ def centre(rows: Any) -> Float[np.ndarray, "rows d"]:
     return centred
 
 
+@lapack_threads()
 def covariance_frame(rows: Any) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "rows d"]]:
     """Deviations along the eigenvectors of the covariance, ascending, and the samples minus their mean in that frame.
 

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 
 from rfdsm import Problem, plots, predict
 from rfdsm.datasets import predictions
+from rfdsm.linear.plots import probability
+from rfdsm.plots.learning import SCALES
 from rfdsm.plots.regimes import LINES
 from tests.test_plots import ALONG_P, horizontal, made_up, vertical
 
@@ -195,6 +197,36 @@ def test_roots_and_optima_along_a_field():
     assert axis.get_title() == "$t$ = 0.1"
     with pytest.raises(ValueError, match=r"^dataset has one line only"):
         plots.roots(dataset.isel(psi_n=0, m=0), "psi_p_at_boundary")
+
+
+def test_values_in_any_order_are_drawn_from_left_to_right():
+    """The pictures of an order are those of another: whatever is drawn, an axis that descends or jumps is sorted."""
+    order, whole = [3, 0, 4, 1, 2], diagram()
+    mixed = whole.isel(psi_n=slice(None, None, -1), psi_p=np.random.default_rng(0).permutation(31))
+    for axis, other in (
+        (plots.phase_diagram(whole), plots.phase_diagram(mixed)),
+        (plots.heatmap(whole, "regime"), plots.heatmap(mixed, "regime")),
+    ):
+        np.testing.assert_array_equal(axis.collections[0].get_array(), other.collections[0].get_array())
+        assert len(axis.lines) == len(other.lines)
+        for line, same in zip(axis.lines, other.lines, strict=True):
+            np.testing.assert_array_equal(line.get_xydata(), same.get_xydata())
+    problem = Problem.grid(2.0, np.geomspace(0.25, 16, 5), [1, np.inf], 0.1, 1e-3)
+    losses = predictions(problem, predict(problem))
+    times = losses.rename(psi_p="time").assign({name: 1.0 for name in SCALES})
+    roots = xr.Dataset({"best_psi_p": ("psi_n", np.arange(1.0, 6))}, coords={"psi_n": np.arange(1.0, 6)})
+    chance = xr.Dataset({name: ("psi", np.arange(5.0)) for name in ("probability", "probability_error")})
+    chance = chance.assign(d=4).assign_coords(psi=np.arange(1.0, 6))
+    for draw, dataset, over in (
+        (plots.losses, losses, "psi_p"),
+        (plots.training, times, "time"),
+        (lambda dataset: [plots.roots(dataset, "best_psi_p")], roots, "psi_n"),
+        (lambda dataset: [probability(Figure().subplots(), dataset)], chance, "psi"),
+    ):
+        for axis, other in zip(draw(dataset), draw(dataset.isel({over: order})), strict=True):
+            for line, same in zip(axis.lines, other.lines, strict=True):
+                np.testing.assert_array_equal(line.get_xydata(), same.get_xydata())
+            assert any(line.get_xdata().size == 5 for line in axis.lines)
 
 
 def test_theory_alone():

@@ -147,6 +147,7 @@ def test_requests_too_large_are_refused_before_they_are_begun():
     for call, said in (
         (lambda: simulate(one, many), "GB of memory"),
         (lambda: simulate(one, 4, trials=many, memory_limit=10**9), "GB of results"),
+        (lambda: simulate_training(one, np.ones(1000), 4, trials=10**8), "at 1000 times have 5.6e+03 GB of results"),
         (lambda: simulate(Problem(10**20, 3, 2, 0.1, 0.1), 4), "n = round(psi_n d) = 4e+20 must be at most"),
         (lambda: simulate(Problem(2, 10**20, 2, 0.1, 0.1), 4), "p = round(psi_p d) = 4e+20 must be at most"),
         (lambda: simulate(one, 4, memory_limit="1 GB"), "memory_limit = '1 GB' must be a number"),

@@ -10,7 +10,7 @@ from rfdsm.losses import QUANTITIES
 from rfdsm.plots import AXIS_LABELS, COLOURS, MARKERS, loss
 from rfdsm.plots.compared import FLOORS
 from rfdsm.plots.style import fixed as fixed
-from rfdsm.plots.style import legend, log_x, pieces, telling
+from rfdsm.plots.style import legend, log_x, ordered, pieces, telling
 
 
 def lines(axis: Axes, curves: xr.Dataset, name: str, along: str = "psi") -> Axes:
@@ -48,6 +48,7 @@ def probability(
     axis: Axes, dataset: xr.Dataset, label: str | None = None, colour: str = COLOURS[0], marker: str = MARKERS[0]
 ) -> Axes:
     """P(Delta > 0) against n/d with binomial standard errors, from `datasets.memorisations`. Returns the Axes."""
+    dataset = ordered(dataset, "psi")
     axis.errorbar(
         np.atleast_1d(dataset["psi"]),
         np.atleast_1d(dataset["probability"]),
@@ -65,7 +66,7 @@ def measures(axis: Axes, dataset: xr.Dataset) -> Axes:
     """Mean Hellinger distance, nearest-neighbour copies and relative distance of neighbours. Returns the Axes."""
     labels = {"hellinger": "squared Hellinger distance", "copied": "fraction copied (ratio < 1/3)",
               "nearest": "nearest training / nearest fresh"}  # fmt: skip
-    count = dataset.sizes["trial"]
+    dataset, count = ordered(dataset, "psi"), dataset.sizes["trial"]
     for (name, label), colour, marker in zip(labels.items(), COLOURS, MARKERS, strict=False):
         mean, error = dataset[name].mean("trial"), dataset[name].std("trial") / np.sqrt(max(count - 1, 1))
         axis.errorbar(np.atleast_1d(dataset["psi"]), np.atleast_1d(mean), np.atleast_1d(error),

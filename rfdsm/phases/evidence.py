@@ -132,17 +132,27 @@ def measured(problem: Problem, d: int, *, widest: int, data: np.ndarray | None, 
 
 
 def spectrum_error(problem: Problem, data: np.ndarray) -> dict[str, float]:
-    """Standard error of the theory's NAMES and of the floor, for its spectrum is estimated from rows."""
+    """Standard error of the theory's NAMES and of the floor, for its spectrum is estimated from rows.
+
+    The rows are standardised by their own variance, and whoever asks may mean the population by its own: the larger
+    error of the two, for repetitions as they are and for repetitions of equal mean.
+    """
     names = (*NAMES, "floor")
+    found = estimated(centre(data))
+    mean = float(found.law.weights @ found.law.nodes)
 
     def values(law: Law) -> np.ndarray:
-        found = predict(dataclasses.replace(problem, spectrum=Spectrum(*alike(law))))
-        return np.array(
-            [float(value) for value in (quantities(fields.of(found, problem)) | {"floor": found.floor}).values()]
-        )
+        scaled = Law(law.nodes * (mean / (law.weights @ law.nodes)), law.weights)
+        return np.array([_theory(problem, names, one) for one in (law, scaled)])
 
     with np.errstate(invalid="ignore"):  # inf - inf at p = nm without ridge
-        return dict(zip(names, estimated(centre(data)).error(values).tolist(), strict=True))
+        return dict(zip(names, found.error(values).max(axis=0).tolist(), strict=True))
+
+
+def _theory(problem: Problem, names: tuple[str, ...], law: Law) -> list[float]:
+    found = predict(dataclasses.replace(problem, spectrum=Spectrum(*alike(law))))
+    named = quantities(fields.of(found, problem)) | {"floor": found.floor}
+    return [float(named[name]) for name in names]
 
 
 def quantities(named: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -33,9 +33,12 @@ def training(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
         Array of the Axes.
 
     Raises:
-        ValueError: another number of Axes.
+        ValueError: another number of Axes, or no finite time > 0.
     """
     names = Losses.NAMES
+    times = np.asarray(dataset["time"], float)
+    if not np.any((times > 0) & np.isfinite(times)):
+        raise ValueError("times must hold one that is finite and > 0 to be drawn: the axis is logarithmic")
     if axes is None:
         axes, _ = panels(len(names))
     axes = checked(axes, names)
@@ -55,7 +58,7 @@ def training(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
 def _panel(axis: Axes, dataset: xr.Dataset, name: str) -> None:
     lines = pieces(dataset, "time", "simulated_time")
     row, told_by = QUANTITIES[name], telling(dataset, lines)
-    places = np.asarray(dataset["time"], float)
+    places = np.asarray(lines[0]["time"], float)
     shown = (places > 0) & np.isfinite(places)
     for k, (colour, line) in enumerate(zip(itertools.cycle(COLOURS), lines, strict=False)):
         label = legend(line, told_by)

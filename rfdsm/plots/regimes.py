@@ -10,7 +10,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from rfdsm.plots.style import FIELDS, REGIMES, SYMBOLS, TITLES, axis_label, fixed
+from rfdsm.plots.style import FIELDS, REGIMES, SYMBOLS, TITLES, axis_label, fixed, ordered
 
 COLUMN = 3.4
 """Width of a printed column, in inches."""
@@ -59,7 +59,7 @@ def phase_diagram(
         ValueError: fewer than two axes with more than one value, or more than two.
     """
     across, along = _fields(dataset, across, along)
-    plane = dataset.isel({name: 0 for name in FIELDS if dataset.sizes.get(name) == 1})
+    plane = ordered(dataset.isel({name: 0 for name in FIELDS if dataset.sizes.get(name) == 1}), across, along)
     axis = _axes(axes, 3.9 if legend else 2.9)
     x, y = plane[across].to_numpy(), plane[along].to_numpy()
     codes = plane["regime"].transpose(along, across).to_numpy()
@@ -117,7 +117,7 @@ def heatmap(
     if name not in dataset or name in dataset.dims:
         raise ValueError(f"name = {name!r} must be one of {', '.join(map(str, dataset.data_vars))}")
     across, along = _fields(dataset, across, along)
-    plane = dataset.isel({name: 0 for name in FIELDS if dataset.sizes.get(name) == 1})
+    plane = ordered(dataset.isel({name: 0 for name in FIELDS if dataset.sizes.get(name) == 1}), across, along)
     axis = _axes(axes, 3.6 if curves else 2.9)
     values = plane[name].transpose(along, across).to_numpy().astype(float)
     values = np.where(np.isfinite(values), values, np.nan)

@@ -8,7 +8,18 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rfdsm.plots.style import AXIS_LABELS, COLOURS, FIELDS, MARKERS, SYMBOLS, abscissa, axis_label, log_x, number
+from rfdsm.plots.style import (
+    AXIS_LABELS,
+    COLOURS,
+    FIELDS,
+    MARKERS,
+    SYMBOLS,
+    abscissa,
+    axis_label,
+    log_x,
+    number,
+    ordered,
+)
 
 
 def widths(dataset: xr.Dataset, axes: Any = None) -> Axes:
@@ -67,6 +78,7 @@ def roots(dataset: xr.Dataset, name: str, axes: Any = None, along: str | None = 
     along = abscissa(dataset) if along is None else along
     if along not in dataset.dims:
         raise ValueError("dataset has one line only: a picture needs a field with several values")
+    dataset = ordered(dataset, along)
     axis = axes if axes is not None else Figure(figsize=(3.4, 3.4), layout="constrained").subplots()
     others = [field for field in FIELDS if field in dataset.dims and field != along]
     cells = list(itertools.product(*(range(dataset.sizes[field]) for field in others)))

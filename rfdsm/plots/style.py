@@ -62,8 +62,14 @@ def abscissa(dataset: xr.Dataset) -> str:
     return max(lengths, key=lambda name: lengths[name], default=first)
 
 
+def ordered(dataset: xr.Dataset, *along: str) -> xr.Dataset:
+    """The dataset with those of its axes ascending: whoever asked for values in another order wants no zigzag."""
+    return dataset.sortby([name for name in along if name in dataset.indexes])
+
+
 def pieces(dataset: xr.Dataset, *along: str) -> list[xr.Dataset]:
-    """The dataset cut into one piece for each combination of the grid axes but those given."""
+    """The dataset cut into one piece for each combination of the grid axes but those given, which then ascend."""
+    dataset = ordered(dataset, *along)
     others = [str(name) for name in dataset.dims if name not in (*RESULTS, *along)]
     cells = itertools.product(*(range(dataset.sizes[name]) for name in others))
     return [dataset.isel(dict(zip(others, cell, strict=True))) for cell in cells]

@@ -126,6 +126,7 @@ def plan(
     primal: bool = False,
     solves: bool = True,
     flow: bool = False,
+    records: int = 1,
 ) -> Plan:
     """Check a request to `simulate`, whose arguments these are, and lay out its cells in groups.
 
@@ -133,6 +134,7 @@ def plan(
         primal: never solve the dual system.
         solves: whether linear systems are solved, which single precision limits.
         flow: whether gradient flow is followed, which takes all eigenvectors.
+        records: times at which losses are recorded.
 
     Raises:
         ValueError: see `simulate`.
@@ -152,7 +154,7 @@ def plan(
     d = check_whole("d", d, 1)
     available = memory_available(devices) if memory_limit is None else _checked_limit(memory_limit)
     # Before anything of that size is made.
-    _check_sizes(problem, d, dtype, trials, available)
+    _check_sizes(problem, d, dtype, trials, records, available)
     actual = realised(problem, d)
     m, t, ridge, psi_n, psi_p = (
         np.broadcast_to(getattr(actual, name), problem.shape) for name in ("m", "t", "ridge", "psi_n", "psi_p")
@@ -240,18 +242,19 @@ def _check_single_precision(dtype: np.dtype, problem: Problem) -> None:
         raise ValueError(f"dtype = {dtype.name!r} must be 'float64' where ridge = 0")
 
 
-def _check_sizes(problem: Problem, d: int, dtype: np.dtype, trials: int, available: int) -> None:
+def _check_sizes(problem: Problem, d: int, dtype: np.dtype, trials: int, records: int, available: int) -> None:
     n, p = (_sizes(problem, name, d) for name in ("psi_n", "psi_p"))
     for name, field, sizes in (("n", "psi_n", n), ("p", "psi_p", p)):
         if np.max(sizes) > MOST:
             raise ValueError(f"{name} = round({field} d) = {np.max(sizes):.3g} must be at most {MOST}")
     need = memory_estimate(int(np.max(p)), d, terms=2, itemsize=dtype.itemsize)
     _check_memory((need, int(np.max(n)), int(np.max(p))), d, dtype, available)
-    results = trials * (math.prod(problem.shape) * len(_RESULTS) * dtype.itemsize + 16)
+    results = trials * (math.prod(problem.shape) * records * len(_RESULTS) * dtype.itemsize + 16)
     if results > available:
+        of = f"{math.prod(problem.shape)} problems" + (f" at {records} times" if records > 1 else "")
         raise ValueError(
-            f"trials = {trials} of {math.prod(problem.shape)} problems have {results / 1e9:.3g} GB of results, must be "
-            f"at most the {available / 1e9:.3g} GB available"
+            f"trials = {trials} of {of} have {results / 1e9:.3g} GB of results, must be at most the "
+            f"{available / 1e9:.3g} GB available"
         )
 
 

@@ -251,5 +251,7 @@ def _first_features(moments: Moments, p: int) -> Moments:
 def _first_draws(samples: Samples, trial: Trial, draws: Array) -> Samples:
     """Those of fewer draws per point, and of fewer features."""
     size, p, cell = trial.settings.dual, trial.settings.p, trial.cell
-    scale = jnp.sqrt(draws / cell.m) * (jnp.arange(size) < cell.n * cell.m)
+    kept = jnp.arange(size, dtype=jnp.int32) < cell.n * cell.m
+    # Of 32-bit integers a quotient would be single precision.
+    scale = jnp.where(kept, jnp.sqrt(draws.astype(float) / cell.m.astype(float)), 0.0)
     return Samples(scale[:, None] * samples.features[:size, :p], scale[:, None] * samples.offset[:size])

@@ -97,6 +97,7 @@ def simulate_training(
         primal=optimiser is not None or not (np.ndim(start) == 0 and start == 0),
         solves=optimiser is None,
         flow=optimiser is None,
+        records=len(times),
     )
     _check_shape(start, request)
     weights = None if np.ndim(start) == 0 else np.asarray(start, float)

@@ -143,7 +143,8 @@ def probes(settings: Settings) -> dict[str, Callable[[Trial], Moments]]:
 
 def seeds(key: Key[Array, ""], trials: int) -> np.ndarray:
     """Key words of every trial, shape (trials, words): fold_in(key, k)."""
-    return np.asarray(jax.random.key_data(jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(trials))))
+    with jax_scope():
+        return np.asarray(jax.random.key_data(jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(trials))))
 
 
 def run_groups(

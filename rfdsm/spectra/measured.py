@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rfdsm.arrays import check_finite, real_array
+from rfdsm.machine import lapack_threads
 from rfdsm.samples import centre
 from rfdsm.spectra import population
 from rfdsm.spectra.compression import EPS, compress, thin
@@ -69,7 +70,8 @@ def from_covariance(covariance: Any, nodes: Any = 40) -> Spectrum:
     if asymmetry.max() > max(math.sqrt(unit), _SINGLE_ROUNDING) * largest:
         raise ValueError(f"covariance must be symmetric, got {found}")
     skew = found if asymmetry.max() > math.sqrt(unit) * largest else ""
-    eigenvalues = np.linalg.eigvalsh((matrix + matrix.T) / 2)
+    with lapack_threads():
+        eigenvalues = np.linalg.eigvalsh((matrix + matrix.T) / 2)
     label = f"covariance(d={eigenvalues.size})"
     return _of_eigenvalues(eigenvalues, nodes, label, "eigenvalues of covariance", unit, skew)
 
@@ -106,7 +108,8 @@ def from_data(rows: Any, nodes: Any = 40, sample: Any = False) -> Spectrum:
     if sample:
         gram = centred.T @ centred if d <= count else centred @ centred.T
         eigenvalues = np.zeros(d)
-        eigenvalues[d - gram.shape[0] :] = np.linalg.eigvalsh(gram) / count
+        with lapack_threads():
+            eigenvalues[d - gram.shape[0] :] = np.linalg.eigvalsh(gram) / count
         return _compressed(eigenvalues, nodes, label, "eigenvalues of data", max(count, d) * EPS, math.sqrt(EPS))
     law, error = population.from_rows(centred)
     points, weights, thinned = thin(*law, nodes, float(law.weights @ law.nodes))

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from rfdsm.machine import lapack_threads
 from rfdsm.spectra.compression import EPS, thin
 
 ANGLES = (1.0, 0.5, 0.25)
@@ -90,6 +91,7 @@ class Estimate(NamedTuple):
         return np.max(found, axis=0)
 
 
+@lapack_threads()
 def sample(centred: Float[np.ndarray, "rows d"], rank: int = 0) -> Sample:
     """Eigenvalues of rows whose mean was removed.
 

@@ -11,6 +11,8 @@ from rfdsm import Problem, activations, advise, optimal, plots, predict, spectra
 from rfdsm.data import load, standardise
 from rfdsm.phases import Evidence, evidence
 from rfdsm.phases.regimes import REGIMES
+from rfdsm.samples import centre
+from rfdsm.spectra.population import alike, estimate, sample
 from rfdsm.units import flow_steps
 from tests.phases.test_boundaries import CUBIC
 
@@ -142,6 +144,24 @@ def test_few_rows_get_the_advice_of_their_population(unhurried):
     assert advice.boundary_p == pytest.approx(180, rel=0.05)
     assert advice.best is not None and advice.best.losses["test"] > losses["floor"]
     assert "leaves the test loss uncertain by ±" in advice.text()
+
+
+def test_errors_hold_for_populations_of_variance_one():
+    """Most variance is along one direction, so that rows are scaled by what happened to it, and the others with it."""
+    values = np.full(60, 0.5)
+    values[0] = 30.0
+    law, problem = spectra.atoms([0.5, 30.0], [59, 1]), Problem(2 / 3, 1.0, np.inf, 0.1, 1e-2, CUBIC)
+    right = predict(dataclasses.replace(problem, spectrum=spectra.atoms(law.nodes / law.mean, law.weights)))
+    covered = []
+    for seed in range(10):
+        rows = standardise(np.random.default_rng(seed).normal(size=(40, 60)) * values**0.5)
+        law = alike(estimate(sample(centre(rows))))
+        asked = dataclasses.replace(problem, spectrum=spectra.Spectrum(*law))
+        found, errors = predict(asked), evidence.spectrum_error(asked, rows)
+        covered += [
+            abs(float(getattr(found, name) - getattr(right, name))) < 2 * errors[name] for name in ("floor", "test")
+        ]
+    assert np.mean(covered) >= 0.9
 
 
 def test_copies_of_rows_are_said(unhurried):
