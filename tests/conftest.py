@@ -1,4 +1,4 @@
-"""Test session: float64, promotion of no dtype or rank, every jaxtyping annotation checked, one compilation cache."""
+"""Test session: float64 by default, every jaxtyping annotation checked at run time, one compilation cache for all."""
 
 import os
 import signal
@@ -19,8 +19,6 @@ import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
-jax.config.update("jax_numpy_dtype_promotion", "strict")
-jax.config.update("jax_numpy_rank_promotion", "raise")
 # Jobs in the background inherit an interrupt that is ignored, and so would the processes that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

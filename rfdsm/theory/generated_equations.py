@@ -29,6 +29,7 @@ from rfdsm.activations import Activation
 
 TOLERANCE = 1e-10
 """Largest relative residual at which a level counts as solved."""
+SETTLED = 1e-13
 MAX_STEPS = 100
 TINY = 1e-300
 
@@ -102,7 +103,7 @@ def _solve(start: Any, level: Level, r: Ratios, x: Any, weights: Any) -> tuple[A
     def newton(difference: Any, start: Any) -> tuple[Any, Any]:
         def unfinished(carry: Any) -> Any:
             _, residual, previous, steps = carry
-            return (residual > 1e-15) & ~((residual < TOLERANCE) & (residual > 0.5 * previous)) & (steps < MAX_STEPS)
+            return (residual > SETTLED) & ~((residual < TOLERANCE) & (residual > 0.5 * previous)) & (steps < MAX_STEPS)
 
         def step(carry: Any) -> Any:
             u, residual, _, steps = carry

@@ -129,7 +129,25 @@ def _roots(x: np.ndarray, psi_n: float, s: np.ndarray, w: np.ndarray) -> np.ndar
     arrow[:, 0, 1:], arrow[:, 1:, 0] = -b, b
     arrow[:, np.arange(1, s.size + 1), np.arange(1, s.size + 1)] = s
     found = np.linalg.eigvals(arrow)
-    return found[np.arange(x.size), np.argmax(found.imag, axis=1)]
+    u = found[np.arange(x.size), np.argmax(found.imag, axis=1)]
+    if psi_n == np.sum(w):  # the lower edge is 0, and u there like a root of x
+        u = np.where(x < 1e-8 * s[0], 1j * np.sqrt(x * psi_n / np.sum(w / s)), u)
+    return _polished(_polished(u, x, psi_n, s, w), x, psi_n, s, w)
+
+
+def _polished(u: np.ndarray, x: np.ndarray, psi_n: float, s: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """One step of Newton's method on z = u (1 - <1>/psi_n) + <u^2/(u - s)>/psi_n, the equation without cancellation
+    where u is small: next to an edge at 0 eigenvalues know half of the digits."""
+    constant = 1 - np.sum(w) / psi_n
+
+    def excess(u: np.ndarray) -> np.ndarray:
+        return u * constant + (u[:, None] ** 2 / (u[:, None] - s)) @ w / psi_n - x
+
+    before = excess(u)
+    slope = constant + ((u[:, None] ** 2 - 2 * u[:, None] * s) / (u[:, None] - s) ** 2) @ w / psi_n
+    new = u - before / slope
+    better = (np.abs(excess(new)) < np.abs(before)) & (new.imag > 0)
+    return np.where(better, new, u)
 
 
 def _edges(psi_n: float, s: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, list[float]]:
