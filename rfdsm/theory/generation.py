@@ -29,13 +29,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from rfdsm.activations import Activation
+from rfdsm.activations import Activation, Moments
 from rfdsm.activations.kept import kept
 from rfdsm.arguments import number_array
 from rfdsm.problem import Problem, check_problem
 from rfdsm.sampling import Sampler, last_level
 from rfdsm.scope import jax_scope
 from rfdsm.spectra import Spectrum
+from rfdsm.targets import Asked
 from rfdsm.theory.fixed_point import solve
 from rfdsm.theory.populations import cells_of, populations
 from rfdsm.theory.sample_covariance import SampleSpectrum, sample_spectrum
@@ -316,8 +317,14 @@ def _starts(at_levels: Problem) -> Any:
     """The unknowns in the mean over the data, (K, 4), from the order parameters of the losses."""
     cells, law = cells_of(at_levels), at_levels.spectrum
     ridge = np.broadcast_to(at_levels.ridge, at_levels.shape) * cells.inverse_psi_p
-    P, _ = populations(*cells[:4], ridge, cells.moments, law.nodes, law.weights)
-    P = jax.tree.map(jnp.asarray, P)
+    return _solved_starts(*cells[:4], ridge, cells.moments, law.nodes, law.weights)
+
+
+@jax.jit  # or its loop would be compiled anew for every problem
+def _solved_starts(
+    per_n: Any, per_p: Any, q: Any, asked: Asked, ridge: Any, moments: Moments, nodes: Any, weights: Any
+) -> Any:
+    P, _ = populations(per_n, per_p, q, asked, ridge, moments, nodes, weights)
     E_s, F, G = solve(P)[:3]
     E_s, F, X = (value / P.unit for value in (E_s, F, G))
     delta = P.inverse_psi_n * (P.q * F + P.beta_psi * X)
