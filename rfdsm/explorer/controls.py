@@ -15,6 +15,7 @@ from rfdsm.explorer.state import (
     DIMENSIONS,
     DRAWS,
     VIEWS,
+    Number,
     State,
     low_rank,
     power_law,
@@ -75,7 +76,7 @@ class Controls:
         if kind is _Live:
             options |= {"show_value": False, "tooltips": False, "margin": (0, 10, 4, 10)}
         elif title:
-            options["name"] = title
+            options["label"] = title
         made = kind(**options, tags=[name])
 
         def watch(event: Any) -> None:
@@ -93,7 +94,7 @@ class Controls:
         if name == "ridge":
             low -= 0.5  # the place of 0
 
-        def read(place: float) -> dict[str, Any]:
+        def read(place: Number) -> dict[str, Any]:
             begin, end = self.sliders[name].start, self.sliders[name].end
             if name == "ridge" and place < np.log10(span[0]) - 0.25:
                 return {name: 0.0}
@@ -104,7 +105,7 @@ class Controls:
     def _select(self, name: str, title: str, options: Any) -> Any:
         return self._add(pn.widgets.Select, name, lambda value: {name: value}, title=title, options=options)
 
-    def _read_m(self, place: float) -> dict[str, Any]:
+    def _read_m(self, place: Number) -> dict[str, Any]:
         return {"m": DRAWS[round(place)]}
 
     def _read_preset(self, name: str) -> dict[str, Any]:
@@ -185,13 +186,13 @@ def _update(widget: Any, **values: Any) -> None:
         widget.param.update(**new)
 
 
-def value_at(place: float, ends: tuple[float, float]) -> float:
+def value_at(place: Number, ends: tuple[Number, Number]) -> float:
     """The value of a logarithmic slider to four digits, and never beyond its ends."""
     low, high = (10**end for end in ends)
     return min(max(float(f"{10**place:.4g}"), float(f"{low:.12g}")), float(f"{high:.12g}"))
 
 
-def kind_of(text: str) -> tuple[str, float]:
+def kind_of(text: str) -> tuple[str, Number]:
     """Which of KINDS a notation is, with its fraction or exponent."""
     name, _, words = text.partition(":")
     if text == "isotropic":

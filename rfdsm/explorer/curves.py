@@ -10,7 +10,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from rfdsm import datasets
-from rfdsm.explorer.state import State, spans
+from rfdsm.explorer.state import Number, State, spans
 from rfdsm.losses import Losses
 from rfdsm.phases import fields
 from rfdsm.phases.regimes import REGIMES, labels
@@ -44,7 +44,7 @@ class Curves(NamedTuple):
     """Where p = n and p = nm on this abscissa."""
 
 
-def draws_shown(m: float) -> tuple[float, float, float]:
+def draws_shown(m: Number) -> tuple[Number, Number, Number]:
     """One draw, infinitely many, and m between them, or 4 if m is one of the two."""
     return 1.0, m if 1 < m < np.inf else 4.0, np.inf
 

@@ -30,6 +30,7 @@ class Diagram(NamedTuple):
 
     key: tuple[Any, ...]
     """What it depends on: see `key`."""
+    t: float
     regime: Int8[np.ndarray, "rows columns"]
     """Codes as of `phase_diagram`."""
     harmful: Int8[np.ndarray, "rows columns"]
@@ -69,7 +70,7 @@ def diagram(state: State) -> Diagram:
     """Regimes of the whole grid."""
     found = dataset(state, boundaries=False)
     return Diagram(
-        key(state), found["regime"].to_numpy().astype(np.int8), found["is_harmful"].to_numpy().astype(np.int8)
+        key(state), state.t, found["regime"].to_numpy().astype(np.int8), found["is_harmful"].to_numpy().astype(np.int8)
     )
 
 

@@ -34,7 +34,7 @@ class Map:
         ranges = {"x_range": Range1d(*SPANS["psi_p"]), "y_range": Range1d(*SPANS["psi_n"])}
         axes = {"x_axis_type": "log", "y_axis_type": "log", "height": 432, "name": "figure_map"}
         made = plot(colours, "Regimes: drag the cross", "p/d", "n/d", **ranges, **axes)
-        self.areas = ColumnDataSource({"image": []}, name="areas")
+        self.areas = ColumnDataSource({"image": [], "t": []}, name="areas")
         tints = [colours.panel, *(colours.regimes[name] for name in NAMES), colours.stripe]
         mapper = LinearColorMapper(palette=tints, low=-1.5, high=3.5)
         low_p, high_p, low_n, high_n = _corners()
@@ -91,7 +91,7 @@ class Map:
 
     def show(self, found: Diagram) -> None:
         """Push new areas. Boundaries of other areas go, until they are solved for anew."""
-        self.areas.data = {"image": [_striped(found)]}
+        self.areas.data = {"image": [_striped(found)], "t": [found.t]}
         for source in self.boundaries.values():
             if len(source.data["x"]) > 1:
                 source.data = {"x": [np.nan], "y": [np.nan]}

@@ -209,9 +209,9 @@ class Page:
         css, controls = [looks.widget_css(self._colours)], self.controls
         stretch: dict[str, Any] = {"sizing_mode": "stretch_width"}
         button: dict[str, Any] = {"stylesheets": css, "margin": (2, 6), **stretch}
-        reset = pn.widgets.Button(name="reset", **button)
+        reset = pn.widgets.Button(label="reset", **button)
         reset.on_click(self._reset)
-        theme = pn.widgets.Button(name="light" if self.dark else "dark", **button)
+        theme = pn.widgets.Button(label="light" if self.dark else "dark", **button)
         theme.on_click(self._switch_theme)
         title = pn.pane.HTML("<h1 style='font-size:16px;margin:2px 6px'>rfdsm explorer</h1>", margin=0)
         head = pn.Column(pn.Row(title, self._status, margin=0, **stretch), self._refused, **stretch, styles=_area("head"))

@@ -1,6 +1,9 @@
 """Serving the page on this machine: `rfdsm.explore`, and what the command line calls."""
 
+import asyncio
+import socket
 import threading
+import webbrowser
 from typing import TYPE_CHECKING, Any
 
 from rfdsm.explorer.state import State
@@ -14,8 +17,6 @@ MISSING = "the explorer needs Panel and Bokeh: pip install '.[explore]' from the
 LOST = "The server has gone: nothing here moves any more. Start `rfdsm explore` again and reload."
 HEIGHT = 860
 """Of the frame in a notebook, in pixels."""
-READY = 60.0
-"""Seconds that a server may take to listen."""
 
 
 class Explorer:
@@ -59,27 +60,41 @@ def explore(problem: Problem | None = None) -> Explorer:
     ready, found = threading.Event(), {}
 
     def run() -> None:
-        import asyncio
-
-        asyncio.set_event_loop(asyncio.new_event_loop())
+        asyncio.set_event_loop(asyncio.new_event_loop())  # a thread has none, and the notebook's is busy with cells
         try:
-            found["server"] = server = make_server(state, port=0)
+            found["server"] = make_server(state, port=0)
         except Exception as error:
             found["error"] = error
-            return
         finally:
             ready.set()
-        server.run_until_shutdown() if threading.current_thread() is threading.main_thread() else _serve(server)
+        if "server" in found:
+            _run(found["server"])
 
     threading.Thread(target=run, daemon=True, name="rfdsm explorer").start()
-    ready.wait(READY)
+    ready.wait()
     if "error" in found:
         raise found["error"]
     server = found["server"]
     return Explorer(address(server, state), lambda: server.io_loop.add_callback(_end, server))
 
 
-def _serve(server: "Server") -> None:
+def serve(state: State, port: int, browser: bool) -> None:
+    """Serve in this thread until interrupted, for the command line; the address is printed once it can be opened."""
+    server = make_server(state, port)
+    server.start()
+    url = address(server, state)
+    print(f"rfdsm explorer at {url}\nCtrl-C ends it.", flush=True)
+    if browser:
+        webbrowser.open(url)
+    try:
+        server.io_loop.start()
+    except KeyboardInterrupt:  # the usual way to end, so no failure
+        print("ended", flush=True)
+    finally:
+        server.stop(wait=False)
+
+
+def _run(server: "Server") -> None:
     server.start()
     server.io_loop.start()
 
@@ -108,9 +123,11 @@ def make_server(state: State, port: int) -> "Server":
     """A server that does not serve yet, for this machine only. Raises ValueError for a port that cannot be had."""
     from panel.io.server import get_server
 
-    warm_up(state)
     try:
-        return get_server(
+        with socket.socket() as probe:  # the server would leave its own open where the port is taken
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((ADDRESS, port))
+        server = get_server(
             lambda: page_of_request(state),
             port=port,
             address=ADDRESS,
@@ -124,6 +141,8 @@ def make_server(state: State, port: int) -> "Server":
         )
     except OSError as error:
         raise ValueError(f"port = {port} cannot be used: {error.strerror or error}") from None
+    warm_up(state)
+    return server
 
 
 def warm_up(state: State) -> None:

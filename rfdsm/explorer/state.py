@@ -14,6 +14,7 @@ from rfdsm.problem import FIELDS, STRUCTURE, Problem, check_problem
 from rfdsm.spectra import Spectrum
 from rfdsm.values import one_line, shown
 
+Number = float | int
 DRAWS = (1.0, 2.0, 4.0, 8.0, 16.0, 64.0, np.inf)
 """Noise draws per sample that the slider offers."""
 SPANS = {"psi_n": (0.05, 200.0), "psi_p": (0.05, 500.0), "ridge": (1e-12, 100.0)}
@@ -31,11 +32,11 @@ LONGEST = 64
 class State:
     """Everything that the page shows follows from this. Raises ValueError, in words, for what cannot be shown."""
 
-    psi_n: float = 8.0
-    psi_p: float = 16.0
-    m: float = 4.0
-    t: float = 0.1
-    ridge: float = 1e-3
+    psi_n: Number = 8.0
+    psi_p: Number = 16.0
+    m: Number = 4.0
+    t: Number = 0.1
+    ridge: Number = 1e-3
     activation: str = "tanh"
     """In the notation of the command line, as are spectrum, schedule and target."""
     spectrum: str = "isotropic"
@@ -44,7 +45,7 @@ class State:
     abscissa: str = "psi_p"
     """Field that the losses are drawn against."""
     view: str = "spectrum"
-    d: int = 32
+    d: Number = 32
     """Dimension of simulations and of the advice."""
 
     def __post_init__(self) -> None:
@@ -112,24 +113,27 @@ class State:
         for name in given:
             if name not in known:
                 raise ValueError(f"{one_line(name)} is unknown; the address holds {', '.join(known)}")
-        return cls(**given)
+        texts = (*STRUCTURE, "abscissa", "view")
+        return cls(**{name: word if name in texts else _number(name, word) for name, word in given.items()})
 
     @classmethod
     def of(cls, problem: Problem, **more: Any) -> "State":
-        """The state that shows a problem. Raises ValueError for a grid and for what an address has no words for."""
+        """The state that shows a problem, in other words where `more` has them. Raises ValueError for a grid and for what an address has no words for."""
         check_problem(problem)
         if problem.traced or problem.shape != ():
             raise ValueError(f"problem has shape {problem.shape}: must be one concrete problem, its fields numbers")
         name = problem.activation.name
-        if name not in activations.NAMES or activations.get(name) != problem.activation:
+        known = name in activations.NAMES and activations.get(name) == problem.activation
+        if "activation" not in more and not known:
             raise ValueError(f"activation = {name} must be one that has a name: {', '.join(activations.NAMES)}")
         for what in ("schedule", "target"):
             if not getattr(problem, what).has_text:
                 raise ValueError(f"{what} = {getattr(problem, what)} is made of functions: the page needs one by name")
         numbers = {field: float(getattr(problem, field)) for field in FIELDS}
-        texts = {"activation": name, "spectrum": spectrum_text(problem.spectrum)}
-        texts |= {"schedule": str(problem.schedule), "target": str(problem.target)}
-        return cls(**numbers, **texts, **more)
+        texts = {"activation": name, "schedule": str(problem.schedule), "target": str(problem.target)}
+        if "spectrum" not in more:
+            texts["spectrum"] = spectrum_text(problem.spectrum)
+        return cls(**(numbers | texts | more))
 
 
 def spectrum_text(spectrum: Spectrum) -> str:
@@ -143,12 +147,12 @@ def spectrum_text(spectrum: Spectrum) -> str:
     return f"atoms:{','.join(pairs)}"
 
 
-def low_rank(fraction: float) -> str:
+def low_rank(fraction: Number) -> str:
     """Data on a subspace of that fraction of the dimensions, with variance 1 in it."""
     return f"atoms:0@{shown(round(1 - fraction, 12))},1@{shown(fraction)}"
 
 
-def power_law(exponent: float, cutoff: float) -> str:
+def power_law(exponent: Number, cutoff: Number) -> str:
     """Eigenvalues that fall as a power of their rank."""
     return f"power-law:{shown(exponent)},{shown(cutoff)}"
 

@@ -32,8 +32,8 @@ class SimulationBox:
         self._thread: threading.Thread | None = None
         css = [widget_css(colours)]
         shared: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": (2, 6), "stylesheets": css}
-        self.start = pn.widgets.Button(name="simulate this point", button_type="primary", **shared)
-        self.cancel = pn.widgets.Button(name="cancel", disabled=True, **shared)
+        self.start = pn.widgets.Button(label="simulate this point", color="primary", **shared)
+        self.cancel = pn.widgets.Button(label="cancel", disabled=True, **shared)
         self.progress = pn.indicators.Progress(value=0, max=TRIALS, visible=False, **shared)
         self.words = pn.pane.HTML("", margin=(0, 6), sizing_mode="stretch_width")
         self.start.on_click(self._start)
@@ -99,11 +99,11 @@ class TakeAway:
         self._now = state
         css = [widget_css(colours)]
         shared: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": (2, 6), "stylesheets": css}
-        self.kind = pn.widgets.Select(name="copy as", options=list(KINDS), **shared)
-        self.area = pn.widgets.TextAreaInput(name="text", value="", rows=3, max_length=20000, **shared)
-        self.copy = pn.widgets.Button(name="copy", **shared)
+        self.kind = pn.widgets.Select(label="copy as", options=list(KINDS), **shared)
+        self.area = pn.widgets.TextAreaInput(label="text", value="", rows=3, max_length=20000, **shared)
+        self.copy = pn.widgets.Button(label="copy", **shared)
         self.copy.js_on_click(args={"area": self.area}, code=COPY)
-        self.thing = pn.widgets.Select(name="download", options=list(THINGS), **shared)
+        self.thing = pn.widgets.Select(label="download", options=list(THINGS), **shared)
         self.files = {suffix: self._download(suffix, css) for suffix in (*PICTURES, *DATA)}
         self.kind.param.watch(lambda _: self.show(self._now()), "value")
         self.thing.param.watch(lambda _: self._name_files(), "value")
