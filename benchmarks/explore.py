@@ -1,8 +1,8 @@
-"""The explorer in a real browser: from a slider's event to changed curves, to the diagram, to the boundaries; memory.
+"""The explorer in a real browser: from a slider's event to curves, to the diagram, to the boundaries; memory.
 
     python -m benchmarks.explore [--events 200] [--memory 2000] [--rate 30]
 
-Headless Chromium (of the system) presses the arrow key on a slider so many times a second, as a hand does that holds it.
+Headless Chromium (of the system) presses the arrow key on a slider so many times a second, as a held key does.
 The time of an event is that of the slider's own change; it is answered when a frame has been drawn whose curves belong
 to it or to a later one. Start-up is measured twice: with nothing compiled yet, and with what the first start has kept.
 Memory is that of the server's process, and of the page's scripts, after equal numbers of further events.
@@ -61,7 +61,9 @@ def measured(tab: Tab, slider: str, source: str, events: int, rate: float) -> tu
     """Waits of the events of one drag, and of the boundaries after the last of them."""
     tab.page.evaluate("() => { window.events = []; for (const k in window.frames) window.frames[k] = []; }")
     drag(tab, slider, events, rate)
-    boundaries = "() => window.frames.boundary_memorisation.some(f => f[0] > window.events[window.events.length - 1][0])"
+    boundaries = (
+        "() => window.frames.boundary_memorisation.some(f => f[0] > window.events[window.events.length - 1][0])"
+    )
     if source == "areas":
         tab.page.wait_for_function(boundaries, timeout=120_000)
     tab.page.wait_for_timeout(1500)
@@ -134,7 +136,9 @@ def memory(tab: Tab, pid: int, events: int) -> list[dict[str, float]]:
     found = []
     for quarter in range(5):
         used = tab.page.evaluate("() => { if (window.gc) gc(); return performance.memory.usedJSHeapSize / 1e6 }")
-        found.append({"events": quarter * events // 4, "server_MB": psutil.Process(pid).memory_info().rss / 1e6, "page_MB": used})
+        found.append(
+            {"events": quarter * events // 4, "server_MB": psutil.Process(pid).memory_info().rss / 1e6, "page_MB": used}
+        )
         print("memory after {events} events: server {server_MB:.0f} MB, page {page_MB:.0f} MB".format(**found[-1]))
         for k in range(events // 4 if quarter < 4 else 0):
             tab.slide("psi_p", -1 + 3 * abs((k % 200) / 100 - 1))

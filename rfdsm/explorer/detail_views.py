@@ -102,7 +102,9 @@ class GenerationView:
         variance = found.variance if found.converged else np.full(found.nodes.size, np.nan)
         self.variance.data = {"x": found.nodes, "variance": variance}
         words = f"mean variance {found.trace:.4g}, KL to the data's law {found.kl:.4g} per dimension"
-        self.figure.title.text = f"Generated: {words if found.converged else 'the variances diverge or did not converge'}"
+        self.figure.title.text = (
+            f"Generated: {words if found.converged else 'the variances diverge or did not converge'}"
+        )
 
 
 class AdviceView:

@@ -138,7 +138,8 @@ def widget_css(colours: Look) -> str:
     """Of every widget: text of the theme's colour, and a ring that shows where the keyboard is."""
     return f"""
 :host, .bk-input-group, label, .bk-slider-title, .bk-slider-value {{ color: {colours.text}; font-size: 13px; }}
-.bk-input {{ background-color: {colours.panel}; color: {colours.text}; border-color: {colours.faint}; font-size: 13px; }}
+.bk-input {{ background-color: {colours.panel}; color: {colours.text}; border-color: {colours.faint}; }}
+.bk-input {{ font-size: 13px; }}
 option {{ background-color: {colours.panel}; color: {colours.text}; }}
 .noUi-handle:focus, .bk-input:focus, .bk-btn:focus, input:focus {{ outline: 3px solid {colours.curves[1]}; }}
 """

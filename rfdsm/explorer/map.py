@@ -62,9 +62,7 @@ class Map:
         made.line("x", "y", source=self.nm, color=colours.faint, line_dash="dotted", line_width=1.4)
         for name in NAMES:  # areas have no glyph of their own to show in a legend
             look = {"marker": "square", "size": 11, "fill_color": colours.regimes[name], "line_color": colours.faint}
-            items.append(
-                LegendItem(label=name.replace("_", "-"), renderers=[made.scatter([np.nan], [np.nan], **look)])
-            )
+            items.append(LegendItem(label=name.replace("_", "-"), renderers=[made.scatter([np.nan], [np.nan], **look)]))
         look = {"marker": "square", "size": 11, "fill_color": colours.stripe, "line_color": colours.faint}
         items.append(LegendItem(label="striped: worse than none", renderers=[made.scatter([np.nan], [np.nan], **look)]))
         made.add_layout(legend(colours, items, orientation="horizontal", ncols=2), "below")

@@ -25,6 +25,7 @@ from rfdsm.explorer.tools import SimulationBox, TakeAway
 
 REST = 0.12
 """Seconds without a change after which the slow things begin."""
+WIDE: dict[str, Any] = {"sizing_mode": "stretch_width"}
 PLACES = {"train": "a", "empirical_test": "b", "test": "c", "score": "d"}
 NUMBERS = {
     "test": "test loss",
@@ -55,7 +56,9 @@ class Page:
         self._asked: dict[str, Any] = {}
         self.controls = Controls(state, self._colours, self.change)
         self.panels = LossPanels(self._colours)
-        self.map = Map(self._colours, lambda psi_n, psi_p: self.change({"psi_n": _rounded(psi_n), "psi_p": _rounded(psi_p)}))
+        self.map = Map(
+            self._colours, lambda psi_n, psi_p: self.change({"psi_n": _rounded(psi_n), "psi_p": _rounded(psi_p)})
+        )
         self.views = {name: kind(self._colours) for name, kind in VIEW_CLASSES.items()}
         self.box = SimulationBox(self._colours, lambda: self.state, self._keep_simulated, self._soon)
         self.take_away = TakeAway(self._colours, lambda: self.state)
@@ -207,44 +210,41 @@ class Page:
 
     def _laid_out(self) -> Any:
         css, controls = [looks.widget_css(self._colours)], self.controls
-        stretch: dict[str, Any] = {"sizing_mode": "stretch_width"}
-        button: dict[str, Any] = {"stylesheets": css, "margin": (2, 6), **stretch}
+        button: dict[str, Any] = {"stylesheets": css, "margin": (2, 6), **WIDE}
         reset = pn.widgets.Button(label="reset", **button)
         reset.on_click(self._reset)
         theme = pn.widgets.Button(label="light" if self.dark else "dark", **button)
         theme.on_click(self._switch_theme)
         title = pn.pane.HTML("<h1 style='font-size:16px;margin:2px 6px'>rfdsm explorer</h1>", margin=0)
-        head = pn.Column(pn.Row(title, self._status, margin=0, **stretch), self._refused, **stretch, styles=_area("head"))
-        sliders = pn.Column(
-            controls.preset, *(controls.places[name] for name in ("psi_n", "psi_p", "m", "ridge", "t")), pn.Row(controls.abscissa, controls.view, margin=0, **stretch),
-            margin=0, **stretch, styles=_area("sliders"),
-        )  # fmt: skip
-        more = pn.Column(
-            pn.Row(controls.activation, controls.target, margin=0, **stretch),
-            pn.Row(controls.schedule, controls.kind, margin=0, **stretch),
-            controls.places["fraction"], controls.places["exponent"], controls.file, controls.places["d"], self.box.layout, self.take_away.layout,
-            pn.Row(reset, theme, margin=0, **stretch), margin=0, **stretch, styles=_area("more"),
-        )  # fmt: skip
-        placed = {area: self.panels.figures[name] for name, area in PLACES.items()} | {"map": self.map.figure}
-        figures = [
-            pn.Column(pn.pane.Bokeh(made, margin=0, **stretch), margin=0, **stretch, styles=_area(area))
-            for area, made in placed.items()
-        ]
-        details = pn.Column(
-            *(pn.pane.Bokeh(view.figure, margin=0, **stretch) for view in self.views.values()),
-            margin=0, **stretch, styles=_area("detail"),
-        )  # fmt: skip
+        places = controls.places
+        sliders = [places[name] for name in ("psi_n", "psi_p", "m", "ridge", "t")]
+        structure = [_row(controls.activation, controls.target), _row(controls.schedule, controls.kind)]
+        of_spectrum = [places["fraction"], places["exponent"], controls.file]
+        tools = [places["d"], self.box.layout, self.take_away.layout, _row(reset, theme)]
+        figures = {area: self.panels.figures[name] for name, area in PLACES.items()} | {"map": self.map.figure}
+        main = [_place(area, pn.pane.Bokeh(made, margin=0, **WIDE)) for area, made in figures.items()]
+        main.append(_place("numbers", self._numbers))
+        main.append(_place("detail", *(pn.pane.Bokeh(view.figure, margin=0, **WIDE) for view in self.views.values())))
         for name, view in self.views.items():
             view.figure.visible = name == self.state.view
-        numbers = pn.Column(self._numbers, margin=0, **stretch, styles=_area("numbers"))
-        main = pn.Column(
-            *figures, numbers, details, margin=0, **stretch, stylesheets=[looks.MAIN], styles=_area("main")
+        return pn.Column(
+            _place("head", _row(title, self._status), self._refused),
+            _place("sliders", controls.preset, *sliders, _row(controls.abscissa, controls.view)),
+            _place("main", *main, stylesheets=[looks.MAIN]),
+            _place("more", *structure, *of_spectrum, *tools),
+            stylesheets=[looks.LAYOUT],
+            margin=0,
+            **WIDE,
         )
-        return pn.Column(head, sliders, main, more, **stretch, stylesheets=[looks.LAYOUT], margin=0)
 
 
-def _area(name: str) -> dict[str, str]:
-    return {"grid-area": name, "min-width": "0"}
+def _row(*parts: Any) -> pn.Row:
+    return pn.Row(*parts, margin=0, **WIDE)
+
+
+def _place(area: str, *parts: Any, **options: Any) -> pn.Column:
+    """A part of the grid that the style sheets lay out."""
+    return pn.Column(*parts, margin=0, **WIDE, **options, styles={"grid-area": area, "min-width": "0"})
 
 
 def _detail_key(state: State) -> State:
@@ -257,8 +257,9 @@ def _rounded(value: float) -> float:
 
 
 def _numbers(state: State, found: Curves, colours: looks.Look) -> str:
+    right = "style='text-align:right;padding-left:12px'"
     rows = "".join(
-        f"<tr><td>{words}</td><td style='text-align:right;padding-left:12px'><b>{_digits(found.point[name])}</b></td></tr>"
+        f"<tr><td>{words}</td><td {right}><b>{_digits(found.point[name])}</b></td></tr>"
         for name, words in NUMBERS.items()
     )
     harmful = ", <b>worse than a network that outputs zero</b>" if found.harmful else ""

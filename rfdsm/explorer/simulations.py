@@ -50,7 +50,7 @@ def check_size(state: State) -> None:
 def simulated(
     state: State, progress: Callable[[int, int], None], cancelled: threading.Event, trials: int = TRIALS
 ) -> Simulated:
-    """Trial after trial, so that progress can be told and the work be stopped. Raises Cancelled, and as `check_size`."""
+    """Trial after trial: progress is told, and the work can be stopped. Raises Cancelled, and as `check_size`."""
     check_size(state)
     problem, runs = state.problem(), []
     for trial in range(trials):

@@ -118,7 +118,10 @@ class State:
 
     @classmethod
     def of(cls, problem: Problem, **more: Any) -> "State":
-        """The state that shows a problem, in other words where `more` has them. Raises ValueError for a grid and for what an address has no words for."""
+        """The state that shows a problem, in other words where `more` has them.
+
+        Raises ValueError for a grid, and for what an address has no words for.
+        """
         check_problem(problem)
         if problem.traced or problem.shape != ():
             raise ValueError(f"problem has shape {problem.shape}: must be one concrete problem, its fields numbers")

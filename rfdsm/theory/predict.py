@@ -214,7 +214,7 @@ def predict(problem: Problem, *, throw: bool = False) -> Losses:
 
 
 def predict_in_chunks(problem: Problem, chunk: int) -> Losses:
-    """`predict` of a concrete problem for callers who ask thousands of times: a chunk of their size leaves none idle."""
+    """`predict` of a concrete problem for who asks thousands of times: a chunk of the right size leaves none idle."""
     check_problem(problem)
     with jax_scope():
         return _predict_concrete(problem, chunk)

@@ -1,4 +1,4 @@
-"""What the explorer computes: the numbers of the package's functions, in arrays of one size that compile nothing new."""
+"""What the explorer computes: the numbers of the package's functions, in arrays of one size."""
 
 import threading
 
@@ -207,7 +207,7 @@ def test_only_the_latest_request_is_answered():
         return 10 * request
 
     def deliver(*answer):
-        given.append(answer[:2] + (str(answer[2]),))
+        given.append((*answer[:2], str(answer[2])))
         if len(given) == 2:
             answered.set()
 

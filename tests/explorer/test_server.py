@@ -73,7 +73,8 @@ def test_a_missing_extra_is_told_in_one_line():
 def test_nothing_of_panel_is_imported_below_the_page():
     code = (
         "import sys\n"
-        "from rfdsm.explorer import state, presets, curves, diagram, details, exports, simulations, texts, latest, server\n"
+        "from rfdsm.explorer import state, presets, curves, diagram, details, exports\n"
+        "from rfdsm.explorer import simulations, texts, latest, server\n"
         "print(*sorted({'panel', 'bokeh'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -110,6 +111,7 @@ def test_files_of_spectra(tmp_path):
 
     assert uploaded(content([0.5, 1.5])) == "atoms:0.5@0.5,1.5@0.5"
     assert State(spectrum=uploaded(content(np.diag([1.0, 1, 1, 3])))).problem().spectrum.mean == pytest.approx(1.5)
-    for bad, words in ((b"no file", "not a .npy file"), (content(np.ones((2, 2, 2))), "shape"), (content([-1.0]), ">= 0")):
+    cube, negative = content(np.ones((2, 2, 2))), content([-1.0])
+    for bad, words in ((b"no file", "not a .npy file"), (cube, "shape"), (negative, ">= 0")):
         with pytest.raises(ValueError, match=words):
             uploaded(bad)

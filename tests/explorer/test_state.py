@@ -10,7 +10,8 @@ from rfdsm.explorer.presets import PRESETS
 from rfdsm.explorer.state import ABSCISSAE, DRAWS, SPANS, VIEWS, State, low_rank, power_law, spectrum_text
 from rfdsm.explorer.texts import KINDS, command, python, text, toml
 
-inside = {name: st.floats(*SPANS[name]) for name in ("psi_n", "psi_p")} | {"ridge": st.floats(1e-12, 100) | st.just(0.0)}
+inside = {name: st.floats(*SPANS[name]) for name in ("psi_n", "psi_p")}
+inside |= {"ridge": st.floats(1e-12, 100) | st.just(0.0)}
 fields = inside | dict(
     m=st.sampled_from(DRAWS),
     t=st.floats(1e-3, 5),
@@ -101,7 +102,10 @@ def test_presets_are_states_of_the_address(name):
     assert State.from_query(PRESETS[name].query()) == PRESETS[name]
 
 
-@pytest.mark.parametrize("state", [State(), *PRESETS.values(), State(activation="leaky_relu:0.2", spectrum="power-law:1,0.01")])
+OTHERS = [State(), State(activation="leaky_relu:0.2", spectrum="power-law:1,0.01"), State(m=np.inf, schedule="flow")]
+
+
+@pytest.mark.parametrize("state", [*OTHERS, *PRESETS.values()])
 def test_texts_say_the_same_problem(state, tmp_path):
     from rfdsm.cli import build
     from rfdsm.cli.explore_options import ExploreOptions
