@@ -1,6 +1,7 @@
 """The explorer in a real browser: from a slider's event to curves, to the diagram, to the boundaries; memory.
 
     python -m benchmarks.explore [--events 200] [--memory 2000] [--rate 30]
+    python -m benchmarks.explore --picture docs/images/explore.png
 
 Headless Chromium (of the system) presses the arrow key on a slider so many times a second, as a held key does.
 The time of an event is that of the slider's own change; it is answered when a frame has been drawn whose curves belong
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from rfdsm.explorer.state import State
 from tests.explorer.driver import Tab, browser, server
 
 # The answer to an event is stamped after the frame that shows it: one task after its animation frame.
@@ -101,7 +103,11 @@ def main() -> dict[str, Any]:
     parser.add_argument("--events", type=int, default=200)
     parser.add_argument("--memory", type=int, default=2000)
     parser.add_argument("--rate", type=float, default=30.0)
+    parser.add_argument("--picture", help="draw the page for the documentation, and measure nothing")
     arguments = parser.parse_args()
+    if arguments.picture:
+        picture(arguments.picture)
+        return {}
     load = os.getloadavg()[0]
     print(f"load of the machine before: {load:.1f} on {psutil.cpu_count()} cores")
     figures: dict[str, Any] = {"load_before": load}
@@ -129,6 +135,19 @@ def main() -> dict[str, Any]:
             figures["memory"] = memory(tab, process.pid, arguments.memory)
             figures["console_errors"] = tab.errors
     return figures
+
+
+def picture(path: str) -> None:
+    """The page at the two time scales of training, with a simulated point."""
+    state = State(psi_n=8, psi_p=16, view="training")
+    with server() as (_, url), browser() as context:
+        tab = Tab(context, f"{url}?{state.query()}")
+        tab.page.get_by_role("button", name="simulate this point").click()
+        tab.wait(lambda: len(tab.read()["simulated"]["x"]) == 1, "no simulated point")
+        tab.wait(lambda: len(tab.page.evaluate("() => column('training', 'time')")) > 2, "no training")
+        tab.wait(lambda: len(tab.page.evaluate("() => column('boundary_harmful', 'x')")) > 2, "no boundaries")
+        tab.page.wait_for_timeout(3000)
+        tab.page.screenshot(path=path)
 
 
 def memory(tab: Tab, pid: int, events: int) -> list[dict[str, float]]:

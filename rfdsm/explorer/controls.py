@@ -43,11 +43,23 @@ class _Live(pn.widgets.FloatSlider):
 
 
 class Controls:
-    """`changed(fields)` is called with what the user moved; `show` moves the widgets without calling it."""
+    """`changed(fields)` is called with what the user moved; `show` moves the widgets without calling it.
 
-    def __init__(self, state: State, colours: Look, changed: Callable[[dict[str, Any]], None]) -> None:
+    What cannot be read, as a file that is none, is told to `refused` in words.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        colours: Look,
+        changed: Callable[[dict[str, Any]], None],
+        refused: Callable[[str], None],
+    ) -> None:
+        self._refused = refused
         self._changed, self._showing, self._css = changed, False, [widget_css(colours)]
         self._list = state.spectrum
+        self._awaited: str | None = None
+        """The spectrum that is shown until a file is chosen."""
         self.labels: dict[str, Any] = {}
         """What stands above the sliders: their own titles would show a logarithm."""
         self.places: dict[str, Any] = {}
@@ -80,8 +92,15 @@ class Controls:
         made = kind(**options, tags=[name])
 
         def watch(event: Any) -> None:
-            if not self._showing:
-                self._changed(read(event.new))
+            if self._showing:
+                return
+            try:
+                fields = read(event.new)
+            except ValueError as error:
+                self._refused(str(error))
+                return
+            if fields:
+                self._changed(fields)
 
         made.param.watch(watch, "value")
         if kind is _Live:
@@ -115,6 +134,11 @@ class Controls:
         return {field: getattr(chosen, field) for field in chosen.__dataclass_fields__}
 
     def _read_spectrum(self, _: Any) -> dict[str, Any]:
+        if self.kind.value == "list" and kind_of(self._list)[0] != "list":
+            self._awaited = self._list
+            _update(self.file, visible=True)
+            return {}
+        self._awaited = None
         texts = {
             "isotropic": "isotropic",
             "low rank": low_rank(float(f"{self.fraction.value:.4g}")),
@@ -164,9 +188,11 @@ class Controls:
         _update(self.labels[name], object=f'<label style="font-size:13px">{words}</label>')
 
     def _show_spectrum(self, text: str) -> None:
+        if self._awaited == text:
+            return
+        self._awaited = None
         kind, numbers = kind_of(text)
-        if kind == "list":
-            self._list = text
+        self._list = text if kind == "list" or kind_of(self._list)[0] != "list" else self._list
         _update(self.kind, value=kind)
         if kind == "low rank":
             _update(self.fraction, value=numbers)

@@ -46,7 +46,8 @@ class Page:
         self.simulated: list[Simulated] = []
         self._colours = looks.look(dark)
         self._closed = threading.Event()
-        self._last, self._waiting, self._shown_key, self._warm = 0.0, False, None, False
+        self._last, self._waiting, self._watching = 0.0, False, False
+        self._shown_key, self._warm = None, False
         self._workers = {
             "curves": self._worker(curves, self._show_curves),
             "diagram": self._worker(diagram, self._show_diagram),
@@ -54,7 +55,7 @@ class Page:
             "details": self._worker(lambda asked: DETAILS[asked.view](asked), self._show_detail),
         }
         self._asked: dict[str, Any] = {}
-        self.controls = Controls(state, self._colours, self.change)
+        self.controls = Controls(state, self._colours, self.change, self._refuse)
         self.panels = LossPanels(self._colours)
         self.map = Map(
             self._colours, lambda psi_n, psi_p: self.change({"psi_n": _rounded(psi_n), "psi_p": _rounded(psi_p)})
@@ -128,7 +129,9 @@ class Page:
             view.figure.visible = name == self.state.view
         self.take_away.show(self.state)
         self._write_address()
-        self._watch_work()
+        if not self._watching:
+            self._watching = True
+            self._watch_work()
 
     def _write_address(self) -> None:
         location = pn.state.location
@@ -140,7 +143,8 @@ class Page:
         if self._closed.is_set():
             return
         self._tell()
-        if any(worker.busy for worker in self._workers.values()) and not self._waiting:
+        self._watching = any(worker.busy for worker in self._workers.values())
+        if self._watching:
             self._doc.add_timeout_callback(self._watch_work, 200)
 
     def _tell(self) -> None:

@@ -127,11 +127,12 @@ def make_server(state: State, port: int) -> "Server":
         with socket.socket() as probe:  # the server would leave its own open where the port is taken
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((ADDRESS, port))
+            port = probe.getsockname()[1]
         server = get_server(
             lambda: page_of_request(state),
             port=port,
             address=ADDRESS,
-            websocket_origin=None,
+            websocket_origin=[f"{host}:{port}" for host in (ADDRESS, "localhost")],  # what forwards ports says either
             title="rfdsm explorer",
             start=False,
             show=False,
