@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import panel as pn
+from bokeh.models import Div
 
 from rfdsm import activations, spectra
 from rfdsm.explorer.look import Look, widget_css
@@ -104,8 +105,9 @@ class Controls:
 
         made.param.watch(watch, "value")
         if kind is _Live:
-            self.labels[name] = pn.pane.HTML("", margin=(2, 6, 0, 6), sizing_mode="stretch_width")
-            self.places[name] = pn.Column(self.labels[name], made, margin=0, sizing_mode="stretch_width")
+            self.labels[name] = Div(text="", margin=(2, 6, 0, 6), stylesheets=self._css)
+            label = pn.pane.Bokeh(self.labels[name], margin=0)
+            self.places[name] = pn.Column(label, made, margin=0, sizing_mode="stretch_width")
         return made
 
     def _slider(self, name: str, span: tuple[float, float]) -> _Live:
@@ -185,7 +187,8 @@ class Controls:
         _update(self.preset, value=names[0] if names else "")
 
     def _label(self, name: str, words: str) -> None:
-        _update(self.labels[name], object=f'<label style="font-size:13px">{words}</label>')
+        if self.labels[name].text != words:
+            self.labels[name].text = words
 
     def _show_spectrum(self, text: str) -> None:
         if self._awaited == text:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import panel as pn
+from bokeh.models import Div
 
 from rfdsm.explorer import look as looks
 from rfdsm.explorer.controls import Controls
@@ -63,8 +64,8 @@ class Page:
         self.views = {name: kind(self._colours) for name, kind in VIEW_CLASSES.items()}
         self.box = SimulationBox(self._colours, lambda: self.state, self._keep_simulated, self._soon)
         self.take_away = TakeAway(self._colours, lambda: self.state)
-        self._numbers = pn.pane.HTML("", sizing_mode="stretch_width", margin=4)
-        self._status = pn.pane.HTML("", sizing_mode="stretch_width", margin=0)
+        # Plain elements of Bokeh: a pane would send its style sheets anew with every number.
+        self._numbers, self._status = Div(text="", margin=4), Div(text="", margin=0)
         self._refused = pn.pane.Alert(html.escape(refused), alert_type="danger", visible=bool(refused), margin=4)
         self.layout = self._laid_out()
 
@@ -153,9 +154,9 @@ class Page:
         else:
             busy = any(worker.busy for worker in self._workers.values())
             words = "computing …" if busy else ""
-        text = f'<div role="status" style="min-height:1.3em">{words}</div>'
-        if self._status.object != text:
-            self._status.object = text
+        text = f'<div role="status" style="min-height:1.3em;color:{self._colours.text}">{words}</div>'
+        if self._status.text != text:
+            self._status.text = text
 
     def _worker(self, compute: Callable[[State], Any], show: Callable[[State, Any], None]) -> Latest[State]:
         def deliver(asked: State, answer: Any, error: Exception | None) -> None:
@@ -172,7 +173,7 @@ class Page:
         self.curves = found
         self.panels.show(found)
         self._show_simulated()
-        self._numbers.object = _numbers(asked, found, self._colours)
+        self._numbers.text = _numbers(asked, found, self._colours)
         if not self._warm and self._shown_key is not None:
             self._warm = True
             self._tell()
@@ -227,12 +228,12 @@ class Page:
         tools = [places["d"], self.box.layout, self.take_away.layout, _row(reset, theme)]
         figures = {area: self.panels.figures[name] for name, area in PLACES.items()} | {"map": self.map.figure}
         main = [_place(area, pn.pane.Bokeh(made, margin=0, **WIDE)) for area, made in figures.items()]
-        main.append(_place("numbers", self._numbers))
+        main.append(_place("numbers", pn.pane.Bokeh(self._numbers, margin=0)))
         main.append(_place("detail", *(pn.pane.Bokeh(view.figure, margin=0, **WIDE) for view in self.views.values())))
         for name, view in self.views.items():
             view.figure.visible = name == self.state.view
         return pn.Column(
-            _place("head", _row(title, self._status), self._refused),
+            _place("head", _row(title, pn.pane.Bokeh(self._status, margin=0)), self._refused),
             _place("sliders", controls.preset, *sliders, _row(controls.abscissa, controls.view)),
             _place("main", *main, stylesheets=[looks.MAIN]),
             _place("more", *structure, *of_spectrum, *tools),

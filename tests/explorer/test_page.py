@@ -124,7 +124,7 @@ def test_answers_are_pushed_into_figures_that_stay(opened):
         opened._show_curves(state, found)
         np.testing.assert_array_equal(opened.panels.lines.data["test_1"], found.values["test"][1])
         assert opened.panels.point.data["test"] == [found.point["test"]]
-        assert f"{found.point['test']:.5g}" in opened._numbers.object
+        assert f"{found.point['test']:.5g}" in opened._numbers.text
         assert [item.label.value.endswith("(chosen)") for item in opened.panels.items].index(True) == found.own
     assert sources == [opened.panels.lines, opened.panels.point, opened.map.areas]
     assert renderers == [len(made.renderers) for made in opened.panels.figures.values()]
