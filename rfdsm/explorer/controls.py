@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import panel as pn
-from bokeh.models import Div
 
 from rfdsm import activations, spectra
 from rfdsm.explorer.look import Look, widget_css
@@ -61,10 +60,8 @@ class Controls:
         self._list = state.spectrum
         self._awaited: str | None = None
         """The spectrum that is shown until a file is chosen."""
-        self.labels: dict[str, Any] = {}
-        """What stands above the sliders: their own titles would show a logarithm."""
         self.places: dict[str, Any] = {}
-        """Label and slider together."""
+        """Of every slider."""
         self.sliders = {name: self._slider(name, spans(state)[name]) for name in ("psi_n", "psi_p", "ridge", "t")}
         self.m = self._add(_Live, "m", self._read_m, start=0, end=len(DRAWS) - 1, step=1)
         self.fraction = self._add(_Live, "fraction", self._read_spectrum, start=0.01, end=0.99, step=0.01, value=0.25)
@@ -105,9 +102,7 @@ class Controls:
 
         made.param.watch(watch, "value")
         if kind is _Live:
-            self.labels[name] = Div(text="", margin=(2, 6, 0, 6), stylesheets=self._css)
-            label = pn.pane.Bokeh(self.labels[name], margin=0)
-            self.places[name] = pn.Column(label, made, margin=0, sizing_mode="stretch_width")
+            self.places[name] = made
         return made
 
     def _slider(self, name: str, span: tuple[float, float]) -> _Live:
@@ -170,25 +165,25 @@ class Controls:
             # A slider that the user holds is already there, up to the digits that are kept.
             moved = {} if abs(place - slider.value) < STEP / 4 else {"value": min(max(place, slider.start), slider.end)}
             _update(slider, **moved)
-            self._label(name, f"{SYMBOLS[name]} = <b>{shown(value)}</b>")
+            self._label(name, f"{SYMBOLS[name]} = {shown(value)}")
         nearest = int(np.argmin(np.abs(np.log([min(m, 1e3) for m in DRAWS]) - np.log(min(state.m, 1e3)))))
         words = "∞" if np.isinf(state.m) else shown(state.m)
         _update(self.m, value=nearest)
-        self._label("m", f"noise draws per sample m = <b>{words}</b>")
+        self._label("m", f"noise draws per sample m = {words}")
         for name in ("activation", "schedule", "target", "abscissa", "view"):
             widget, value = getattr(self, name), getattr(state, name)
             if value not in widget.values:  # with numbers of its own, from the address
                 widget.options = [*widget.values, value]
             _update(widget, value=value)
         _update(self.d, value=state.d)
-        self._label("d", f"simulate at d = <b>{state.d}</b>")
+        self._label("d", f"simulate at d = {state.d}")
         self._show_spectrum(state.spectrum)
         names = [name for name, preset in PRESETS.items() if preset == state]
         _update(self.preset, value=names[0] if names else "")
 
     def _label(self, name: str, words: str) -> None:
-        if self.labels[name].text != words:
-            self.labels[name].text = words
+        # The slider's own title: an element beside it would lay out the page, and draw every figure, anew.
+        _update(self.places[name], label=words)
 
     def _show_spectrum(self, text: str) -> None:
         if self._awaited == text:
@@ -201,8 +196,8 @@ class Controls:
             _update(self.fraction, value=numbers)
         if kind == "power law":
             _update(self.exponent, value=min(max(numbers, self.exponent.start), self.exponent.end))
-        self._label("fraction", f"share of directions with data = <b>{self.fraction.value:.4g}</b>")
-        self._label("exponent", f"exponent of the power law = <b>{self.exponent.value:.4g}</b>")
+        self._label("fraction", f"share of directions with data = {self.fraction.value:.4g}")
+        self._label("exponent", f"exponent of the power law = {self.exponent.value:.4g}")
         _update(self.places["fraction"], visible=kind == "low rank")
         _update(self.places["exponent"], visible=kind == "power law")
         _update(self.file, visible=kind == "list")

@@ -64,7 +64,6 @@ class Page:
         self.views = {name: kind(self._colours) for name, kind in VIEW_CLASSES.items()}
         self.box = SimulationBox(self._colours, lambda: self.state, self._keep_simulated, self._soon)
         self.take_away = TakeAway(self._colours, lambda: self.state)
-        # Plain elements of Bokeh: a pane would send its style sheets anew with every number.
         self._numbers, self._status = Div(text="", margin=4), Div(text="", margin=0)
         self._refused = pn.pane.Alert(html.escape(refused), alert_type="danger", visible=bool(refused), margin=4)
         self.layout = self._laid_out()
@@ -128,6 +127,7 @@ class Page:
                 self._workers[name].ask(self.state)
         for name, view in self.views.items():
             view.figure.visible = name == self.state.view
+        self._show_numbers()
         self.take_away.show(self.state)
         self._write_address()
         if not self._watching:
@@ -173,10 +173,18 @@ class Page:
         self.curves = found
         self.panels.show(found)
         self._show_simulated()
-        self._numbers.text = _numbers(asked, found, self._colours)
+        if not self._waiting:
+            self._show_numbers()
         if not self._warm and self._shown_key is not None:
             self._warm = True
             self._tell()
+
+    def _show_numbers(self) -> None:
+        """At rest: a text that changes lays out the whole page."""
+        if self.curves is not None:
+            words = _numbers(self.curves, self._colours)
+            if self._numbers.text != words:
+                self._numbers.text = words
 
     def _show_diagram(self, asked: State, found: Any) -> None:
         self._shown_key = found.key
@@ -261,7 +269,7 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _numbers(state: State, found: Curves, colours: looks.Look) -> str:
+def _numbers(found: Curves, colours: looks.Look) -> str:
     right = "style='text-align:right;padding-left:12px'"
     rows = "".join(
         f"<tr><td>{words}</td><td {right}><b>{_digits(found.point[name])}</b></td></tr>"
