@@ -15,6 +15,8 @@ from . import theory as theory
 from . import units as units
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare
+from .explorer.server import Explorer as Explorer
+from .explorer.server import explore as explore
 from .losses import Losses as Losses
 from .phases.advice import advise as advise
 from .phases.boundaries import boundary as boundary

@@ -45,7 +45,7 @@ FLOORS = (
     ("linear",),  # a further model: its doors are those of the floors below, with its own record
     ("compiled", "data", "files", "references"),
     ("sweeps",),
-    ("cli",),
+    ("cli", "explorer"),
 )
 FILE_FLOOR = FLOORS.index(("compiled", "data", "files", "references"))
 OUTSIDE_WORLD = {"pathlib", "subprocess", "multiprocessing", "tempfile", "shutil", "socket", "cyclopts"}
@@ -176,6 +176,8 @@ def test_command_line_modules_import_nothing_heavy():
     for module in (
         "cli",
         "cli.app",
+        "cli.explore",
+        "cli.explore_options",
         "cli.linear",
         "cli.options",
         "cli.phase_options",

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from rfdsm.cli import environment, phases, streams
+from rfdsm.cli.explore import explore
 from rfdsm.cli.generation import generate
 from rfdsm.cli.linear import app as linear
 from rfdsm.cli.options import COMPARE_DEFAULTS, COMPARE_OUTPUT, CompareOptions, Config, PredictOptions, SimulateOptions
@@ -39,7 +40,7 @@ app = App(
 app.command(linear)
 for _command in (phases.phases, phases.boundary, phases.optimal, phases.advise):
     app.command(_command)
-for _command in (train_curve, generate, sweep, status, plot):
+for _command in (train_curve, generate, sweep, status, plot, explore):
     app.command(_command)
 
 _Flat = Parameter(name="*")

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from rfdsm.cli.explore_options import ExploreOptions
 from rfdsm.cli.generation_options import GenerateOptions
 from rfdsm.cli.options import DEFAULTS, CompareOptions, PredictOptions, SimulateOptions, TrainCurveOptions
 from rfdsm.cli.phase_options import PHASE_COMMANDS
 from rfdsm.cli.sweep_options import SWEEP_DEFAULTS, SweepOptions
 
 COMMANDS = {"compare": CompareOptions, "predict": PredictOptions, "simulate": SimulateOptions, "sweep": SweepOptions}
-COMMANDS |= PHASE_COMMANDS | {"train-curve": TrainCurveOptions, "generate": GenerateOptions}
+COMMANDS |= PHASE_COMMANDS | {"train-curve": TrainCurveOptions, "generate": GenerateOptions, "explore": ExploreOptions}
 LARGEST_KEY = 2**32 - 1
 LONGEST_RANGE = 10**6
 
@@ -283,6 +284,8 @@ _READERS: dict[str, Callable[[str, list[str]], Any]] = {
     "max_p": _integer,
     "budget": _natural,
     "learning_rate": _one_number,
+    "port": _natural,
+    "browser": _boolean,
 }
 # Where the name of an option means something else than elsewhere.
 _READERS_OF: dict[str, dict[str, Callable[[str, list[str]], Any]]] = {
@@ -290,4 +293,5 @@ _READERS_OF: dict[str, dict[str, Callable[[str, list[str]], Any]]] = {
     "boundary": {"plot": _text},
     "optimal": {"plot": _text},
     "advise": {"plot": _text, "d": _integer, "t": _one_number, "m": _one_number, "ridge": _one_number},
+    "explore": dict.fromkeys(("psi_n", "psi_p", "m", "t", "ridge"), _one_number),
 }

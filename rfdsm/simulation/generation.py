@@ -174,7 +174,9 @@ def simulate_generation(
                     progress(done, trials * sampler.size)
             found.append(_measured(np.asarray(y), points, np.stack(path), request, keep_samples))
     stacked = {name: np.stack([part[name] for part in found]) for name in found[0]}
-    return SimulatedGeneration(**stacked, run=Run(request.n[:1].reshape(()), request.p[:1].reshape(()), request.d, words))
+    return SimulatedGeneration(
+        **stacked, run=Run(request.n[:1].reshape(()), request.p[:1].reshape(()), request.d, words)
+    )
 
 
 def check_request(

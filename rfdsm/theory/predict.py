@@ -216,10 +216,18 @@ def predict(problem: Problem, *, throw: bool = False) -> Losses:
     return result
 
 
-def _predict_concrete(problem: Problem) -> Losses:
+def predict_in_chunks(problem: Problem, chunk: int) -> Losses:
+    """`predict` of a concrete problem for who asks thousands of times: a chunk of the right size leaves none idle."""
+    check_problem(problem)
+    with jax_scope():
+        return _predict_concrete(problem, chunk)
+
+
+def _predict_concrete(problem: Problem, chunk: int | None = None) -> Losses:
     """NumPy in, NumPy out, chunk by chunk: first all cells with few steps, then those that need more."""
     spectrum, size = problem.spectrum, math.prod(problem.shape)
-    chunk = CHUNK if jax.default_backend() == "cpu" else ACCELERATOR_CHUNK
+    if chunk is None:
+        chunk = CHUNK if jax.default_backend() == "cpu" else ACCELERATOR_CHUNK
     t, activation, variance = np.asarray(problem.t), problem.activation, spectrum.mean
     extremes = problem.asked_at(t)
     check_moments(activation, extremes.a, extremes.h, variance)

@@ -1,0 +1,170 @@
+"""The explorer in a real browser: from a slider's event to curves, to the diagram, to the boundaries; memory.
+
+    python -m benchmarks.explore [--events 200] [--memory 2000] [--rate 30]
+    python -m benchmarks.explore --picture docs/images/explore.png
+
+Headless Chromium (of the system) presses the arrow key on a slider so many times a second, as a held key does.
+The time of an event is that of the slider's own change; it is answered when a frame has been drawn whose curves belong
+to it or to a later one. Start-up is measured twice: with nothing compiled yet, and with what the first start has kept.
+Memory is that of the server's process, and of the page's scripts, after equal numbers of further events.
+
+Needs the extras `explore` and `browser`, and apt-get install chromium.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+import psutil
+
+from rfdsm.explorer.state import State
+from tests.explorer.driver import Tab, browser, server
+
+# The answer to an event is stamped after the frame that shows it: one task after its animation frame.
+HOOKS = """
+window.events = []; window.frames = {point: [], areas: [], boundary_memorisation: []};
+for (const [name, slider] of Object.entries(window.sliders))
+  slider.properties.value.change.connect(() => window.events.push([performance.now(), slider.value]));
+for (const [name, key] of [['point', 'x'], ['areas', 't'], ['boundary_memorisation', 'x']])
+  window.model(name).properties.data.change.connect(() => {
+    const stamp = window.model(name).data[key];
+    requestAnimationFrame(() => setTimeout(() => window.frames[name].push([performance.now(), stamp[0]])));
+  });
+"""
+
+
+def drag(tab: Tab, name: str, events: int, rate: float) -> None:
+    """So many presses of the arrow key, evenly; those that cannot keep up follow at once."""
+    tab.handle(name).focus()
+    start = time.perf_counter()
+    for k in range(events):
+        left = start + k / rate - time.perf_counter()
+        if left > 0:
+            tab.page.wait_for_timeout(1000 * left)
+        tab.page.keyboard.press("ArrowRight")
+
+
+def answers(events: Any, frames: Any) -> np.ndarray:
+    """Milliseconds from every event to the first frame that is at least as new; values ascend."""
+    times, values = np.array(events, float).T
+    shown_at, shown = np.array(frames, float).T
+    waits = []
+    for begin, value in zip(times, 10**values, strict=True):
+        new = (shown >= value * (1 - 1e-3)) & (shown_at >= begin)
+        if np.any(new):
+            waits.append(shown_at[np.argmax(new)] - begin)
+    return np.array(waits)
+
+
+def measured(tab: Tab, slider: str, source: str, events: int, rate: float) -> tuple[np.ndarray, float]:
+    """Waits of the events of one drag, and of the boundaries after the last of them."""
+    tab.page.evaluate("() => { window.events = []; for (const k in window.frames) window.frames[k] = []; }")
+    drag(tab, slider, events, rate)
+    boundaries = (
+        "() => window.frames.boundary_memorisation.some(f => f[0] > window.events[window.events.length - 1][0])"
+    )
+    if source == "areas":
+        tab.page.wait_for_function(boundaries, timeout=120_000)
+    tab.page.wait_for_timeout(1500)
+    found = tab.page.evaluate("() => [window.events, window.frames]")
+    last = found[0][-1][0]
+    after = [at for at, _ in found[1]["boundary_memorisation"] if at > last]
+    return answers(found[0], found[1][source]), (after[-1] - last if after else np.nan)
+
+
+def start_up() -> dict[str, float]:
+    """Seconds until the address is printed, and from opening it until the curves are there."""
+    begin = time.perf_counter()
+    with server() as (_, url), browser() as context:
+        printed = time.perf_counter() - begin
+        page = context.new_page()
+        begin = time.perf_counter()
+        page.goto(url)
+        page.get_by_text("Compiling the theory").wait_for(timeout=60_000)
+        visible = time.perf_counter() - begin
+        page.get_by_text("Compiling the theory").wait_for(state="detached", timeout=300_000)
+        ready = time.perf_counter() - begin
+    return {"address_printed": printed, "indicator_visible": visible, "compiled": ready}
+
+
+def told(name: str, waits: np.ndarray) -> dict[str, float]:
+    """Median and 95th percentile, printed."""
+    median, high = (float(np.percentile(waits, share)) for share in (50, 95))
+    print(f"{name}: median {median:.0f} ms, 95th percentile {high:.0f} ms, {waits.size} events")
+    return {"median_ms": median, "p95_ms": high, "events": int(waits.size)}
+
+
+def main() -> dict[str, Any]:
+    """Prints everything and returns its figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=200)
+    parser.add_argument("--memory", type=int, default=2000)
+    parser.add_argument("--rate", type=float, default=30.0)
+    parser.add_argument("--picture", help="draw the page for the documentation, and measure nothing")
+    arguments = parser.parse_args()
+    if arguments.picture:
+        picture(arguments.picture)
+        return {}
+    load = os.getloadavg()[0]
+    print(f"load of the machine before: {load:.1f} on {psutil.cpu_count()} cores")
+    figures: dict[str, Any] = {"load_before": load}
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["RFDSM_CACHE"] = cache
+        os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+        for name in ("first_start", "later_start"):
+            figures[name] = start_up()
+            print(f"{name}: " + ", ".join(f"{what} {seconds:.1f} s" for what, seconds in figures[name].items()))
+        with server() as (process, url), browser() as context:
+            tab = Tab(context, f"{url}?psi_p=0.1")
+            tab.settled()
+            tab.page.wait_for_timeout(20_000)  # boundaries and details are compiled, too
+            tab.page.evaluate(HOOKS)
+            drag(tab, "psi_p", 60, arguments.rate)
+            tab.page.wait_for_timeout(1000)
+            waits, _ = measured(tab, "psi_p", "point", arguments.events, arguments.rate)
+            figures["curves"] = told("curves after an event of p/d", waits)
+            tab.slide("t", -2.9)
+            tab.page.wait_for_timeout(3000)
+            waits, boundaries = measured(tab, "t", "areas", arguments.events, arguments.rate)
+            figures["diagram"] = told("phase diagram after an event of t", waits)
+            figures["boundaries_ms"] = boundaries
+            print(f"boundaries after the last event: {boundaries:.0f} ms")
+            figures["memory"] = memory(tab, process.pid, arguments.memory)
+            figures["console_errors"] = tab.errors
+    return figures
+
+
+def picture(path: str) -> None:
+    """The page at the two time scales of training, with a simulated point."""
+    state = State(psi_n=8, psi_p=16, view="training")
+    with server() as (_, url), browser() as context:
+        tab = Tab(context, f"{url}?{state.query()}")
+        tab.page.get_by_role("button", name="simulate this point").click()
+        tab.wait(lambda: len(tab.read()["simulated"]["x"]) == 1, "no simulated point")
+        tab.wait(lambda: len(tab.page.evaluate("() => column('training', 'time')")) > 2, "no training")
+        tab.wait(lambda: len(tab.page.evaluate("() => column('boundary_harmful', 'x')")) > 2, "no boundaries")
+        tab.page.wait_for_timeout(3000)
+        tab.page.screenshot(path=path)
+
+
+def memory(tab: Tab, pid: int, events: int) -> list[dict[str, float]]:
+    """Megabytes of the server and of the page's scripts after each quarter of the events, back and forth."""
+    found = []
+    for quarter in range(5):
+        used = tab.page.evaluate("() => { if (window.gc) gc(); return performance.memory.usedJSHeapSize / 1e6 }")
+        found.append(
+            {"events": quarter * events // 4, "server_MB": psutil.Process(pid).memory_info().rss / 1e6, "page_MB": used}
+        )
+        print("memory after {events} events: server {server_MB:.0f} MB, page {page_MB:.0f} MB".format(**found[-1]))
+        for k in range(events // 4 if quarter < 4 else 0):
+            tab.slide("psi_p", -1 + 3 * abs((k % 200) / 100 - 1))
+            tab.page.wait_for_timeout(15)
+        tab.page.wait_for_timeout(2000)
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Serving without a browser: what is refused at the door, what runs in a notebook, and what a missing extra says."""
+
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+import rfdsm
+from rfdsm import Problem
+from rfdsm.cli.app import main
+from rfdsm.explorer import server
+from rfdsm.explorer.controls import kind_of, uploaded, value_at
+from rfdsm.explorer.state import State, low_rank
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--port", "99999"], "--port 99999 must be an integer from 0 to 65535"),
+        (["--port", "x"], "'x' must be an integer"),
+        (["--psi-n", "-1"], "psi_n = -1 must be > 0"),
+        (["--psi-p", "1e9"], "psi_p = 1e+09 must be from 0.05 to 500"),
+        (["--psi-p", "1,2"], "'1,2' is not a number"),
+        (["--spectrum", "sea"], "spectrum 'sea' must be isotropic"),
+        (["--target", "linear:0,0"], "target"),
+    ],
+)
+def test_bad_input_is_exit_code_2(words, message, capsys):
+    assert main(["explore", "--no-browser", "--no-cache", *words]) == 2
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1
+
+
+def test_a_busy_port_is_refused(capsys):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["explore", "--no-browser", "--port", str(port)]) == 2
+    assert f"port = {port} cannot be used" in capsys.readouterr().err
+
+
+def test_explore_serves_in_the_background_until_it_is_stopped():
+    page = rfdsm.explore(Problem(4, 2, 4, 0.2, 0.01))
+    try:
+        assert "psi_n=4&psi_p=2" in page.url and page.url.startswith("http://127.0.0.1:")
+        assert page.url in page._repr_html_() and page.url in repr(page)
+        with urllib.request.urlopen(page.url.partition("?")[0] + "?psi_n=-1", timeout=60) as answer:
+            assert b"rfdsm explorer" in answer.read()
+    finally:
+        page.stop()
+
+
+def test_explore_refuses_grids():
+    with pytest.raises(ValueError, match="must be one concrete problem"):
+        rfdsm.explore(Problem([4, 8], 2, 4, 0.2, 0.01))
+
+
+def test_a_missing_extra_is_told_in_one_line():
+    code = (
+        "import sys; sys.modules['panel'] = None\n"
+        "from rfdsm.cli.app import main\n"
+        "sys.exit(main(['explore', '--no-browser']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"rfdsm: error: {server.MISSING}\n"
+
+
+def test_nothing_of_panel_is_imported_below_the_page():
+    code = (
+        "import sys\n"
+        "from rfdsm.explorer import state, presets, curves, diagram, details, exports\n"
+        "from rfdsm.explorer import simulations, texts, latest, server\n"
+        "print(*sorted({'panel', 'bokeh'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_slider_values_have_four_digits_and_stay_within():
+    assert value_at(0.30103, (-1, 1)) == 2.0
+    assert value_at(5, (-1, 1)) == 10
+    assert value_at(-5, (-1, 1)) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("isotropic", ("isotropic", 0)),
+        (low_rank(0.25), ("low rank", 0.25)),
+        ("power-law:1.5,0.01", ("power law", 1.5)),
+        ("power-law:1.5,0.1", ("list", 0)),
+        ("atoms:0.5,1.5", ("list", 0)),
+        ("isotropic:2", ("list", 0)),
+    ],
+)
+def test_kinds_of_spectra(text, kind):
+    assert kind_of(text) == kind
+
+
+def test_files_of_spectra(tmp_path):
+    import numpy as np
+
+    def content(array):
+        np.save(tmp_path / "x.npy", array)
+        return (tmp_path / "x.npy").read_bytes()
+
+    assert uploaded(content([0.5, 1.5])) == "atoms:0.5@0.5,1.5@0.5"
+    assert State(spectrum=uploaded(content(np.diag([1.0, 1, 1, 3])))).problem().spectrum.mean == pytest.approx(1.5)
+    cube, negative = content(np.ones((2, 2, 2))), content([-1.0])
+    for bad, words in ((b"no file", "not a .npy file"), (cube, "shape"), (negative, ">= 0")):
+        with pytest.raises(ValueError, match=words):
+            uploaded(bad)
