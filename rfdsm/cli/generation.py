@@ -64,7 +64,8 @@ def generate(
 
 
 def _sampler(settings: Settings) -> "Sampler":
-    from rfdsm import sampling
+    from rfdsm import sampling, schedules
+    from rfdsm.arguments import field
 
     name, _, eta = settings["sampler"].partition(":")
     rules: dict[str, Any] = {name: getattr(sampling, name) for name in ("ddim", "ddpm", "euler", "reverse_sde")}
@@ -85,7 +86,10 @@ def _sampler(settings: Settings) -> "Sampler":
             levels = sampling.table(int(first), settings["steps"])
         else:
             levels = getattr(sampling, settings["rule"])(first, last, settings["steps"])
-    return rules[name](levels, float(eta)) if eta else rules[name](levels)
+    found = rules[name](levels, float(eta)) if eta else rules[name](levels)
+    schedule = schedules.get(settings["schedule"])
+    field("levels", found.levels[:-1], (schedule.allowed, schedule.holds))
+    return found
 
 
 def _tables(problem: Any, sampler: "Sampler", law: Any, found: Any) -> Any:

@@ -1,6 +1,7 @@
 """What the explorer computes: the numbers of the package's functions, in arrays of one size."""
 
 import threading
+import warnings
 
 import jax.monitoring
 import numpy as np
@@ -100,8 +101,8 @@ def test_boundaries_are_those_of_boundary():
         ("harmful", "psi_n", found.along_psi_n),
     ):
         lines = {"psi_n": found.psi_n, "psi_p": 1.0} if along == "psi_p" else {"psi_n": 1.0, "psi_p": found.psi_p}
-        with np.testing.suppress_warnings() as quiet:
-            quiet.filter(RuntimeWarning)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
             wanted = boundary(STATE.problem(**lines), field, along, bounds=SPANS[along]).roots
         np.testing.assert_allclose(roots[field][:, : wanted.shape[1]], wanted[:, : diagram.ROOTS], rtol=1e-9)
 
