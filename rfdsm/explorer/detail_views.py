@@ -1,5 +1,9 @@
 """Figures of what takes longer: spectrum, learning curve, generated variances, advice."""
 
+# Bokeh's and Panel's annotations know neither their own subclasses nor what a property holds once it is set.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportOptionalMemberAccess=false
+
 import html
 from typing import Any
 

@@ -1,5 +1,9 @@
 """How the page looks: colours in light and dark, told apart by colour-blind readers, and what every figure shares."""
 
+# Bokeh's and Panel's annotations know neither their own subclasses nor what a property holds once it is set.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportOptionalMemberAccess=false
+
 from typing import Any, NamedTuple
 
 from bokeh.models import Legend

@@ -1,5 +1,9 @@
 """The phase diagram: areas, boundaries, and the cross that is dragged."""
 
+# Bokeh's and Panel's annotations know neither their own subclasses nor what a property holds once it is set.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportOptionalMemberAccess=false
+
 from collections.abc import Callable
 from typing import Any
 

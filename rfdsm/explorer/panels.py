@@ -1,5 +1,9 @@
 """The four losses: figures that are made once, and data that are pushed into them."""
 
+# Bokeh's and Panel's annotations know neither their own subclasses nor what a property holds once it is set.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportOptionalMemberAccess=false
+
 from typing import Any
 
 import numpy as np

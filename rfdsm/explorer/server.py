@@ -1,5 +1,9 @@
 """Serving the page on this machine: `rfdsm.explore`, and what the command line calls."""
 
+# Bokeh's and Panel's annotations know neither their own subclasses nor what a property holds once it is set.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportOptionalMemberAccess=false
+
 import asyncio
 import socket
 import threading

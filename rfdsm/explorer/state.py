@@ -114,7 +114,8 @@ class State:
             if name not in known:
                 raise ValueError(f"{one_line(name)} is unknown; the address holds {', '.join(known)}")
         texts = (*STRUCTURE, "abscissa", "view")
-        return cls(**{name: word if name in texts else _number(name, word) for name, word in given.items()})
+        values: dict[str, Any] = {name: word if name in texts else _number(name, word) for name, word in given.items()}
+        return cls(**values)
 
     @classmethod
     def of(cls, problem: Problem, **more: Any) -> "State":
@@ -136,7 +137,8 @@ class State:
         texts = {"activation": name, "schedule": str(problem.schedule), "target": str(problem.target)}
         if "spectrum" not in more:
             texts["spectrum"] = spectrum_text(problem.spectrum)
-        return cls(**(numbers | texts | more))
+        values: dict[str, Any] = numbers | texts | more
+        return cls(**values)
 
 
 def spectrum_text(spectrum: Spectrum) -> str:

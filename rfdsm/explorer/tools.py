@@ -1,5 +1,9 @@
 """What can be done at a point: simulate it, copy it, take pictures and numbers away."""
 
+# Bokeh's and Panel's annotations know neither their own subclasses nor what a property holds once it is set.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportOptionalMemberAccess=false
+
 import threading
 from collections.abc import Callable
 from functools import partial

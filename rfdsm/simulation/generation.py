@@ -163,7 +163,8 @@ def simulate_generation(
             points = _points(word, cells[0], first, request.groups[0].n, size, generator)
             y, path = points.start, []
             for k, cell in enumerate(cells):
-                step = _Step(*(np.asarray(float(x[k])) for x in steps), np.int32(k), own)
+                A, C, spread = (np.asarray(float(x[k])) for x in steps)
+                step = _Step(A, C, spread, np.int32(k), own)
                 arguments = (word, cell, step, y, points.vectors)
                 function = _stepped(settings.activation, settings, generator)
                 run = executable(settings.activation, function, *signature(arguments))
@@ -255,7 +256,8 @@ def _points(word: Array, cell: Cell, first: Array, n: int, size: int, generator:
     else:
         fresh = design.held_out.rows(jnp.arange(len(cell.data) - n))
     start = jnp.sqrt(first) * normals(_stream(word, generator, "sampling"), jnp.arange(size), eigenvalues)
-    return _Points(training, fresh, *jnp.linalg.eigh(training.T @ training / n), start)
+    values, vectors = jnp.linalg.eigh(training.T @ training / n)
+    return _Points(training, fresh, values, vectors, start)
 
 
 @kept(maxsize=32)

@@ -33,7 +33,7 @@ class Network(Printed):
     def predict(self, y: Float[Any, "*batch d"]) -> Float[Array, "*batch d"]:
         """The target alpha x + beta z as the network sees it in y = a x + sqrt(h) z."""
         y = jnp.asarray(y)
-        found = self.B @ features(jnp.asarray(self.W), self.activation, y.reshape(-1, y.shape[-1]))
+        found = jnp.asarray(self.B) @ features(jnp.asarray(self.W), self.activation, y.reshape(-1, y.shape[-1]))
         return found.T.reshape(y.shape)
 
     def score(self, y: Float[Any, "*batch d"]) -> Float[Array, "*batch d"]:

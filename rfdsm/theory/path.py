@@ -108,16 +108,13 @@ def integrated_losses(problem: Problem, levels: Any, *, weight: Any = "1") -> In
         ValueError: as `path_bound`; an unknown weight, or one that is not finite.
     """
     first, last = _limits(levels)
+    rule: Any = weight
     if isinstance(weight, str) and weight in WEIGHTS:
-        rule = WEIGHTS[weight]
-
-        def weigh(t: np.ndarray) -> np.ndarray:
-            return rule(problem.schedule.level(t, problem.spectrum.mean))
-    elif callable(weight):
-        weigh = weight
-    else:
+        of_level = WEIGHTS[weight]
+        rule = lambda t: of_level(problem.schedule.level(t, problem.spectrum.mean))  # noqa: E731
+    elif not callable(weight):
         raise ValueError(f"weight = {one_line(weight)} must be one of {', '.join(WEIGHTS)}, or a function of times")
-    values, error = _integrated(problem, first, last, weigh, Losses.NAMES)
+    values, error = _integrated(problem, first, last, rule, Losses.NAMES)
     return IntegratedLosses(values, error)
 
 
