@@ -177,9 +177,13 @@ def test_random_events_leave_a_consistent_page(tab):
     events = [[name, round(random.uniform(*ends[name]), 0 if name == "m" else 2)] for name in names]
     tab.page.evaluate(EVENTS, events)
     last = dict(events)  # of every slider
-    state = tab.settled(m=DRAWS[int(last["m"])])
-    for name in ("psi_n", "psi_p", "t"):
-        assert getattr(state, name) == pytest.approx(10 ** last[name], rel=0.03)
+    wanted = {name: 10 ** last[name] for name in ("psi_n", "psi_p", "t")}
+    for _ in range(240):  # events wait for one another where the machine is slow
+        state = tab.settled(m=DRAWS[int(last["m"])])
+        if all(getattr(state, name) == pytest.approx(value, rel=0.03) for name, value in wanted.items()):
+            break
+        tab.page.wait_for_timeout(500)
+    assert {name: getattr(state, name) for name in wanted} == pytest.approx(wanted, rel=0.03)
 
 
 def test_two_tabs_are_independent(tab, context, url):
