@@ -58,6 +58,13 @@ def explore(problem: Problem | None = None) -> Explorer:
 
     Raises:
         ValueError: a grid of problems, fields beyond what the page shows, or Panel is not installed.
+
+    Examples:
+        >>> import rfdsm
+        >>> page = rfdsm.explore(rfdsm.Problem(psi_n=8, psi_p=16, m=4, t=0.1, ridge=1e-3))
+        >>> "psi_p=16" in page.url
+        True
+        >>> page.stop()
     """
     state = State() if problem is None else State.of(problem)
     require_panel()

@@ -56,6 +56,13 @@ def generated_memorisation(
         ValueError: as `generated_law`; d too small.
 
     Source: definition arXiv 2411.17807; docs/generation, section 8.
+
+    Examples:
+        >>> from rfdsm import Problem, generated_memorisation, sampling
+        >>> problem = Problem(psi_n=[0.5, 4], psi_p=2, m=4, t=1, ridge=0.03, target="data")
+        >>> found = generated_memorisation(problem, sampling.ddim([2, 1, 0.5, 0.1]), d=10, trials=20)
+        >>> found.sign.shape, bool(found.probability[0] < found.probability[1])
+        ((20, 2), True)
     """
     d, trials, fresh = check_whole("d", d, 1), check_whole("trials", trials, 1), check_whole("fresh", fresh, 2)
     base = base_key(key)

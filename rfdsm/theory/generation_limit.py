@@ -62,6 +62,13 @@ def generated_limit(
         ValueError: as `generated_law`; a last level of 0.
 
     Source: docs/generation, section 3.
+
+    Examples:
+        >>> from rfdsm import Problem, generated_limit, sampling
+        >>> problem = Problem(psi_n=4, psi_p=2, m=4, t=1, ridge=0.03, target="data")
+        >>> limit = generated_limit(problem, sampling.ddim([2, 0.1]))
+        >>> round(limit.kl, 3), limit.converged
+        (0.048, True)
     """
     from scipy.integrate import solve_ivp  # loaded on use: importing the package stays cheap
 

@@ -50,6 +50,13 @@ def optimal_levels(problem: Problem, sampler: Sampler, *, distance: Any = "kl", 
         ValueError: as `generated_law`; an unknown distance.
 
     Source: docs/generation, section 7.
+
+    Examples:
+        >>> from rfdsm import Problem, optimal_levels, sampling
+        >>> problem = Problem(psi_n=4, psi_p=2, m=4, t=1, ridge=0.03, target="data")
+        >>> best = optimal_levels(problem, sampling.ddim([2, 0.5, 0.1]))
+        >>> best.ridges.shape, best.value <= best.common
+        ((2,), True)
     """
     if distance not in DISTANCES:
         raise ValueError(f"distance = {one_line(distance)} must be one of {', '.join(DISTANCES)}")

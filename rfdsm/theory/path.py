@@ -106,6 +106,12 @@ def integrated_losses(problem: Problem, levels: Any, *, weight: Any = "1") -> In
 
     Raises:
         ValueError: as `path_bound`; an unknown weight, or one that is not finite.
+
+    Examples:
+        >>> from rfdsm import Problem, integrated_losses
+        >>> problem = Problem(psi_n=4, psi_p=2, m=4, t=1, ridge=0.03, target="data")
+        >>> round(float(integrated_losses(problem, [2, 0.1], weight="1/h").values["test"]), 4)
+        2.1554
     """
     first, last = _limits(levels)
     rule: Any = weight

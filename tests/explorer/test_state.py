@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rfdsm import Problem, predict, spectra
@@ -24,6 +24,7 @@ fields = inside | dict(
 )
 
 
+@settings(deadline=None)
 @given(st.fixed_dictionaries(fields))
 def test_the_address_holds_the_state_to_the_last_bit(values):
     state = State(**values)
