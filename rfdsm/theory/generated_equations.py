@@ -128,7 +128,7 @@ def _residual(u: Any, difference: Any) -> Any:
 
 def _linear_solve(matrix: Any, right: Any, scale: Any) -> Any:
     """Of four equations for unknowns of this size, by orthogonalisation: little code, and as stable as pivoting."""
-    scale = jax.lax.stop_gradient(scale) + TINY
+    scale = jax.lax.stop_gradient(scale) + 1e-150  # whose quotients do not overflow
     columns = [matrix[:, k] * (scale[k] / scale) for k in range(4)]
     right, rows, ends = right / scale, [], []
     for k in range(4):

@@ -143,10 +143,11 @@ def _polished(u: np.ndarray, x: np.ndarray, psi_n: float, s: np.ndarray, w: np.n
     def excess(u: np.ndarray) -> np.ndarray:
         return u * constant + (u[:, None] ** 2 / (u[:, None] - s)) @ w / psi_n - x
 
-    before = excess(u)
-    slope = constant + ((u[:, None] ** 2 - 2 * u[:, None] * s) / (u[:, None] - s) ** 2) @ w / psi_n
-    new = u - before / slope
-    better = (np.abs(excess(new)) < np.abs(before)) & (new.imag > 0)
+    with np.errstate(all="ignore"):  # a step that leads nowhere is not taken
+        before = excess(u)
+        slope = constant + ((u[:, None] ** 2 - 2 * u[:, None] * s) / (u[:, None] - s) ** 2) @ w / psi_n
+        new = u - before / slope
+        better = (np.abs(excess(new)) < np.abs(before)) & (new.imag > 0)
     return np.where(better, new, u)
 
 

@@ -265,6 +265,15 @@ def test_best_ridges_beat_the_best_common_one():
         assert generated_law(Problem(2.0, 4.0, 2, 0.5, ridge, "relu"), sampler).kl > found.common
 
 
+def test_linear_features_without_noise_of_their_own():
+    """m = infinity leaves an unknown at exactly 0 beside very large ones: the limit of many draws all the same."""
+    sampler = sampling.ddim(TIMES[::5])
+    fields = {"t": 0.5, "ridge": 6e-7, "activation": "linear", "target": "data"}
+    exact, many = (generated_law(Problem(30.0, 390.0, m, **fields), sampler) for m in (np.inf, 1e9))
+    assert exact.converged
+    np.testing.assert_allclose(exact.kl, many.kl, rtol=1e-6)
+
+
 def ask(sampler, psi_n=2, ridge=0.1, schedule="ou", **options):
     return generated_law(Problem(psi_n, 3, 1, 0.5, ridge, schedule=schedule), sampler, **options)
 
