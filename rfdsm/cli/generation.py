@@ -42,7 +42,8 @@ def generate(
 
     options_of_law = {"start": settings["start"]} if "start" in settings else {}
     with output.delivery(*paths) as delivery:
-        law = rfdsm.generated_law(problem, sampler, **options_of_law)
+        with output.note_if_slow("solving the law of the samples; the first time this compiles …"):
+            law = rfdsm.generated_law(problem, sampler, **options_of_law)
         found = None
         if settings["simulate"]:
             with output.progress("simulating") as report:

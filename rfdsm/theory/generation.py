@@ -99,16 +99,10 @@ class GeneratedLaw(Printed):
 
     def variance_at(self, x: Any) -> Any:
         """Lambda at other eigenvalues x >= 0 of S, a list of them: shape (*shape, points)."""
-        return self._elsewhere(x, _lambda)
-
-    def _elsewhere(self, x: Any, function: Any) -> Any:
         places = x if is_traced(x) else np.atleast_1d(number_array("x", x, "eigenvalues >= 0"))
         if not is_traced(places) and (places.ndim > 1 or not np.all(np.isfinite(places) & (places >= 0))):
             raise ValueError(f"x = {one_line(x)} must be a list of finite eigenvalues >= 0")
-        with jax_scope():
-            found = _elsewhere(self.activation, function)(self.asked.chain, jnp.asarray(places, float))
-        found = found if is_traced(found) else np.asarray(found)
-        return found.reshape((*self.shape, np.shape(places)[0]))
+        return self._elsewhere(places, _lambda)
 
     def density(self, points: Any = DENSITY_POINTS) -> Density:
         """Spectrum of the generated covariance, at `points` places in every bulk; of one concrete law."""
@@ -116,10 +110,22 @@ class GeneratedLaw(Printed):
             raise ValueError("density is that of one concrete law of the limiting S: one problem, without `given`")
         law = self.problem.spectrum
         x, heights, edges, rank = sample_density(float(self.problem.psi_n), law.nodes, law.weights, points)
-        variance, slope = self.variance_at(x), self._elsewhere(x, _lambda_slope)
-        images = self.variance_at(edges.ravel()).reshape(-1, 2)
-        atom = float(self.variance_at([0.0])[0]) if rank < 1 else np.nan
-        return Density(variance, heights / np.abs(slope), np.sort(images, axis=1), atom, 1 - rank)
+        # All at once: every number of places is code of its own.
+        variance, slope = self._elsewhere(np.concatenate([x, edges.ravel(), [0.0]]), _lambda_and_slope)
+        images = np.sort(variance[x.size : -1].reshape(-1, 2), axis=1)
+        atom = float(variance[-1]) if rank < 1 else np.nan
+        return Density(variance[: x.size], heights / np.abs(slope[: x.size]), images, atom, 1 - rank)
+
+    def _elsewhere(self, places: Any, function: Any) -> Any:
+        """Arrays (*shape, points) of what the function says of places without a weight."""
+        with jax_scope():
+            found = _elsewhere(self.activation, function)(self.asked.chain, jnp.asarray(places, float))
+
+        def shaped(values: Any) -> Any:
+            values = values if is_traced(values) else np.asarray(values)
+            return values.reshape((*self.shape, np.shape(places)[0]))
+
+        return jax.tree.map(shaped, found)
 
 
 def generated_law(
@@ -288,9 +294,9 @@ def _lambda(activation: Activation, chain: Chain, x: Any) -> Any:
     return follow(activation, chain._replace(nodes=nodes, weights=weights))[0][-1, chain.nodes.size :]
 
 
-def _lambda_slope(activation: Activation, chain: Chain, x: Any) -> Any:
-    """Its derivative."""
-    return jax.jvp(lambda x: _lambda(activation, chain, x), (x,), (jnp.ones_like(x),))[1]
+def _lambda_and_slope(activation: Activation, chain: Chain, x: Any) -> tuple[Any, Any]:
+    """The same, and its derivative."""
+    return jax.jvp(lambda x: _lambda(activation, chain, x), (x,), (jnp.ones_like(x),))
 
 
 def _starts(chain: Problem, moments: Any) -> Any:

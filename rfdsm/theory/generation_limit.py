@@ -19,7 +19,7 @@ from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
 from rfdsm.problem import Problem
 from rfdsm.sampling import Sampler
-from rfdsm.sampling.chain import first_variance
+from rfdsm.sampling.chain import at_levels, first_variance
 from rfdsm.scope import jax_scope
 from rfdsm.targets import Asked
 from rfdsm.theory.generated_equations import TOLERANCE, Level, Ratios, slopes
@@ -103,8 +103,6 @@ def generated_limit(
 
 
 def _chain_of(problem: Problem, sampler: Sampler) -> Problem:
-    from rfdsm.sampling.chain import at_levels
-
     chain = at_levels(problem, sampler)
     if chain.shape != (sampler.size,):
         raise ValueError(f"problem has shape {chain.shape[1:]}, must be one problem")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from rfdsm import Problem, compare, fit, generated_law, path_bound, sampling, simulate, simulate_generation, spectra
+from rfdsm.simulation.generation import _along
 
 SAMPLER = sampling.ddim(sampling.geometric(2, 0.1, 4))
 
@@ -61,6 +62,25 @@ def test_refusals(changes, message):
     options = {"samples": 20} | {name: value for name, value in changes.items() if name not in fields}
     with pytest.raises(ValueError, match=message):
         simulate_generation(Problem(**fields), SAMPLER, 12, **options)
+
+
+def test_divergences_along_eigenvectors_have_no_bias():
+    """Of variances estimated from ten samples, against those of the variances themselves."""
+    rng = np.random.default_rng(0)
+    d, nu = 5, 9
+    vectors = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    true, target = np.array([0.3, 0.7, 1.0, 1.5, 3.0]), np.array([0.5, 1.0, 1.0, 2.0, 1.5])
+    law = vectors * true @ vectors.T
+    difference = np.mean(np.log(true)) - np.mean(np.log(target))
+    exact = {
+        "logdet_along": np.mean(np.log(true)),
+        "kl_along": (np.trace(law / target[:, None]) / d - 1 - difference) / 2,
+        "reverse_kl_along": (np.trace(np.linalg.inv(law) * target) / d - 1 + difference) / 2,
+    }
+    draws = [_along(true * rng.chisquare(nu, d) / nu, vectors, target, nu, True) for _ in range(8000)]
+    for name, value in exact.items():
+        found = np.array([draw[name] for draw in draws])
+        assert abs(found.mean() - value) < 4 * found.std() / np.sqrt(len(found)), name
 
 
 CASES = {

@@ -4,7 +4,19 @@ import jax
 import numpy as np
 import pytest
 
-from rfdsm import Problem, activations, generated_law, optimal_levels, path_bound, predict, sampling, spectra
+from rfdsm import (
+    Problem,
+    activations,
+    generated_law,
+    generated_memorisation,
+    optimal_levels,
+    path_bound,
+    predict,
+    sampling,
+    simulate_generation,
+    spectra,
+)
+from rfdsm.linear.divergences import statistics
 from rfdsm.theory.generation_limit import generated_limit
 from rfdsm.theory.path import integrated_losses
 from rfdsm.theory.sample_covariance import isotropic_spectrum, sample_spectrum
@@ -272,6 +284,53 @@ def test_linear_features_without_noise_of_their_own():
     exact, many = (generated_law(Problem(30.0, 390.0, m, **fields), sampler) for m in (np.inf, 1e9))
     assert exact.converged
     np.testing.assert_allclose(exact.kl, many.kl, rtol=1e-6)
+
+
+def test_divergences_are_those_of_matrices():
+    """For given eigenvalues: triangular factors of the covariance itself, a route of the linear denoiser's."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 30))
+    x = np.linalg.eigvalsh(X.T @ X / 60)
+    law = generated_law(Problem(2.0, 3.0, 2, 0.5, 0.05, target="data"), sampling.ddim(TIMES[::5]), given=x)
+    with jax.enable_x64(True):
+        exact = statistics(
+            np.diag(np.sqrt(law.variance)), np.zeros(30), np.ones(30), 0.0, d=30, bare=True, singular=False,
+            wasserstein=False,
+        )  # fmt: skip
+    for name in ("kl", "reverse_kl", "bhattacharyya", "logdet", "trace"):
+        np.testing.assert_allclose(getattr(law, name), getattr(exact, name), rtol=1e-10)
+
+
+def test_divergences_mix_two_covariances():
+    """Sigma and Lambda(S) do not commute: traces of matrices of 1000 dimensions, whose deviations are of order 1/d."""
+    d, psi_n, s = 1000, 2.0, np.array([0.4, 1.6])
+    problem = Problem(psi_n, 2.0, 2, 0.5, 0.05, spectrum=spectra.atoms(s), target="data")
+    law = generated_law(problem, sampling.ddim(TIMES[::5]))
+    sigma = np.repeat(s, d // 2)
+    X = np.random.default_rng(1).normal(size=(int(psi_n * d), d)) * np.sqrt(sigma)
+    x, vectors = np.linalg.eigh(X.T @ X / len(X))
+    variance, squares = law.variance_at(x), vectors**2
+    end = np.exp(-2 * TIMES[-1]) * sigma - np.expm1(-2 * TIMES[-1])
+    for target, forward, reverse in (
+        (sigma, law.kl, law.reverse_kl),
+        (end, law.kl_at_end, law.reverse_kl_at_end),
+    ):
+        difference = np.mean(np.log(variance)) - np.mean(np.log(target))
+        kl = (np.mean(variance * (squares.T @ (1 / target))) - 1 - difference) / 2
+        np.testing.assert_allclose(forward, kl, rtol=5e-3)
+        np.testing.assert_allclose(reverse, (np.mean((squares.T @ target) / variance) - 1 + difference) / 2, rtol=5e-3)
+
+
+@pytest.mark.slow
+def test_memorisation_of_the_law_is_that_of_networks():
+    """P(nearer to fresh points) of theory's covariance, and of samples of real networks, between 0 and 1."""
+    problem = Problem(1.0, 4.0, 2, 0.5, 0.05, target="velocity")
+    sampler = sampling.ddim(TIMES[::3])
+    law = generated_memorisation(problem, sampler, 16, trials=200)
+    networks = simulate_generation(problem, sampler, 16, samples=1000, trials=60)
+    assert 0.1 < law.probability < 0.9
+    error = np.hypot(law.probability_error, networks.probability_error)
+    assert abs(law.probability - networks.probability) < 3 * error
 
 
 def ask(sampler, psi_n=2, ridge=0.1, schedule="ou", **options):
