@@ -18,6 +18,17 @@ LONG_NAMES = vocabulary.LONG_NAMES | {name: field.long_name for name, field in v
 LONG_NAMES |= {name: quantity.long_name for name, quantity in QUANTITIES.items()}
 
 
+GENERATION = ("trace", "logdet", "kl", "reverse_kl", "kl_at_end", "reverse_kl_at_end", "bhattacharyya")
+SIMULATED_GENERATION = (
+    *("trace", "logdet", "kl", "reverse_kl", "kl_along", "reverse_kl_along"),
+    *("mean_squared", "copied", "copied_null", "sign"),
+)
+DISTANCES_TO_POINTS = {
+    "nearest": "distance of samples to the nearest training point over sqrt(d)",
+    "nearest_null": "distance of fresh points to the nearest training point over sqrt(d)",
+}
+
+
 def dims(problem: Any, model: Model = RANDOM_FEATURES) -> tuple[str, ...]:
     """One name per axis of the grid: the field that varies along it (and nowhere else), or cell_0, cell_1, …"""
     fields, axes = model.asked(problem), len(model.shape(problem))
@@ -155,64 +166,33 @@ def training(
     return whole.assign(variables).assign_coords(coords)
 
 
-GENERATION = {
-    "trace": "trace of the generated covariance per dimension",
-    "logdet": "log determinant of the generated covariance per dimension",
-    "kl": "KL(generated || data) per dimension",
-    "reverse_kl": "KL(data || generated) per dimension",
-    "kl_at_end": "KL(generated || data at the last level) per dimension",
-    "reverse_kl_at_end": "KL(data at the last level || generated) per dimension",
-    "bhattacharyya": "Bhattacharyya rate per dimension",
-}
-SIMULATED = {
-    "kl_along": "KL(generated || data) per dimension, covariance averaged over networks",
-    "reverse_kl_along": "KL(data || generated) per dimension, covariance averaged over networks",
-    "mean_squared": "squared norm of the mean of samples per dimension",
-    "copied": "fraction of samples that are copies",
-    "copied_null": "fraction of fresh points that would be",
-    "sign": "sign of the relative distance",
-}
-
-
 def generation(problem: Problem, sampler: Any, law: Any, simulated: Any = None, **configuration: Any) -> xr.Dataset:
     """The law of generated samples over the problem's grid; along S, its spectrum and the steps where it is one law.
 
-    `simulated` is a `SimulatedGeneration` of one problem.
+    `simulated` is a `SimulatedGeneration` of one problem, whose entries have simulated_ before their names.
     """
     cells = dims(problem)
-
-    def entry(over: tuple[str, ...], values: Any, text: str) -> tuple[Any, ...]:
-        array = np.asarray(values)
-        return over, array.astype(np.int8) if array.dtype == bool else array, {"long_name": text, "units": "1"}
-
-    variables = {name: entry(cells, getattr(law, name), text) for name, text in GENERATION.items()}
-    variables["converged"] = entry(cells, law.converged, "every level solved")
-    variables["residual"] = entry(cells, law.residual, "largest relative residual of a level")
-    variables["eigenvalue"] = entry((*cells, "node"), law.nodes, "eigenvalue of the sample covariance")
-    variables["weight"] = entry((*cells, "node"), law.weights, "its weight in the limiting spectrum")
-    variables["path"] = entry(("step", *cells, "node"), law.path, "variance of samples after every step")
+    over: dict[str, tuple[str, ...]] = dict.fromkeys((*GENERATION, "converged", "residual"), cells)
+    over |= {"nodes": (*cells, "node"), "weights": (*cells, "node"), "path": ("step", *cells, "node")}
+    variables = {name: variable(name, axes, getattr(law, name)) for name, axes in over.items()}
     coords = {name: value for name, value in coordinates(problem).items() if name != "t"}
-    coords["step"] = entry(("step",), np.asarray(sampler.levels[1:]), problem.schedule.long_name)
+    coords["step"] = variable("t", ("step",), np.asarray(sampler.levels[1:]), problem.schedule.long_name)
     if not law.shape:
         density = law.density()
-        variables["variance"] = entry(("place",), density.variance, "variance of samples along an eigenvector of S")
-        variables["density"] = entry(("place",), density.density, "density of the generated covariance's spectrum")
-        variables["atom"] = entry((), density.atom, "variance along the null directions of S")
-        variables["mass"] = entry((), density.mass, "share of the null directions")
+        variables["variance"] = variable("variance", ("place",), density.variance)
+        variables["density"] = variable("density", ("place",), density.density)
+        variables |= {name: variable(name, (), getattr(density, name)) for name in ("atom", "mass")}
         isotropic = problem.spectrum.mean if problem.spectrum.size == 1 else np.nan
-        variables["data_variance"] = entry((), isotropic, "variance of the data in every direction")
+        variables["data_variance"] = variable("data_variance", (), isotropic)
     if simulated is not None:
         configuration |= {"d": simulated.run.d, "seeds": simulated.run.seeds.tolist()}
-        over = {"simulated_eigenvalue": simulated.eigenvalues, "simulated_variance": simulated.variances}
-        for name, values in over.items():
-            variables[name] = entry(("trial", "direction"), values, name.replace("_", " "))
-        for name, text in (GENERATION | SIMULATED).items():
-            if hasattr(simulated, name):
-                variables[f"simulated_{name}"] = entry(("trial",), getattr(simulated, name), text)
-        for name in ("nearest", "nearest_null"):
-            variables[f"simulated_{name}"] = entry(
-                ("trial", "quantile"), getattr(simulated, name), "distance to the nearest training point over sqrt(d)"
-            )
-        coords["d"] = entry((), simulated.run.d, LONG_NAMES["d"])
+        own = {name: ("trial",) for name in SIMULATED_GENERATION} | dict.fromkeys(
+            ("eigenvalues", "variances"), ("trial", "direction")
+        )
+        own |= dict.fromkeys(("nearest", "nearest_null"), ("trial", "quantile"))
+        for name, axes in own.items():
+            long_name = DISTANCES_TO_POINTS.get(name)
+            variables[f"simulated_{name}"] = variable(name, axes, getattr(simulated, name), long_name)
+        coords["d"] = variable("d", (), simulated.run.d)
     attributes = provenance(problem, sampler=sampler.name, levels=list(sampler.levels), **configuration)
     return xr.Dataset(variables, coords=coords, attrs=attributes | {"title": "Law of generated samples"})

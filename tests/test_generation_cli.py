@@ -27,7 +27,7 @@ def test_law_and_simulation(tmp_path):
     law = generated_law(Problem(3.0, 1.0, 2, 1.0, 0.03, target="velocity"), sampler)
     np.testing.assert_allclose(found["kl"], law.kl, rtol=1e-10)
     np.testing.assert_allclose(found["step"], sampler.levels[1:])
-    assert found["simulated_variance"].shape == (2, 16)
+    assert found["simulated_variances"].shape == (2, 16)
     assert "velocity" in found.attrs["configuration"]
     assert (tmp_path / "rfdsm-generate" / "generation.png").stat().st_size > 10_000
     assert f"{law.kl:.6g}" in done.stdout and "these networks" in done.stdout
@@ -61,7 +61,7 @@ def test_pictures():
     axes = plots.generation(one)
     assert len(axes) == 3 and float(one["mass"]) == 0.5
     line = axes[0].lines[0]
-    np.testing.assert_allclose(np.sort(line.get_ydata()), np.sort(one["path"].values[-1][one["weight"].values > 0]))
+    np.testing.assert_allclose(np.sort(line.get_ydata()), np.sort(one["path"].values[-1][one["weights"].values > 0]))
     grid = Problem(0.5, [1.0, 2.0, 4.0], 2, 1.0, 0.05, "relu", target="data")
     law = generated_law(grid, sampler)
     (axis,) = plots.generation(generation(grid, sampler, law))

@@ -43,15 +43,15 @@ def generation(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
 
 
 def _variance(axis: Axes, dataset: xr.Dataset) -> None:
-    order = np.argsort(np.asarray(dataset["eigenvalue"]))
-    x = np.asarray(dataset["eigenvalue"])[order]
+    order = np.argsort(np.asarray(dataset["nodes"]))
+    x = np.asarray(dataset["nodes"])[order]
     variance = np.asarray(dataset["path"])[-1][order]
-    shown = np.asarray(dataset["weight"])[order] > 0
+    shown = np.asarray(dataset["weights"])[order] > 0
     axis.plot(x[shown], variance[shown], color=COLOURS[0], lw=1.8, label="generated, theory", zorder=3)
     axis.plot(x[shown], x[shown], color="0.35", ls="--", lw=1, label="sample covariance", zorder=1)
     if np.isfinite(dataset["data_variance"]):
         axis.axhline(float(dataset["data_variance"]), color=COLOURS[2], ls=":", lw=1.4, label="data", zorder=2)
-    if "simulated_variance" in dataset:
+    if "simulated_variances" in dataset:
         place, mean, error = _groups(dataset)
         label = f"simulation, $d = {int(dataset['d'])}$"
         axis.errorbar(
@@ -64,7 +64,7 @@ def _variance(axis: Axes, dataset: xr.Dataset) -> None:
 
 
 def _groups(dataset: xr.Dataset, count: int = 12) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    x, v = (np.asarray(dataset[name]) for name in ("simulated_eigenvalue", "simulated_variance"))
+    x, v = (np.asarray(dataset[name]) for name in ("simulated_eigenvalues", "simulated_variances"))
     parts = [np.array_split(values, min(count, x.shape[1]), axis=1) for values in (x, v)]
     places, values = (np.stack([part.mean(axis=1) for part in found], axis=1) for found in parts)
     trials = len(values)
@@ -89,7 +89,7 @@ def _spectrum(axis: Axes, dataset: xr.Dataset) -> None:
 
 def _path(axis: Axes, dataset: xr.Dataset) -> None:
     """Quantiles of the spectrum of S, followed from level to level."""
-    x, w = np.asarray(dataset["eigenvalue"]), np.asarray(dataset["weight"])
+    x, w = np.asarray(dataset["nodes"]), np.asarray(dataset["weights"])
     order = np.argsort(x)
     share = np.cumsum(w[order])
     t, path = np.asarray(dataset["step"], float), np.asarray(dataset["path"])
