@@ -169,7 +169,7 @@ def training(
 def generation(problem: Problem, sampler: Any, law: Any, simulated: Any = None, **configuration: Any) -> xr.Dataset:
     """The law of generated samples over the problem's grid; along S, its spectrum and the steps where it is one law.
 
-    `simulated` is a `SimulatedGeneration` of one problem, whose entries have simulated_ before their names.
+    `simulated` is a `SimulatedGeneration` of one problem, whose entries have `simulated_` before their names.
     """
     cells = dims(problem)
     over: dict[str, tuple[str, ...]] = dict.fromkeys((*GENERATION, "converged", "residual"), cells)
