@@ -77,6 +77,13 @@ def linear_memorisation(path: Path) -> None:
         linear_figures.memorisation(path, files)
 
 
+def explore(path: Path) -> None:
+    """The explorer's page in a browser; needs the extras `explore` and `browser`, and Chromium."""
+    from benchmarks.explore import picture
+
+    picture(str(path))
+
+
 FIGURES: dict[str, Draw] = {
     "losses": by_command("rfdsm compare", "rfdsm-compare/losses.png"),
     "digits": by_command("rfdsm compare --data digits", "rfdsm-compare/losses.png"),
@@ -96,6 +103,12 @@ FIGURES: dict[str, Draw] = {
     ),
     "time_scales": lambda path: training.figure(str(path)),
     "spectrum": spectrum,
+    "explore": explore,
+    "generation_targets": by_command(
+        "rfdsm generate --spectrum atoms:0.3@0.5,1.7@0.5 --psi-n 0.5:16:31 --psi-p 0.25:16:37 --steps 12 "
+        "--targets noise data velocity",
+        "rfdsm-generate/generation.png",
+    ),
     "linear_generated": linear_figures.generated,
     "linear_chain": linear_figures.chain,
     "linear_memorisation": linear_memorisation,

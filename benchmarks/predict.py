@@ -154,7 +154,8 @@ def order_parameters(problem: rfdsm.Problem) -> tuple[np.ndarray, np.ndarray, fl
     t = np.asarray(problem.t)
     found = cells_of(problem)
     moments = found.moments
-    q, a_squared, h = 1 / problem.m, np.exp(-2 * t), -np.expm1(-2 * t)
+    level = problem.asked  # data and noise in what the network sees
+    q, a_squared, h = 1 / problem.m, level.a**2, level.root_h**2
     rows = (problem.psi_n, problem.psi_p, q, problem.ridge, a_squared, h, moments.mu1**2, moments.v0_squared)
     cells = jax.tree.map(jnp.asarray, (*found[:4], problem.ridge / problem.psi_p, moments))
     P, _ = populations(*cells, np.ones(1), np.ones(1))
@@ -228,18 +229,20 @@ def main() -> dict[str, Any]:
     parser.add_argument("--problems", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--activation", default="tanh")
+    parser.add_argument("--boxes", nargs="*", default=list(BOXES), choices=BOXES)
     arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
 
     device = jax.devices()[0].device_kind
     print(f"device: {device}, float64, {arguments.activation}, {arguments.problems} problems a round")
     figures: dict[str, Any] = {"problems": arguments.problems}
-    for name in BOXES:
+    for name in arguments.boxes:
         figures[name] = rate_of_predict(name, arguments.problems, arguments.rounds, arguments.activation)
-    figures["most_steps"] = max(figures[name]["most_steps"] for name in BOXES)
+    figures["most_steps"] = max(figures[name]["most_steps"] for name in arguments.boxes)
     figures["on_device"] = rate_on_device(arguments.activation)
     figures["others"] = {}
-    for name, (title, box, spectrum) in BOXES.items():
+    for name in arguments.boxes:
+        title, box, spectrum = BOXES[name]
         if spectrum is not None:
             continue
         problem = box(20_000, arguments.activation, None, np.random.default_rng(1))

@@ -20,6 +20,7 @@ from .explorer.server import explore as explore
 from .losses import Losses as Losses
 from .phases.advice import advise as advise
 from .phases.boundaries import boundary as boundary
+from .phases.generation import generation_diagram as generation_diagram
 from .phases.optimal import optimal as optimal
 from .phases.regimes import phase_diagram as phase_diagram
 from .problem import Problem as Problem

@@ -9,7 +9,6 @@ import xarray as xr
 from jaxtyping import Float
 
 from rfdsm import datasets, spectra
-from rfdsm.arguments import check_whole
 from rfdsm.extrapolation import Extrapolation, fit, ratio, relative, z_score
 from rfdsm.generated_model import GeneratedSamples
 from rfdsm.losses import Run
@@ -249,6 +248,7 @@ def compare(
     sampler: Any = None,
     samples: Any = 1000,
     networks: Any = "independent",
+    start: Any = None,
 ) -> Comparison:
     """Simulate a problem and hold the result against theory: losses, or with a sampler the samples that come out.
 
@@ -260,7 +260,7 @@ def compare(
         progress: called with (cells done, cells in all).
         sampler: from `rfdsm.sampling`: variances of samples in thirds of the spectrum of S, and their divergences, are
             held against `generated_law`; t is not used.
-        samples, networks: with a sampler, as in `simulate_generation`. Theory is that of independent networks.
+        samples, networks, start: with a sampler, as in `simulate_generation`. Theory is that of independent networks.
 
     The other arguments are those of `simulate`, which see for the errors raised. Returns a `Comparison`.
 
@@ -278,7 +278,8 @@ def compare(
     if sampler is not None:
         if np.dtype(dtype) != np.float64:
             raise ValueError(f"dtype = {one_line(dtype)} must be 'float64' with a sampler")
-        model = GeneratedSamples(sampler, check_whole("samples", samples, 2), networks)
+        model = GeneratedSamples.checked(sampler, samples, networks, start)
+        problem = model.without_times(problem)
     return compared(model, problem, d, progress, Comparison, **request)
 
 

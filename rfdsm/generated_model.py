@@ -4,14 +4,18 @@ import dataclasses
 from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
+from rfdsm.arguments import check_whole
 from rfdsm.losses import Run
 from rfdsm.model import Progress, RandomFeatures
-from rfdsm.problem import Problem
+from rfdsm.problem import FIELDS, Problem
 from rfdsm.sampling import Sampler
-from rfdsm.simulation.generation import SimulatedGeneration, check_request, simulate_generation
+from rfdsm.sampling.chain import checked_start
+from rfdsm.simulation.generation import NETWORKS, SimulatedGeneration, check_request, simulate_generation
 from rfdsm.theory.generation import generated_law
+from rfdsm.values import one_line
 from rfdsm.vocabulary import THIRDS
 
 LAW = ("trace", "logdet", "kl", "reverse_kl")
@@ -31,16 +35,34 @@ class GeneratedSamples(RandomFeatures):
 
     name = "generation"
     title = "Samples of random-feature networks, per coordinate"
+    fields = tuple(name for name in FIELDS if name != "t")
     axis = "quantity"
     quantities = (*THIRDS, *LAW)
     simulated = quantities
     predicted = (*quantities, "converged", "residual")
     infinite = "no density in some direction"
 
+    @staticmethod
+    def checked(sampler: Any, samples: Any, networks: Any, start: Any = None) -> "GeneratedSamples":
+        """The model, its options checked. Raises ValueError."""
+        if not isinstance(sampler, Sampler):
+            raise ValueError(f"sampler = {one_line(sampler)} must be one of rfdsm.sampling, as sampling.ddim(levels)")
+        if networks not in NETWORKS:
+            raise ValueError(f"networks = {one_line(networks)} must be one of {', '.join(NETWORKS)}")
+        first = None if start is None else checked_start(start)
+        return GeneratedSamples(sampler, check_whole("samples", samples, 2), networks, first)
+
+    @staticmethod
+    def without_times(problem: Problem) -> Problem:
+        """The problem, its t one number that spans no axis: the sampler has the times. ValueError for several."""
+        if np.size(problem.t) > 1:
+            raise ValueError(f"t = {one_line(problem.t)} must be one number, which is not used: the sampler has times")
+        return dataclasses.replace(problem, t=float(np.ravel(problem.t)[0]))
+
     @property
     def options(self) -> dict[str, Any]:
         return {
-            "sampler": type(self.sampler).__name__.strip("_"),
+            "sampler": str(self.sampler),
             "levels": list(self.sampler.levels),
             "samples": self.samples,
             "networks": self.networks,
@@ -69,14 +91,17 @@ class GeneratedSamples(RandomFeatures):
 
     def plan(self, problem: Problem, d: Any, **request: Any) -> "Plan":
         """See `Model`: every cell is checked, and is a group of its own."""
-        shape, groups = self.shape(problem), []
+        shape, groups, n, p = self.shape(problem), [], [], []
         for index, place in enumerate(np.ndindex(*shape)):
             fields = {name: np.broadcast_to(values, shape)[place] for name, values in self.asked(problem).items()}
             cell = dataclasses.replace(problem, **fields)
-            check_request(cell, self.sampler, d, self.samples, **request)
+            planned, _ = check_request(cell, self.sampler, d, self.samples, **request)
+            d = planned.d
             groups.append(Group(cell, np.array([index])))
+            n.append(planned.n[0])
+            p.append(planned.p[0])
         options = {name: request[name] for name in ("trials", "key", "data", "memory_limit")}
-        return Plan(groups, d, options)
+        return Plan(groups, d, np.reshape(n, shape), np.reshape(p, shape), jax.local_devices()[:1], options)
 
     def groups(self, request: "Plan", trials: int) -> Generator[tuple["Group", np.ndarray], None, None]:
         for group, found in self._simulated(request):
@@ -94,15 +119,14 @@ class GeneratedSamples(RandomFeatures):
 
     def simulate(self, problem: Problem, d: Any, progress: Progress, **request: Any) -> tuple[np.ndarray, Run]:
         planned = self.plan(problem, d, **request)
-        values, runs = [], []
+        values, words = [], np.empty(0)
         for _, found in self._simulated(planned):
             values.append(self._stacked_of(found))
-            runs.append(found.run)
-            progress(len(runs), len(planned.groups))
-        shape = self.shape(problem)
+            words = found.run.seeds
+            progress(len(values), len(planned.groups))
         stacked = np.stack(values, axis=-1)
-        n, p = (np.array([getattr(run, name) for run in runs]).reshape(shape) for name in ("n", "p"))
-        return stacked.reshape((*stacked.shape[:-1], *shape)), Run(n, p, runs[0].d, runs[0].seeds)
+        shape = (*stacked.shape[:-1], *self.shape(problem))
+        return stacked.reshape(shape), Run(planned.n, planned.p, planned.d, words)
 
     def _simulated(self, planned: "Plan") -> Generator[tuple["Group", SimulatedGeneration], None, None]:
         own = {"samples": self.samples, "networks": self.networks, "start": self.start}
@@ -126,5 +150,8 @@ class Plan(NamedTuple):
     """A checked request."""
 
     groups: list[Group]
-    d: Any
+    d: int
+    n: np.ndarray
+    p: np.ndarray
+    devices: list[Any]
     options: dict[str, Any]

@@ -9,6 +9,9 @@ from rich.table import Table
 from rfdsm.extrapolation import relative, z_score
 from rfdsm.model import RANDOM_FEATURES, Model
 
+MOST_CELLS = 25
+"""Of a table with a row for each."""
+
 
 def cells(
     problem: Any, columns: Mapping[str, Sequence[str]], caption: str = "", model: Model = RANDOM_FEATURES
@@ -139,4 +142,28 @@ def simulated_generation(law: Any, found: Any, groups: int = 3) -> Table:
     table.add_row("copied (d1/d2 < 1/3)", "0", told(found.copied), told(found.copied_null))
     table.add_row("nearest/sqrt(d), median", "", told(found.nearest[:, 1]), told(found.nearest_null[:, 1]))
     table.add_row("P(Δ > 0)", "", f"{found.probability:.3g} ± {found.probability_error:.2g}")
+    return table
+
+
+def best_targets(problem: Any, model: Model, diagram: Any, caption: str) -> Table:
+    """Distances of every cell by target, the least of them named; of many cells, how often each target is best."""
+    names = [str(name) for name in diagram["target"].values]
+    distance = str(diagram["least"].attrs["distance"])
+    codes = np.ravel(diagram["best_target"])
+    values = {name: np.ravel(diagram[distance].sel(target=name)) for name in names}
+    ridges = {name: np.ravel(diagram["best_ridge"].sel(target=name)) for name in names if "best_ridge" in diagram}
+    if codes.size <= MOST_CELLS:
+        columns = {name: [f"{value:.6g}" for value in values[name]] for name in names}
+        columns |= {f"ridge of {name}": [f"{value:.3g}" for value in ridges[name]] for name in ridges}
+        columns["best"] = [names[code] if code >= 0 else "–" for code in codes]
+        return cells(problem, columns, caption, model)
+    table = Table(title=f"{caption}, {codes.size} cells", title_justify="left")
+    titles = ("target", "is best in", "least", "median", "largest", *(["median ridge"] if ridges else []))
+    for title in titles:
+        table.add_column(title, justify="left" if title == "target" else "right")
+    for code, name in enumerate(names):
+        known = values[name][np.isfinite(values[name])]
+        ends = [f"{x:.4g}" for x in np.quantile(known, [0, 0.5, 1])] if known.size else ["–"] * 3
+        own = [f"{np.median(ridges[name]):.3g}"] if ridges else []
+        table.add_row(name, f"{np.mean(codes == code):.1%}", *ends, *own)
     return table

@@ -127,6 +127,10 @@ LONG_NAMES = {
     "data_variance": "variance of the data in every direction",
     "eigenvalues": "eigenvalue of the sample covariance",
     "variances": "variance of samples along the eigenvector",
+    "best_target": "target with the least distance of samples from the data",
+    "least": "distance of the best target's samples from the data, per dimension",
+    "best_ridge": "ridge with the least distance of samples from the data",
+    "at_bound": "the best ridge is an end of its range",
     "mean_squared": "squared norm of the mean of samples per dimension",
     "copied_null": "fraction of fresh points that would be copies",
 }

@@ -38,7 +38,7 @@ def test_law_and_simulation(tmp_path):
     [
         ("--t 1", "t is not used"),
         ("--ridge 0", "ridge = 0 must be > 0"),
-        ("--sampler magic", "sampler = magic must be one of ddim, ddpm, euler, reverse_sde"),
+        ("--sampler magic", "sampler = 'magic' must be one of ddim, ddpm, euler, reverse_sde"),
         ("--levels 1 2", "strictly descending"),
         ("--levels 2 1 --steps 3", "steps must not be given with levels"),
         ("--rule odd", "rule = odd must be one of geometric"),

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rfdsm.cli.generation_options import ENDS, RULES
 from rfdsm.cli.settings import Settings, number
 from rfdsm.files import located
 
 if TYPE_CHECKING:
     from rfdsm.activations import Activation
     from rfdsm.problem import Problem
+    from rfdsm.sampling import Sampler
     from rfdsm.spectra import Spectrum
 
 DEFAULT_WIDTH = 1024  # keeps a comparison on data of a hundred columns within a minute or two
@@ -32,6 +34,32 @@ def problem(settings: Settings, rows: np.ndarray | None = None) -> "Problem":
         schedule=settings["schedule"],
         target=settings["target"],
     )
+
+
+def sampler(settings: Settings) -> "Sampler":
+    """The sampler that the settings name, with levels given or by rule. Raises ValueError for those out of range."""
+    from rfdsm import sampling, schedules
+    from rfdsm.arguments import field
+
+    if "levels" in settings:
+        for other in ("rule", "first", "last", "steps"):
+            if other in settings.given:
+                raise ValueError(f"{other} must not be given with levels")
+        levels = settings["levels"]
+    else:
+        if settings["rule"] not in RULES:
+            raise ValueError(f"rule = {settings['rule']} must be one of {', '.join(RULES)}")
+        schedule = settings["schedule"].partition(":")[0]
+        ends = zip(("first", "last"), ENDS.get(schedule, ENDS["ou"]), strict=True)
+        first, last = (settings.get(end, float(given)) for end, given in ends)
+        if settings["rule"] == "table":
+            levels = sampling.table(int(first), settings["steps"])
+        else:
+            levels = getattr(sampling, settings["rule"])(first, last, settings["steps"])
+    found = sampling.get(settings["sampler"], levels)
+    schedule = schedules.get(settings["schedule"])
+    field("levels", found.levels[:-1], (schedule.allowed, schedule.holds))
+    return found
 
 
 def activation(text: str) -> "str | Activation":

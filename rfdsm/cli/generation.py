@@ -1,10 +1,11 @@
 """`rfdsm generate`: what networks generate, the exact law of the samples and simulations of the same."""
 
+import dataclasses
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from rfdsm.cli.generation_options import DEFAULTS, ENDS, RULES, GenerateOptions
+from rfdsm.cli.generation_options import DEFAULTS, GenerateOptions
 from rfdsm.cli.options import GENERATION_OUTPUT, Config
 from rfdsm.cli.settings import RFDSM, Settings, resolve
 
@@ -33,7 +34,7 @@ def generate(
     rows = build.data(settings) if "data" in settings else None
     if isinstance(settings["d"], list):
         raise ValueError(f"d = {settings['d']} must be one dimension in rfdsm generate")
-    sampler = _sampler(settings)
+    sampler = build.sampler(settings)
     settings["t"] = sampler.levels[0]
     problem = build.problem(settings, rows)
 
@@ -41,6 +42,11 @@ def generate(
     from rfdsm.datasets import generation
 
     options_of_law = {"start": settings["start"]} if "start" in settings else {}
+    if "targets" in settings:
+        _compared(settings, problem, sampler, paths, options_of_law)
+        return
+    if "best_ridge" in settings:
+        raise ValueError("best_ridge needs targets")
     with output.delivery(*paths) as delivery:
         with output.note_if_slow("solving the law of the samples; the first time this compiles …"):
             law = rfdsm.generated_law(problem, sampler, **options_of_law)
@@ -64,33 +70,34 @@ def generate(
             delivery.draw(lambda: rfdsm.plots.generation(dataset), picture)
 
 
-def _sampler(settings: Settings) -> "Sampler":
-    from rfdsm import sampling, schedules
-    from rfdsm.arguments import field
+def _compared(settings: Settings, problem: Any, sampler: "Sampler", paths: Any, options_of_law: dict[str, Any]) -> None:
+    """Several targets: which generates best."""
+    for name in ("target", "simulate", "data"):
+        if name in settings.given:
+            raise ValueError(f"{name} must not be given with targets")
+    best = settings.get("best_ridge", False)
+    if best and "ridge" in settings.given:
+        raise ValueError("ridge must not be given with best_ridge, which looks for it")
+    import rfdsm
+    from rfdsm import tables
+    from rfdsm.cli import output
+    from rfdsm.generated_model import GeneratedSamples
 
-    name, _, eta = settings["sampler"].partition(":")
-    rules: dict[str, Any] = {name: getattr(sampling, name) for name in ("ddim", "ddpm", "euler", "reverse_sde")}
-    if name not in rules or (eta and name != "ddim"):
-        raise ValueError(f"sampler = {settings['sampler']} must be one of {', '.join(rules)}, or ddim:ETA")
-    if "levels" in settings:
-        for other in ("rule", "first", "last", "steps"):
-            if other in settings.given:
-                raise ValueError(f"{other} must not be given with levels")
-        levels = settings["levels"]
-    else:
-        if settings["rule"] not in RULES:
-            raise ValueError(f"rule = {settings['rule']} must be one of {', '.join(RULES)}")
-        schedule = settings["schedule"].partition(":")[0]
-        ends = zip(("first", "last"), ENDS.get(schedule, ENDS["ou"]), strict=True)
-        first, last = (settings.get(end, float(given)) for end, given in ends)
-        if settings["rule"] == "table":
-            levels = sampling.table(int(first), settings["steps"])
-        else:
-            levels = getattr(sampling, settings["rule"])(first, last, settings["steps"])
-    found = rules[name](levels, float(eta)) if eta else rules[name](levels)
-    schedule = schedules.get(settings["schedule"])
-    field("levels", found.levels[:-1], (schedule.allowed, schedule.holds))
-    return found
+    model = GeneratedSamples.checked(sampler, 2, "independent")
+    problem = model.without_times(problem)
+
+    with output.delivery(*paths) as delivery:
+        with output.progress("solving") as report:
+            diagram = rfdsm.generation_diagram(
+                problem, sampler, targets=settings["targets"], best_ridge=best, progress=report, **options_of_law
+            )
+        ends = f"t = {sampler.levels[0]:g} to {sampler.levels[-1]:g}"
+        title = f"KL(generated || data)/d by target, {sampler}, {sampler.size} steps, {ends}"
+        delivery.show(tables.best_targets(dataclasses.replace(problem, target="noise"), model, diagram, title))
+        delivery.save(diagram, paths[0])
+        if problem.shape and max(problem.shape) > 1:
+            for picture in paths[1:]:
+                delivery.draw(lambda: rfdsm.plots.best_target(diagram), picture)
 
 
 def _tables(problem: Any, sampler: "Sampler", law: Any, found: Any) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from rfdsm.cli.explore_options import ExploreOptions
-from rfdsm.cli.generation_options import GenerateOptions
+from rfdsm.cli.generation_options import SAMPLER_DEFAULTS, GenerateOptions
 from rfdsm.cli.options import DEFAULTS, CompareOptions, PredictOptions, SimulateOptions, TrainCurveOptions
 from rfdsm.cli.phase_options import PHASE_COMMANDS
 from rfdsm.cli.sweep_options import SWEEP_DEFAULTS, SweepOptions
@@ -29,7 +29,7 @@ class Program(NamedTuple):
     defaults: Mapping[str, str]
 
 
-RFDSM = Program("rfdsm", COMMANDS, DEFAULTS | SWEEP_DEFAULTS)
+RFDSM = Program("rfdsm", COMMANDS, DEFAULTS | SWEEP_DEFAULTS | SAMPLER_DEFAULTS)
 
 
 class Given(NamedTuple):
@@ -273,6 +273,7 @@ _READERS: dict[str, Callable[[str, list[str]], Any]] = {
     "markers": _integer,
     "over": _names,
     "targets": _words_of,
+    "best_ridge": _boolean,
     "minimise": _text,
     "ridge_bounds": _pair,
     "psi_p_bounds": _pair,

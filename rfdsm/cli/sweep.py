@@ -13,6 +13,7 @@ from rfdsm.cli.sweep_options import SweepOptions
 _Flat = Parameter(name="*")
 _WITH_RESUME = {"resume", "executor", "retry_failed", "output", "cache"}
 _MESSAGES = 5
+_OF_SAMPLERS = ("samples", "networks", "start")
 
 
 def sweep(
@@ -59,6 +60,14 @@ def _swept(settings: Settings) -> Any:
     import rfdsm
 
     more = {name: settings[name] for name in ("times", "initial") if name in settings}
+    if "sampler" in settings:
+        if "t" in settings.given:
+            raise ValueError("t is not used with a sampler: --levels, or --first and --last, say the times")
+        sampler = build.sampler(settings)
+        settings["t"] = sampler.levels[0]
+        more |= {"sampler": sampler} | {name: settings[name] for name in _OF_SAMPLERS if name in settings}
+    elif alone := settings.given & {*_OF_SAMPLERS, "levels", "rule", "first", "last", "steps"}:
+        raise ValueError(f"{min(alone)} needs a sampler")
     # learning curves are simulated where a dimension was asked for, not for its default
     theory_alone = set(settings["quantities"]) <= {"theory", "training"} and "d" not in settings.given and rows is None
     return rfdsm.sweep(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from rfdsm.cli.generation_options import SamplerOptions
 from rfdsm.cli.options import FILES, PROBLEM, SIMULATION, SimulateOptions, Word, Words
 
 SWEEP_DEFAULTS: dict[str, str] = {
@@ -27,7 +28,7 @@ def _list(text: str, group: Group, metavar: str) -> Parameter:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepOptions(SimulateOptions):
+class SweepOptions(SamplerOptions, SimulateOptions):
     """A problem, how it is simulated, and how the sweep is run and kept."""
 
     d: Annotated[

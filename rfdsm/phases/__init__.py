@@ -7,6 +7,7 @@ from rfdsm.phases.boundaries import boundary as boundary
 from rfdsm.phases.boundaries import peak as peak
 from rfdsm.phases.evidence import Evidence as Evidence
 from rfdsm.phases.fields import SIGNED as SIGNED
+from rfdsm.phases.generation import generation_diagram as generation_diagram
 from rfdsm.phases.lines import CONTINUOUS as CONTINUOUS
 from rfdsm.phases.optimal import Optimum as Optimum
 from rfdsm.phases.optimal import optimal as optimal

@@ -1,5 +1,6 @@
 """Pictures of datasets: every function takes and returns matplotlib Axes, and computes nothing."""
 
+from rfdsm.plots.best_target import best_target
 from rfdsm.plots.compared import comparison, loss, losses, z_scores
 from rfdsm.plots.density import spectrum
 from rfdsm.plots.generated import generation
@@ -16,6 +17,7 @@ __all__ = [
     "SYMBOLS",
     "TITLES",
     "abscissa",
+    "best_target",
     "comparison",
     "generation",
     "heatmap",

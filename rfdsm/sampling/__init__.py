@@ -12,4 +12,5 @@ from rfdsm.sampling.samplers import Steps as Steps
 from rfdsm.sampling.samplers import ddim as ddim
 from rfdsm.sampling.samplers import ddpm as ddpm
 from rfdsm.sampling.samplers import euler as euler
+from rfdsm.sampling.samplers import get as get
 from rfdsm.sampling.samplers import reverse_sde as reverse_sde

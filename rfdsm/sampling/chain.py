@@ -41,6 +41,11 @@ def first_variance(problem: Problem, sampler: Sampler, start: Any = None) -> flo
     if start is None:
         end, schedule = problem.schedule.end_variance, problem.schedule
         return float(schedule.level(np.float64(sampler.levels[0]), problem.spectrum.mean).h) if end is None else end
+    return checked_start(start)
+
+
+def checked_start(start: Any) -> float:
+    """A variance. Raises ValueError."""
     first = number_array("start", start, "a variance >= 0")
     if first.ndim or not (np.isfinite(first) and first >= 0):
         raise ValueError(f"start = {one_line(start)} must be one finite variance >= 0")

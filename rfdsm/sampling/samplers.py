@@ -47,6 +47,10 @@ class Sampler(ABC):
 
     name: ClassVar[str]
 
+    def __str__(self) -> str:
+        """As `get` reads it; the levels are said apart."""
+        return self.name
+
     @property
     def stochasticity(self) -> float:
         """What is left of a sampler in infinitely many steps: 0 the probability flow, 1 the reversed equation."""
@@ -97,6 +101,9 @@ class Sampler(ABC):
 class _Ddim(Sampler):
     eta: float = 0.0
     name = "ddim"
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.eta:g}" if self.eta else self.name
 
     @property
     def stochasticity(self) -> float:
@@ -149,6 +156,24 @@ def euler(levels: Any) -> Sampler:
 def reverse_sde(levels: Any) -> Sampler:
     """Euler's method for the reversed stochastic equation in the schedule's time."""
     return _ReverseSde(_checked(levels))
+
+
+NAMES = ("ddim", "ddpm", "euler", "reverse_sde")
+
+
+def get(name: Any, levels: Any) -> Sampler:
+    """A sampler by its name, one of `NAMES` or ddim:ETA. Raises ValueError for another."""
+    kind, colon, eta = name.partition(":") if isinstance(name, str) else ("", "", "")
+    if kind not in NAMES or (colon and kind != "ddim"):
+        raise ValueError(f"sampler = {one_line(name)} must be one of {', '.join(NAMES)}, or ddim:ETA")
+    if not colon:
+        return {"ddim": ddim, "ddpm": ddpm, "euler": euler, "reverse_sde": reverse_sde}[kind](levels)
+    try:
+        return ddim(levels, float(eta))
+    except ValueError as error:
+        if str(error).startswith(("eta", "levels")):
+            raise
+        raise ValueError(f"sampler = {one_line(name)} must have a number from 0 to 1 behind the colon") from None
 
 
 def _checked(levels: Any) -> tuple[float, ...]:

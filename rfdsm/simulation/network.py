@@ -30,18 +30,21 @@ class Network(Printed):
     """Level and target it was fitted for."""
     activation: Activation = eqx.field(static=True)
 
-    def predict(self, y: Float[Any, "*batch d"]) -> Float[Array, "*batch d"]:
-        """The target alpha x + beta z as the network sees it in y = a x + sqrt(h) z."""
+    def predict(self, y: Any) -> Float[Array, "*batch d"]:
+        """The target alpha x + beta z as the network sees it in y = a x + sqrt(h) z, shape (..., d)."""
         y = jnp.asarray(y)
+        d = self.W.shape[1]
+        if not y.ndim or y.shape[-1] != d:
+            raise ValueError(f"y has shape {y.shape}, its last axis must be d = {d}")
         found = jnp.asarray(self.B) @ features(jnp.asarray(self.W), self.activation, y.reshape(-1, y.shape[-1]))
         return found.T.reshape(y.shape)
 
-    def score(self, y: Float[Any, "*batch d"]) -> Float[Array, "*batch d"]:
+    def score(self, y: Any) -> Float[Array, "*batch d"]:
         """The score of y/scale that follows: scale (a f - alpha y)/(delta sqrt(h))."""
         asked = self.asked
         return asked.scale * (asked.a * self.predict(y) - asked.alpha * jnp.asarray(y)) / (asked.delta * asked.root_h)
 
-    def __call__(self, y: Float[Any, "*batch d"], level: Any = None) -> Float[Array, "*batch d"]:
+    def __call__(self, y: Any, level: Any = None) -> Float[Array, "*batch d"]:
         """`predict`, as samplers call networks; whatever the level, it is that of one."""
         return self.predict(y)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from rfdsm import __version__, spectra
 from rfdsm.arguments import base_key, check_whole, flow_times
+from rfdsm.generated_model import GeneratedSamples
 from rfdsm.model import RANDOM_FEATURES, LearningCurves, Model
 from rfdsm.samples import check_rows
 from rfdsm.sweeps import models
@@ -122,11 +123,17 @@ def checked(
     initial: Any = 0.0,
     smoothing: Any = 0.0,
     wasserstein: Any = True,
+    generation: Mapping[str, Any] | None = None,
 ) -> Configuration:
-    """The arguments of `sweep`, checked. Raises ValueError; what only a simulation can tell is left to its plan."""
+    """The arguments of `sweep`, checked; `generation` are those that come with its sampler, by name.
+
+    Raises ValueError; what only a simulation can tell is left to its plan.
+    """
+    generation = dict.fromkeys(("sampler", "samples", "networks", "start")) if generation is None else generation
     if isinstance(problem, Mapping):
-        problem = models.grid(problem)
-    model = models.model_of(problem, smoothing, wasserstein)
+        problem = models.grid(problem, generation["sampler"])
+    model = models.model_of(problem, smoothing, wasserstein, generation)
+    problem = model.without_times(problem) if isinstance(model, GeneratedSamples) else problem
     quantities = _quantities(quantities)
     curves = _curves(model, problem, quantities, times, initial)
     listed = (isinstance(d, list | tuple)) or (isinstance(d, np.ndarray) and d.ndim > 0)
@@ -145,6 +152,9 @@ def checked(
     count = math.prod(model.shape(problem)) * len(dimensions)
     if simulated and count > MOST_CELLS and not confirm:
         raise ValueError(f"the grid has {count} cells to simulate, must be at most {MOST_CELLS} unless confirm = True")
+    kind = _dtype(dtype)
+    if isinstance(model, GeneratedSamples) and kind != "float64":
+        raise ValueError(f"dtype = {dtype!r} must be 'float64' with a sampler")
     return Configuration(
         model,
         problem,
@@ -153,7 +163,7 @@ def checked(
         int(trials),
         base_key(key),
         data,
-        _dtype(dtype),
+        kind,
         curves,
     )
 
@@ -167,7 +177,7 @@ def _curves(model: Model, problem: Any, quantities: tuple[str, ...], times: Any,
     if times is None:
         raise ValueError(f"times must be given: quantities = {TRAINING!r} are learning curves")
     if model is not RANDOM_FEATURES:
-        raise ValueError(f"quantities = {TRAINING!r} must be of a rfdsm.Problem: only its networks are trained")
+        raise ValueError(f"quantities = {TRAINING!r} must be of a rfdsm.Problem, without a sampler")
     check_flow(problem)
     return LearningCurves(flow_times(times), check_initial(initial))
 

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from rfdsm import activations
+from rfdsm import activations, sampling
 from rfdsm.activations import Activation
 from rfdsm.activations.closed_forms import Rectifier, Series
+from rfdsm.generated_model import GeneratedSamples
 from rfdsm.linear.generated import checked_smoothing
 from rfdsm.linear.model import LinearDenoiser
 from rfdsm.linear.problem import Problem as LinearProblem
 from rfdsm.model import RANDOM_FEATURES, Model
 from rfdsm.problem import PARAMETRISATION, Problem
+from rfdsm.sampling import Sampler
 from rfdsm.scope import jax_scope
 from rfdsm.spectra import Spectrum
 
@@ -26,9 +28,14 @@ class ActivationError(Exception):
     """An activation, schedule or target that cannot be told from its text, its name."""
 
 
-def model_of(problem: Any, smoothing: Any = 0.0, wasserstein: Any = True) -> Model:
-    """The model of a problem. Raises ValueError for what is no problem, and for options of another model."""
+def model_of(problem: Any, smoothing: Any, wasserstein: Any, generation: Mapping[str, Any]) -> Model:
+    """The model of a problem; `generation` are the arguments of `GeneratedSamples.checked`, sampler None for losses.
+
+    Raises ValueError for what is no problem, and for options of another model.
+    """
     if isinstance(problem, LinearProblem):
+        if generation["sampler"] is not None:
+            raise ValueError(f"sampler = {generation['sampler']} must be of a rfdsm.Problem: see linear.chain")
         return LinearDenoiser(checked_smoothing(smoothing, problem), bool(wasserstein))
     if not isinstance(problem, Problem):
         raise ValueError(f"problem = {problem!r} must be a Problem, or a mapping of its fields")
@@ -36,11 +43,15 @@ def model_of(problem: Any, smoothing: Any = 0.0, wasserstein: Any = True) -> Mod
         raise ValueError("problem must hold concrete numbers: call sweep outside jax.jit, grad and vmap")
     if np.any(smoothing != 0):
         raise ValueError(f"smoothing = {smoothing!r} must be 0: only the laws of rfdsm.linear are smoothed")
-    return RANDOM_FEATURES
+    if generation["sampler"] is None:
+        return RANDOM_FEATURES
+    return GeneratedSamples.checked(**generation)
 
 
-def grid(fields: Mapping[str, Any]) -> Any:
+def grid(fields: Mapping[str, Any], sampler: Any = None) -> Any:
     """The problem on the grid that a mapping of fields spans. Raises ValueError for fields it has not, or lacks."""
+    if isinstance(sampler, Sampler):
+        fields = {"t": sampler.levels[0]} | dict(fields)  # not used
     linear = "psi" in fields and "psi_n" not in fields
     problem, names, needed = (
         (LinearProblem, (*LinearDenoiser.fields, "spectrum"), ("psi", "T"))
@@ -65,7 +76,7 @@ def text(model: Model, problem: Any) -> dict[str, Any]:
         own |= _parametrisation_text(problem)
     own |= {"spectrum": {"nodes": listed(spectrum.nodes), "weights": listed(spectrum.weights)}}
     own |= {"spectrum_label": spectrum.label, "spectrum_error": spectrum.error}
-    kind = {} if isinstance(problem, Problem) else {"model": model.name} | model.options
+    kind = {} if model.name == RANDOM_FEATURES.name else {"model": model.name} | model.options
     return kind | {"problem": own}
 
 
@@ -93,9 +104,10 @@ def read(described: Mapping[str, Any], problem: Any = None, stand_in: bool = Fal
         activation = activations.get("linear")
     if activation is None:
         raise ActivationError(own["activation"]["custom"])
-    fields = {name: array(own[name]) for name in RANDOM_FEATURES.fields}
+    model = _of_networks(described)
+    fields = _times(model) | {name: array(own[name]) for name in model.fields}
     varied = _parametrisation(own, problem, stand_in)
-    return RANDOM_FEATURES, Problem(**fields, activation=activation, spectrum=spectrum, **varied)
+    return model, Problem(**fields, activation=activation, spectrum=spectrum, **varied)
 
 
 def provenance(asked: Mapping[str, Any]) -> tuple[Model, Any] | None:
@@ -106,12 +118,26 @@ def provenance(asked: Mapping[str, Any]) -> tuple[Model, Any] | None:
         return LinearDenoiser(np.asarray(asked["smoothing"], float)), LinearProblem(**fields, spectrum=spectrum)
     if asked["activation"] not in activations.NAMES:
         return None
-    fields = {name: asked[name] for name in RANDOM_FEATURES.fields}
+    model = _of_networks(asked)
+    fields = _times(model) | {name: asked[name] for name in model.fields}
     varied = {name: asked.get(name, default) for name, default in PARAMETRISATION.items()}
     try:
-        return RANDOM_FEATURES, Problem(**fields, activation=asked["activation"], spectrum=spectrum, **varied)
+        return model, Problem(**fields, activation=asked["activation"], spectrum=spectrum, **varied)
     except ValueError:  # a schedule or target made of functions
         return None
+
+
+def _of_networks(described: Mapping[str, Any]) -> Model:
+    """What is asked of random features: their losses, or where there is a sampler its samples."""
+    if "sampler" not in described:
+        return RANDOM_FEATURES
+    own = (described[name] for name in ("samples", "networks", "start"))
+    return GeneratedSamples.checked(sampling.get(described["sampler"], described["levels"]), *own)
+
+
+def _times(model: Model) -> dict[str, float]:
+    """A time for problems whose times are the sampler's."""
+    return {"t": model.sampler.levels[0]} if isinstance(model, GeneratedSamples) else {}
 
 
 def _parametrisation_text(problem: Problem) -> dict[str, Any]:

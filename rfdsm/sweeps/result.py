@@ -57,9 +57,10 @@ def _of_part(layout: Layout, part: Part, results: Mapping[str, Result], failures
         whole = whole.assign({name: own[name].variable for name in rest})
     if part.simulation:
         over = ("d", "trial", *cells, *model.trailing)
-        objective = model.simulated.index("objective")
-        values = np.stack([_simulated(layout, part, d, results)[objective] for d in c.dimensions])
-        whole["simulated_objective"] = datasets.variable("", over, values, "training objective of each trial")
+        if "objective" in model.simulated:  # of what is trained
+            objective = model.simulated.index("objective")
+            values = np.stack([_simulated(layout, part, d, results)[objective] for d in c.dimensions])
+            whole["simulated_objective"] = datasets.variable("", over, values, "training objective of each trial")
         _add_failures(whole, layout, part, failures)
     kept = {"limit", *rest} if part.theory else set()
     kept |= {*_OF_SIMULATION} if part.simulation else set()

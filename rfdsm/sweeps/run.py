@@ -38,6 +38,10 @@ def sweep(
     initial: Any = 0.0,
     smoothing: Any = 0.0,
     wasserstein: bool = True,
+    sampler: Any = None,
+    samples: Any = 1000,
+    networks: Any = "independent",
+    start: Any = None,
 ) -> xr.Dataset:
     """Theory, simulation or their comparison over a grid of problems, in a store that survives any interruption.
 
@@ -61,13 +65,16 @@ def sweep(
         progress: True: a bar on a terminal, else plain lines; a function that takes `Counts`; False: nothing.
         times, initial: of learning curves, see `training_curve`; the initial variance is one number.
         smoothing, wasserstein: of the linear denoiser, see `linear.simulate`.
+        sampler: from `rfdsm.sampling`: what is swept are the samples that come out, as in `compare`; t may be left out.
+        samples, networks, start: with a sampler, see `simulate_generation`.
 
     Returns:
         Dataset over loss, d, trial and the axes of the problem (named by the field that varies along each): `limit`,
         `floor`, `objective`, `converged`, `residual`, `steps` of theory; `simulation`, `mean`, `standard_error`, `n`,
         `p`, `simulated_objective`, `failed` of simulations; `theory` at the realised ratios, `z`, `relative_deviation`
         and extrapolations of comparisons (see `Comparison`). Learning curves have the same names with `training_`
-        before them, and a last axis `time`. For the linear denoiser the first axis is `quantity`. Cells that failed
+        before them, and a last axis `time`. For the linear denoiser, and with a sampler, the first axis is
+        `quantity`. Cells that failed
         three times are NaN, and `failure` has their messages. Attributes hold configuration, versions, seeds, device
         and wall times; only the last differ between runs.
 
@@ -87,6 +94,7 @@ def sweep(
     configuration = checked(
         problem, quantities, d, trials, key, data, dtype, confirm,
         times=times, initial=initial, smoothing=smoothing, wasserstein=wasserstein,
+        generation=dict(sampler=sampler, samples=samples, networks=networks, start=start),
     )  # fmt: skip
     return _swept(configuration, store, executor, memory_limit, retry_failed, progress)
 

@@ -55,7 +55,7 @@ def generated_memorisation(
     Raises:
         ValueError: as `generated_law`; d too small.
 
-    Source: definition arXiv 2411.17807; docs/generation, section 8.
+    Source: definition arXiv 2411.17807; docs/generation, section 9.
 
     Examples:
         >>> from rfdsm import Problem, generated_memorisation, sampling
