@@ -1,5 +1,7 @@
 """Samples of real networks against the law they must follow, and what a fitted network is."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -62,6 +64,39 @@ def test_refusals(changes, message):
     options = {"samples": 20} | {name: value for name, value in changes.items() if name not in fields}
     with pytest.raises(ValueError, match=message):
         simulate_generation(Problem(**fields), SAMPLER, 12, **options)
+
+
+def test_linear_networks_follow_the_recursion_of_their_matrices():
+    """Given networks with linear features, each step takes the covariance C to T C T', T = A + C_step B W/sqrt(d)."""
+    d, levels = 12, np.array([2.0, 0.8, 0.3, 0.1])
+    problem = Problem(3.0, 2.0, 2, 1.0, 0.05, "linear", target="data")
+    sampler = sampling.ddim(levels)
+    networks = [fit(dataclasses.replace(problem, t=t), d, key=4) for t in levels[:-1]]
+    steps = sampler.steps(problem.schedule, problem.target)
+    covariance = 1.3 * np.eye(d)
+    for network, A, C in zip(networks, steps.A, steps.C, strict=True):
+        T = A * np.eye(d) + C * np.asarray(network.B) @ np.asarray(network.W) / np.sqrt(d)
+        covariance = T @ covariance @ T.T
+
+    def network(y, level):
+        which = int(np.argmin(np.abs(levels[:-1] - level.t)))
+        return np.asarray(networks[which].predict(y))
+
+    start = np.sqrt(1.3 * d) * np.eye(d)  # its second moment is 1.3
+    found = np.asarray(sampling.generate(network, sampler, start, target="data", whole_batches=True))
+    np.testing.assert_allclose(found.T @ found / d, covariance, rtol=1e-10, atol=1e-10 * np.abs(covariance).max())
+
+
+@pytest.mark.parametrize("networks", ["independent", "shared"])
+def test_simulated_steps_of_linear_networks_are_matrices(networks):
+    """The third level takes all samples of the second through one matrix, and their covariance with it."""
+    problem, levels = Problem(3.0, 2.0, 2, 1.0, 0.05, "linear", target="data"), [2.0, 0.8, 0.3]
+    asked = dict(samples=60, key=2, keep_samples=True, networks=networks)
+    before, after = (simulate_generation(problem, sampling.ddim(levels[:k]), 10, **asked).samples[0] for k in (2, 3))
+    T = np.linalg.lstsq(before, after, rcond=None)[0]
+    np.testing.assert_allclose(after, before @ T, rtol=0, atol=1e-10 * np.abs(after).max())
+    np.testing.assert_allclose(np.cov(after.T), T.T @ np.cov(before.T) @ T, rtol=0, atol=1e-10)
+    assert np.abs(T - T[0, 0] * np.eye(10)).max() > 1e-3
 
 
 def test_divergences_along_eigenvectors_have_no_bias():
