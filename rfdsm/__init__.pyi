@@ -3,6 +3,7 @@ from . import compiled as compiled
 from . import data as data
 from . import datasets as datasets
 from . import linear as linear
+from . import networks as networks
 from . import phases as phases
 from . import plots as plots
 from . import sampling as sampling

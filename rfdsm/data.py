@@ -10,21 +10,29 @@ import itertools
 import math
 import os
 import warnings
+import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from rfdsm import idx
 from rfdsm.files import located
 from rfdsm.samples import check_rows
 from rfdsm.samples import standardise as standardise
 
-__all__ = ["load", "standardise"]
+__all__ = ["image_shape", "load", "standardise"]
 
 TABLES = (".csv", ".csv.gz")
+_ARRAYS = (".npy", ".npy.gz", ".npz")
+_SAMPLES = ("x_train", "data", "x", "X", "images")
+"""What archives call the array that holds the samples, Keras' first."""
+_DAMAGED = "damaged, or another format"
 
 
 def load(source: str | os.PathLike[str], *, header: Any = None, index: Any = None) -> Float[np.ndarray, "rows d"]:
@@ -32,7 +40,9 @@ def load(source: str | os.PathLike[str], *, header: Any = None, index: Any = Non
 
     Args:
         source: "digits", scikit-learn's 1797 handwritten digits of 64 pixels (extra `data`); or the path of a file
-            .npy: real numbers, shape (rows, d), or (rows, ...) such as images, which are flattened to rows;
+            .npy, .npy.gz: real numbers, shape (rows, d), or (rows, ...) such as images, which are flattened to rows;
+            .npz: the same, called x_train, data, x, X or images, or the only array of two dimensions or more;
+            .idx, .ubyte, -ubyte, the same and .gz: MNIST's format, images likewise, pixels as they are, from 0 to 255;
             .csv, .csv.gz: text, UTF-8 unless its byte order mark says otherwise, one sample per line, cells separated
             by semicolons, tabs, commas, bars or blanks (after semicolons, tabs and blanks 1,5 may mean 1.5); text after
             # is ignored.
@@ -51,11 +61,45 @@ def load(source: str | os.PathLike[str], *, header: Any = None, index: Any = Non
     for option, value in (("header", header), ("index", index)):
         if value is not None and not is_table:
             raise ValueError(f"{option} is for .csv files, got {str(source)!r}")
-    if isinstance(source, str) and source.lower() == "digits":
+    if _is_digits(source):
         return _digits()
+    with _file(source) as (path, name):
+        other = idx.read if idx.is_named(path) else _read_npy
+        rows = check_rows(_read_csv(path, name, header, index) if is_table else other(path, name), name)
+    if rows.shape[1] < 2:
+        raise ValueError(f"{name} must have at least 2 columns, got 1")
+    return rows
+
+
+def image_shape(source: str | os.PathLike[str]) -> tuple[int, int, int] | None:
+    """Height, width and channels, the last ones in the file, of the images that `load` flattens to rows.
+
+    None if rows are no images: those of .csv files, and of arrays that have neither three nor four dimensions. Reads
+    only the head of a file. Raises ValueError, one line, for a source that is unknown, missing or unreadable.
+    """
+    if _is_digits(source):
+        return 8, 8, 1
+    with _file(source) as (path, name):
+        if path.name.lower().endswith(TABLES):
+            return None
+        shape = idx.shape(path, name) if idx.is_named(path) else _npy_shape(path, name)
+    if len(shape) not in (3, 4):
+        return None
+    height, width, channels = (*shape[1:], 1)[:3]
+    return height, width, channels
+
+
+def _is_digits(source: Any) -> bool:
+    return isinstance(source, str) and source.lower() == "digits"
+
+
+@contextmanager
+def _file(source: Any) -> Iterator[tuple[Path, str]]:
+    """The file, and what messages call it; whatever goes wrong while it is read becomes a ValueError of one line."""
     path = located(source, "data")
-    if not is_table and path.suffix.lower() != ".npy":
-        raise ValueError(f"data must be 'digits' or a file ending in .npy or .csv, got {str(source)!r}")
+    if not path.name.lower().endswith((*TABLES, *_ARRAYS, *idx.SUFFIXES)):
+        kinds = "'digits' or a file ending in .npy, .npz, .csv, .idx or -ubyte"
+        raise ValueError(f"data must be {kinds}, got {str(source)!r}")
     name = f"data file {str(path)!r}"
     try:
         if not path.exists():
@@ -64,14 +108,13 @@ def load(source: str | os.PathLike[str], *, header: Any = None, index: Any = Non
             raise ValueError(f"{name} is not a file{' but a directory' if path.is_dir() else ''}")
         if path.stat().st_size == 0:
             raise ValueError(f"{name} is empty")
-        rows = check_rows(_read_csv(path, name, header, index) if is_table else _read_npy(path, name), name)
+        yield path, name
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise ValueError(f"{name} is not a .gz file, or a damaged one") from None
     except OSError as error:
         raise ValueError(f"{name} cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
         raise ValueError(f"{name} does not fit into memory") from error
-    if rows.shape[1] < 2:
-        raise ValueError(f"{name} must have at least 2 columns, got 1")
-    return rows
 
 
 def _digits() -> np.ndarray:
@@ -83,15 +126,72 @@ def _digits() -> np.ndarray:
 
 
 def _read_npy(path: Path, name: str) -> np.ndarray:
-    try:
-        with path.open("rb") as file:
+    with _npy(path, name) as (file, name, most):
+        shape, dtype = _npy_header(file, name)
+        if not dtype.hasobject and math.prod(shape) * dtype.itemsize > most:
+            raise _unreadable(name, f"its shape {shape} asks for more bytes than it holds")
+        file.seek(0)
+        try:
             array = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        reason = "it holds Python objects" if "allow_pickle" in str(error) else "damaged, or another format"
-        raise ValueError(f"{name} is not a readable .npy array of numbers ({reason})") from error
+        except (ValueError, EOFError) as error:
+            raise _unreadable(name, "it holds Python objects" if dtype.hasobject else _DAMAGED) from error
+        file.read(1)  # only at its end does gzip compare the checksum
     if array.ndim < 2:
         raise ValueError(f"{name} must hold an array of two dimensions or more (rows first), got shape {array.shape}")
     return array.reshape(array.shape[0], math.prod(array.shape[1:]))
+
+
+def _npy_shape(path: Path, name: str) -> tuple[int, ...]:
+    with _npy(path, name) as (file, name, _):
+        return _npy_header(file, name)[0]
+
+
+def _npy_header(file: Any, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    try:
+        first = np.lib.format.read_magic(file) == (1, 0)
+        head = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+        shape, _, dtype = head(file)
+    except (ValueError, EOFError, TokenError) as error:
+        raise _unreadable(name, _DAMAGED) from error
+    return shape, dtype
+
+
+def _unreadable(name: str, reason: str) -> ValueError:
+    return ValueError(f"{name} is not a readable .npy array of numbers ({reason})")
+
+
+@contextmanager
+def _npy(path: Path, name: str) -> Iterator[tuple[Any, str, int]]:
+    """A .npy file, or that of an archive's which holds the samples; what messages call it; its bytes at most."""
+    if path.suffix.lower() != ".npz":
+        with idx.opened(path) as file:
+            yield file, name, idx.most_bytes(path)
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            key = _samples(archive, name)
+            with archive.open(f"{key}.npy") as file:
+                # The size that the archive tells is worth no more than the array's own word.
+                most = min(archive.getinfo(f"{key}.npy").file_size, idx.most_bytes(path))
+                yield file, f"array {key!r} of {name}", most
+    # RuntimeError: members with a password, or compressed in a way unknown to Python.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name} is not a readable .npz archive ({_DAMAGED})") from error
+
+
+def _samples(archive: zipfile.ZipFile, name: str) -> str:
+    """The key of the samples."""
+    shapes = {}
+    for key in [member.removesuffix(".npy") for member in archive.namelist() if member.endswith(".npy")]:
+        with archive.open(f"{key}.npy") as file:
+            shapes[key] = _npy_header(file, f"array {key!r} of {name}")[0]
+    tables = [key for key, shape in shapes.items() if len(shape) > 1]
+    chosen = [key for key in _SAMPLES if key in tables][:1] or tables
+    if len(chosen) == 1:
+        return chosen[0]
+    held = ", ".join(f"{key!r} of shape {shape}" for key, shape in shapes.items()) or "no arrays"
+    wanted = f"an array of two dimensions or more called {', '.join(_SAMPLES)}, or only one such array"
+    raise ValueError(f"{name} must hold {wanted}, got {held}")
 
 
 class _Dialect(NamedTuple):
@@ -144,8 +244,6 @@ def _read_csv(path: Path, name: str, header: bool | None, index: bool | None) ->
         rows = _parsed(path, name, dialect, skipped, names, index is None)
     except (UnicodeError, csv.Error):
         raise ValueError(f"{name} is not a UTF-8 text file") from None
-    except (EOFError, zlib.error):
-        raise ValueError(f"{name} is a damaged .gz file") from None
     if names and index is None:
         which = "first column" if names == 1 else f"first {names} columns"
         _tell(f"the {which} of {name}, without a name, is left out", "index")
@@ -217,11 +315,10 @@ def _parsed(path: Path, name: str, dialect: _Dialect, skipped: int, names: int, 
 
 
 def _opened(path: Path) -> io.TextIOBase:
-    compressed = path.suffix.lower() == ".gz"
-    with gzip.open(path) if compressed else path.open("rb") as file:
+    with idx.opened(path) as file:
         mark = file.read(2)
     encoding = "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-    return gzip.open(path, "rt", encoding=encoding) if compressed else path.open(encoding=encoding)
+    return io.TextIOWrapper(idx.opened(path), encoding=encoding)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

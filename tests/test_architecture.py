@@ -43,11 +43,11 @@ FLOORS = (
     ("theory_error",),
     ("comparison", "phases"),
     ("linear",),  # a further model: its doors are those of the floors below, with its own record
-    ("compiled", "data", "files", "references"),
-    ("sweeps",),
+    ("compiled", "data", "files", "idx", "references"),
+    ("networks", "sweeps"),
     ("cli", "explorer"),
 )
-FILE_FLOOR = FLOORS.index(("compiled", "data", "files", "references"))
+FILE_FLOOR = FLOORS.index(("compiled", "data", "files", "idx", "references"))
 OUTSIDE_WORLD = {"pathlib", "subprocess", "multiprocessing", "tempfile", "shutil", "socket", "cyclopts"}
 
 MODULES = {

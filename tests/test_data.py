@@ -243,8 +243,9 @@ def test_sources_that_are_no_files(tmp_path):
     (tmp_path / "folder.csv").mkdir()
     assert_one_line(load, tmp_path / "folder.csv", "folder.csv' is not a file but a directory")
     assert_one_line(load, "", "^data = '' must be a path")
-    for source in ("iris", "rows.txt", "rows.npz", "rows"):
-        assert_one_line(load, source, f"must be 'digits' or a file ending in .npy or .csv, got '{source}'")
+    kinds = ".npy, .npz, .csv, .idx or -ubyte"
+    for source in ("iris", "rows.txt", "rows.npz.gz", "rows"):
+        assert_one_line(load, source, f"must be 'digits' or a file ending in {kinds}, got '{source}'")
 
 
 def test_unreadable_file(write, monkeypatch):

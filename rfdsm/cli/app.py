@@ -12,6 +12,7 @@ from rfdsm.cli import environment, phases, streams
 from rfdsm.cli.explore import explore
 from rfdsm.cli.generation import generate
 from rfdsm.cli.linear import app as linear
+from rfdsm.cli.networks import networks
 from rfdsm.cli.options import COMPARE_DEFAULTS, COMPARE_OUTPUT, CompareOptions, Config, PredictOptions, SimulateOptions
 from rfdsm.cli.settings import RFDSM, Settings, resolve
 from rfdsm.cli.sweep import plot, status, sweep
@@ -40,7 +41,7 @@ app = App(
 app.command(linear)
 for _command in (phases.phases, phases.boundary, phases.optimal, phases.advise):
     app.command(_command)
-for _command in (train_curve, generate, sweep, status, plot, explore):
+for _command in (train_curve, generate, networks, sweep, status, plot, explore):
     app.command(_command)
 
 _Flat = Parameter(name="*")

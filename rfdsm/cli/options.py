@@ -142,8 +142,9 @@ class SimulateOptions(PredictOptions):
     data: Annotated[
         Word,
         _one(
-            "Simulate on real rows: digits (scikit-learn's 1797 handwritten digits, 64 columns), or FILE.npy or "
-            "FILE.csv with one sample per row. They are centred and scaled; d and spectrum are then theirs.",
+            "Simulate on real rows: digits (scikit-learn's 1797 handwritten digits, 64 columns), or FILE.npy, "
+            "FILE.npz, FILE.csv or MNIST's FILE-ubyte.gz with one sample per row. They are centred and scaled; d and "
+            "spectrum are then theirs.",
             SIMULATION,
         ),
     ] = None

@@ -140,7 +140,7 @@ class AdviseOptions:
     data: Annotated[
         Word,
         _one(
-            "Your samples: digits (scikit-learn's handwritten digits), or FILE.npy or FILE.csv with one per row.",
+            "Your samples: digits (scikit-learn's handwritten digits), or a file with one per row.",
             OWN,
         ),
     ] = None

@@ -11,12 +11,18 @@ from typing import Any, NamedTuple
 
 from rfdsm.cli.explore_options import ExploreOptions
 from rfdsm.cli.generation_options import SAMPLER_DEFAULTS, GenerateOptions
+from rfdsm.cli.networks_options import NetworksOptions
 from rfdsm.cli.options import DEFAULTS, CompareOptions, PredictOptions, SimulateOptions, TrainCurveOptions
 from rfdsm.cli.phase_options import PHASE_COMMANDS
 from rfdsm.cli.sweep_options import SWEEP_DEFAULTS, SweepOptions
 
 COMMANDS = {"compare": CompareOptions, "predict": PredictOptions, "simulate": SimulateOptions, "sweep": SweepOptions}
-COMMANDS |= PHASE_COMMANDS | {"train-curve": TrainCurveOptions, "generate": GenerateOptions, "explore": ExploreOptions}
+COMMANDS |= PHASE_COMMANDS | {
+    "train-curve": TrainCurveOptions,
+    "generate": GenerateOptions,
+    "networks": NetworksOptions,
+    "explore": ExploreOptions,
+}
 LARGEST_KEY = 2**32 - 1
 LONGEST_RANGE = 10**6
 
@@ -265,6 +271,11 @@ _READERS: dict[str, Callable[[str, list[str]], Any]] = {
     "steps": _integer,
     "start": _one_number,
     "samples": _integer,
+    "network": _text,
+    "widths": _integers,
+    "depth": _integer,
+    "batch": _integer,
+    "seeds": _integer,
     "networks": _text,
     "initial": _one_number,
     "field": _text,
@@ -294,5 +305,6 @@ _READERS_OF: dict[str, dict[str, Callable[[str, list[str]], Any]]] = {
     "boundary": {"plot": _text},
     "optimal": {"plot": _text},
     "advise": {"plot": _text, "d": _integer, "t": _one_number, "m": _one_number, "ridge": _one_number},
+    "networks": {"d": _integer},
     "explore": dict.fromkeys(("psi_n", "psi_p", "m", "t", "ridge"), _one_number),
 }

@@ -5,6 +5,7 @@ from rfdsm.plots.compared import comparison, loss, losses, z_scores
 from rfdsm.plots.density import spectrum
 from rfdsm.plots.generated import generation
 from rfdsm.plots.learning import training
+from rfdsm.plots.networks import networks
 from rfdsm.plots.regimes import heatmap, phase_diagram
 from rfdsm.plots.solved import roots, widths
 from rfdsm.plots.style import AXIS_LABELS, COLOURS, MARKERS, REGIMES, SYMBOLS, TITLES, abscissa
@@ -23,6 +24,7 @@ __all__ = [
     "heatmap",
     "loss",
     "losses",
+    "networks",
     "phase_diagram",
     "roots",
     "spectrum",

@@ -1,0 +1,213 @@
+"""Training of networks: that of the theory's own simulator, optima, keys, resuming, refusals."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from rfdsm import Problem, networks, simulate_training, spectra
+from rfdsm.arguments import base_key
+from rfdsm.simulation.design import normals
+from rfdsm.simulation.plan import plan
+from rfdsm.simulation.trial import Cell, Trial, seeds
+
+STEPS = [0, 1, 10, 60]
+
+
+@pytest.mark.parametrize("target, m", [("noise", 2), ("data", 3)])
+def test_random_features_are_those_of_simulate_training(target, m):
+    """Same features, points and frozen noise, full batch: the same losses on the draws in every step."""
+    d, problem = 6, Problem(2.0, 4.0, m, 0.4, 0.0, "erf", target=target)
+    with jax.enable_x64(True):
+        request = plan(
+            problem, d, trials=1, key=3, data=None, dtype="float64", devices=None, memory_limit=None, primal=True,
+            solves=False,
+        )  # fmt: skip
+        (group,) = request.groups
+        word = seeds(base_key(3), 1)[0]
+        trial = Trial.drawn(
+            jax.random.wrap_key_data(word), jax.tree.map(jnp.asarray, Cell.of(request, group)), group.settings, 1
+        )
+        n = group.n
+        rows = np.asarray(trial.design.training.rows(jnp.arange(n)))
+        z = np.stack([normals(trial.design.training.key, j * n + jnp.arange(n), jnp.ones(d)) for j in range(m)], axis=1)
+        scale = float(trial.scale) * group.settings.p**0.5
+        network = networks.random_features(d, group.settings.p, activation="erf", scale=scale)
+        network = networks.RandomFeatureNetwork(trial.law.W, network.A, network.activation, scale)
+        asked = dict(level=0.4, target=target, batch=None, steps=60, record=STEPS)
+        found = networks.train(
+            network, rows, draws=z, optimiser=optax.adam(0.05), test=networks.gaussian(d), key=1, **asked
+        )
+    expected = simulate_training(problem, STEPS, d, optimiser=optax.adam(0.05), key=3)
+    np.testing.assert_allclose(found.losses.train, expected.train[0], rtol=1e-9)
+    assert found.parameters == d * group.settings.p and found.m == m
+    for name in ("floor", "null"):
+        np.testing.assert_allclose(getattr(found.losses, name)[0], getattr(expected, name)[0], rtol=1e-6)
+    # on other points: to the accuracy of some thousand pairs
+    np.testing.assert_allclose(found.losses.test, expected.test[0], rtol=0.1)
+    np.testing.assert_allclose(found.losses.score, expected.score[0], rtol=0.1)
+
+
+class Linear(networks.MLP):
+    """f(y) = M y."""
+
+    def __call__(self, y, level):
+        return self.layers[0].weight @ y
+
+
+def test_a_linear_network_reaches_the_floor_of_fresh_points():
+    d = 8
+    law = networks.gaussian(d, spectra.atoms([0.3, 1.7], [0.5, 0.5]))
+    network = Linear(networks.mlp(d, d, 1).layers[:1], [], jnp.tanh)
+    network = jax.tree.map(lambda x: x if x.ndim < 2 else 0 * x, network)
+    training = networks.train(
+        network, law, level=0.3, target="data", steps=3000, batch=256, measured=20_000,
+        optimiser=optax.adam(optax.cosine_decay_schedule(0.02, 3000)), record=[0, 3000],
+    )  # fmt: skip
+    losses = training.losses
+    np.testing.assert_allclose(losses.test[0], losses.null[0], rtol=0.03)
+    np.testing.assert_allclose(losses.test[-1], losses.floor[-1], rtol=0.03)
+    a, h = np.exp(-0.3), -np.expm1(-0.6)
+    s = np.asarray(law.eigenvalues)
+    np.testing.assert_allclose(losses.floor[0], np.mean(s * h / (a**2 * s + h)), rtol=1e-5)
+    best = np.diag(a * s / (a**2 * s + h))
+    np.testing.assert_allclose(training.network.layers[0].weight, best, atol=0.03)
+    assert losses.score[-1] < 0.02 * losses.score[0]
+
+
+LAW = networks.gaussian(4)
+ROWS = np.random.default_rng(0).normal(size=(30, 4))
+ASKED = dict(m=2, levels=networks.levels.log_uniform(0.1, 1.0), steps=80, measured=200, record=[0, 20, 80], batch=16)
+
+
+def test_same_key_same_numbers_and_resuming(tmp_path):
+    network = networks.mlp(4, 8)
+    one = networks.train(network, ROWS, key=5, **ASKED)
+    other = networks.train(network, ROWS, key=6, **ASKED)
+    assert not np.allclose(one.losses.test, other.losses.test)
+
+    class Stop(Exception):
+        pass
+
+    def stop(done, total):
+        if done == 20:
+            raise Stop
+
+    with pytest.raises(Stop):
+        networks.train(network, ROWS, key=5, checkpoint=tmp_path / "state", progress=stop, **ASKED)
+    again = networks.train(network, ROWS, key=5, checkpoint=tmp_path / "state", **ASKED)
+    for x, y in zip(jax.tree.leaves(again.network), jax.tree.leaves(one.network), strict=True):
+        np.testing.assert_array_equal(x, y)
+    np.testing.assert_array_equal(again.losses.test, one.losses.test)
+    seen = []
+    networks.train(network, ROWS, key=5, checkpoint=tmp_path / "state", progress=lambda *x: seen.append(x), **ASKED)
+    assert seen == [(80, 80)]
+    with pytest.raises(ValueError, match="belongs to another training: data"):
+        networks.train(network, ROWS + 1, key=5, checkpoint=tmp_path / "state", **ASKED)
+    (tmp_path / "state").write_bytes(b"x")
+    with pytest.raises(ValueError, match="no state of a training"):
+        networks.train(network, ROWS, key=5, checkpoint=tmp_path / "state", **ASKED)
+
+
+def test_networks_side_by_side_are_those_alone():
+    nets = [networks.mlp(4, 8, key=k) for k in range(2)]
+    both = networks.train(nets, ROWS, key=5, test=LAW, **ASKED)
+    assert both.losses.test.shape == (2, 3) and len(both.network) == 2
+    alone = networks.train(nets[1:], ROWS, key=5, test=LAW, **ASKED)
+    assert not np.allclose(alone.losses.test[0], both.losses.test[1])  # network k has key k
+    first = networks.train(nets[:1], ROWS, key=5, test=LAW, **ASKED)
+    np.testing.assert_allclose(first.losses.test[0], both.losses.test[0], rtol=1e-5)
+    dataset = both.to_dataset()
+    assert dataset.test.dims == ("network", "step") and np.isfinite(dataset.floor).all()
+
+
+def test_a_loss_that_is_not_finite_stops_training():
+    with pytest.warns(RuntimeWarning, match="training stopped at step"):
+        training = networks.train(
+            networks.mlp(4, 8), ROWS, level=0.5, steps=200, optimiser=optax.sgd(1e6), record=[0, 200], measured=100
+        )
+    assert 0 < training.failed < 200 and np.isnan(training.losses.test[-1])
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(training.network) if hasattr(x, "dtype"))
+
+
+def test_averages_are_what_is_measured():
+    asked = dict(level=0.5, steps=50, record=[0, 50], measured=100, key=2)
+    plain, slow = (networks.train(networks.mlp(4, 8), ROWS, ema=ema, **asked) for ema in (None, 0.999))
+    start = networks.mlp(4, 8)
+    moved = [np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (plain.network, start)), strict=True)]
+    less = [np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (slow.network, start)), strict=True)]
+    assert max(less) < 0.06 * max(moved)
+
+
+@pytest.mark.parametrize(
+    "changes, text",
+    [
+        (dict(level=None), "level or levels must be given"),
+        (dict(levels=networks.levels.uniform(0.1, 1)), "and not both"),
+        (dict(level=-1), "level must be a number"),
+        (dict(level=2.0, schedule="flow"), "levels = 2 must be"),
+        (dict(m=0), "m = 0 must be"),
+        (dict(m=10**9), "must be less than 2"),
+        (dict(batch=None, m=np.inf), "batch = None takes all frozen pairs"),
+        (dict(steps=0), "steps = 0 must be"),
+        (dict(record=[5, 500]), "record = .* must be whole numbers"),
+        (dict(test=np.ones((3, 5))), "test has d = 5"),
+        (dict(data=np.full((5, 4), np.nan)), "data"),
+        (dict(data=LAW, m=2), "m = 2 must be inf for a law"),
+        (dict(network=networks.mlp(5, 4)), "network cannot take y of shape"),
+        (dict(network=lambda y, level: y), "no floating arrays"),
+        (dict(network=[]), "one network or more"),
+        (dict(network=[networks.mlp(4, 4), networks.mlp(4, 5)]), "one structure and shape"),
+        (dict(optimiser="adam"), "must be an optax optimiser"),
+        (dict(ema=1.0), "ema must be a number"),
+        (dict(draws=np.ones((3, 2, 4))), "draws have shape"),
+        (dict(target="linear:1,1", level=0.6931471805599453 / 2), "target"),
+        (dict(measured=10**9), "memory"),
+    ],
+)
+def test_refusals(changes, text):
+    asked = dict(network=networks.mlp(4, 4), data=ROWS, level=0.5, steps=10) | changes
+    with pytest.raises(ValueError, match=text):
+        networks.train(**asked)
+
+
+def test_refusals_of_networks():
+    for call, text in (
+        (lambda: networks.unet((6, 6), depth=2), "multiples of 2"),
+        (lambda: networks.unet(8), "must be"),
+        (lambda: networks.mlp(0, 4), "d = 0"),
+        (lambda: networks.gaussian_images((4,)), "must be"),
+        (lambda: networks.levels.uniform(1, 0.5), "high must be a number"),
+        (lambda: networks.gaussian(4, "x"), "spectrum"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            call()
+
+
+def test_a_unet_learns_images():
+    """Waves of unequal variance: with a tenth of a second of training it is better than no network."""
+    law = networks.gaussian_images((8, 8), exponent=3)
+    covariance = np.asarray(law.vectors) * np.asarray(law.eigenvalues) @ np.asarray(law.vectors).T
+    np.testing.assert_allclose(np.diag(covariance), 1.0)
+    np.testing.assert_allclose(covariance[0, 1], covariance[9, 10])  # stationary
+    network = networks.unet((8, 8), channels=4, depth=1)
+    training = networks.train(
+        network, law, level=1.0, target="data", steps=60, batch=32, measured=128, record=[0, 60],
+        optimiser=optax.adam(5e-3),
+    )  # fmt: skip
+    assert training.losses.test[-1] < 0.8 * training.losses.null[-1]
+    assert training.losses.test[-1] > training.losses.floor[-1]
+
+
+def test_score_of_laws_is_the_gradient_of_their_density():
+    law = networks.gaussian_images((2, 3), exponent=2, mean=0.5, std=0.7)
+    a, h, y = 0.6, 0.3, jnp.asarray(np.random.default_rng(1).normal(size=6))
+    vectors, values = np.asarray(law.vectors), np.asarray(law.eigenvalues)
+    covariance = (vectors * (a**2 * values + h)) @ vectors.T
+
+    def log_density(y):
+        off = y - a * law.mean
+        return -0.5 * off @ jnp.linalg.solve(jnp.asarray(covariance), off)
+
+    np.testing.assert_allclose(law.score(y, a, h), jax.grad(log_density)(y), rtol=1e-4)
