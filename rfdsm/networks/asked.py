@@ -84,7 +84,7 @@ def levels(level: Any, levels: Any) -> Levels:
 
 
 def question(schedule: Any, target: Any, levels: Levels, rows: Any, law: Gaussian | None) -> Question:
-    """What is learned. ValueError for names that are unknown, times out of range, targets that say nothing of the score."""
+    """What is learned. ValueError for names that are unknown, times out of range, targets without a score."""
     rule, learned = schedules.get(schedule), targets.get(target)
     levels.check(rule)
     variance = (
