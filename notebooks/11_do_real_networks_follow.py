@@ -83,7 +83,7 @@ axis.legend(fontsize="small")
 plt.show()
 
 # %% [markdown]
-# ## What follows the theory, and what does not
+# ## What was learnt
 #
 # **Follows.** The order of the training losses in m and their fall with width; networks that see one draw per point
 # fit it, those with fresh noise cannot. Wide networks with fresh noise memorise their points: the loss on them falls
