@@ -23,6 +23,8 @@ KNOWN = {
     "linear": linear,
     "limits": rfdsm.theory.limits,
     "units": rfdsm.units,
+    "sampling": rfdsm.sampling,
+    "networks": rfdsm.networks,
     "run": Run,
 }
 
@@ -36,7 +38,7 @@ def is_known(name: str) -> bool:
     if rest:
         owner = KNOWN[first]
         return is_attribute(getattr(owner, rest[0]), rest[1]) if len(rest) > 1 else is_attribute(owner, rest[0])
-    owners = (rfdsm.Problem, linear.Problem, rfdsm.Losses, rfdsm.Stopping, linear.Memorisation, linear)
+    owners = (rfdsm, rfdsm.Problem, linear.Problem, rfdsm.Losses, rfdsm.Stopping, linear.Memorisation, linear)
     functions = (rfdsm.simulate, rfdsm.training_curve, linear.memorisation)
     return any(is_attribute(owner, name) for owner in owners) or any(
         name in inspect.signature(function).parameters for function in functions

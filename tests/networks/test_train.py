@@ -1,12 +1,16 @@
 """Training of networks: that of the theory's own simulator, optima, keys, resuming, refusals."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from rfdsm import Problem, networks, simulate_training, spectra
+from rfdsm import Problem, networks, plots, simulate_training, spectra
 from rfdsm.arguments import base_key
 from rfdsm.simulation.design import normals
 from rfdsm.simulation.plan import plan
@@ -120,6 +124,31 @@ def test_networks_side_by_side_are_those_alone():
     np.testing.assert_allclose(first.losses.test[0], both.losses.test[0], rtol=1e-5)
     dataset = both.to_dataset()
     assert dataset.test.dims == ("network", "step") and np.isfinite(dataset.floor).all()
+    axes = plots.networks(dataset)
+    assert len(axes) == 4
+    np.testing.assert_allclose(axes[2].lines[0].get_ydata(), both.losses.test[:, 1:].mean(axis=0))
+
+
+DIVIDED = """
+import jax, numpy as np
+from rfdsm import networks
+rows, asked = np.random.default_rng(0).normal(size=(20, 4)), dict(m=2, level=0.5, steps=20, batch=16, record=[20])
+one, two = (networks.train(networks.mlp(4, 8), rows, devices=d, **asked).losses.test for d in (None, jax.devices()))
+assert len(jax.devices()) == 2
+np.testing.assert_allclose(one, two, rtol=1e-5)
+try:
+    networks.train(networks.mlp(4, 8), rows, devices=jax.devices(), **(asked | dict(batch=15)))
+except ValueError as error:
+    assert "multiple of the 2 devices" in str(error)
+else:
+    raise AssertionError
+"""
+
+
+@pytest.mark.slow
+def test_batches_are_divided_among_devices():
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    subprocess.run([sys.executable, "-c", DIVIDED], env=os.environ | flags, check=True, timeout=600)
 
 
 def test_a_loss_that_is_not_finite_stops_training():
