@@ -77,7 +77,7 @@ def train(
         draws: frozen normal vectors of your own, shape (n, m, d).
         measured: pairs that every loss is measured on, at most; of frozen pairs all if there are no more.
         devices: JAX devices among which batches are divided; default one, whose cores share the work.
-        checkpoint: file to keep the state in; the same call goes on from there.
+        checkpoint: file to keep the state in; the same call goes on from there (its optimiser is taken on trust).
         progress: called with (steps done, steps in all).
 
     Returns:
@@ -133,6 +133,7 @@ def train(
     about = {"network": asked.digest(parameters), "steps": steps, "pairs": pairs, "batch": size}
     about |= {"data": asked.digest((rows, keys, own)), "levels": learned.text}
     about |= {"schedule": str(question.schedule), "target": str(question.target)}
+    about |= {"record": recorded.tolist(), "ema": decay}
     path = None if checkpoint is None else located(checkpoint, "checkpoint")
     done = 0
     if path is not None:
