@@ -42,6 +42,7 @@ def test_isotropic_data_need_no_network():
     np.testing.assert_allclose(found["trace"].sel(target="data"), h[-1] / h[0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_best_ridge():
     """One number for all levels: what L-BFGS finds on the exact gradient."""
     diagram = generation_diagram(

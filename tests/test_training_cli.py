@@ -18,6 +18,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_table_dataset_and_picture_with_simulation(folder, capsys):
     """Defaults of the command, but for size; the numbers are the library's."""
     command = ["train-curve", "--psi-n", "2", "8", "--psi-p", "8", "--d", "6", "--trials", "3", "--simulate", *CUBIC]

@@ -155,6 +155,7 @@ def test_training_loss_vanishes_where_draws_are_interpolated(losses):
     assert np.all(losses.train[..., 0] < losses.train[..., 1])
 
 
+@pytest.mark.slow
 def test_zero_alone_and_among_others_are_the_same(losses, monkeypatch):
     monkeypatch.setattr(planning, "feature_chunk", lambda p: 37)
     monkeypatch.setattr(planning, "_together", lambda need, available, device: True)

@@ -180,6 +180,7 @@ def test_random_problems_are_solved():
         assert law.residual < 1e-10 and np.all(law.variance >= 0), (k, problem)
 
 
+@pytest.mark.slow
 def test_a_grid_is_its_cells():
     """Isotropic data in closed form and any data by roots; ridges of the levels; nodes of any number of bulks."""
     sampler = sampling.ddim(TIMES[::3])
