@@ -123,13 +123,12 @@ def checked(
     initial: Any = 0.0,
     smoothing: Any = 0.0,
     wasserstein: Any = True,
-    generation: Mapping[str, Any] | None = None,
+    generation: Mapping[str, Any] = models.LOSSES,
 ) -> Configuration:
     """The arguments of `sweep`, checked; `generation` are those that come with its sampler, by name.
 
     Raises ValueError; what only a simulation can tell is left to its plan.
     """
-    generation = dict.fromkeys(("sampler", "samples", "networks", "start")) if generation is None else generation
     if isinstance(problem, Mapping):
         problem = models.grid(problem, generation["sampler"])
     model = models.model_of(problem, smoothing, wasserstein, generation)

@@ -24,11 +24,17 @@ _STAND_IN = {"schedule": "variance_exploding", "target": "noise"}
 """Has all times."""
 
 
+LOSSES: Mapping[str, Any] = dict.fromkeys(("sampler", "samples", "networks", "start"))
+"""Arguments of `GeneratedSamples.checked` where losses are meant."""
+
+
 class ActivationError(Exception):
     """An activation, schedule or target that cannot be told from its text, its name."""
 
 
-def model_of(problem: Any, smoothing: Any, wasserstein: Any, generation: Mapping[str, Any]) -> Model:
+def model_of(
+    problem: Any, smoothing: Any = 0.0, wasserstein: Any = True, generation: Mapping[str, Any] = LOSSES
+) -> Model:
     """The model of a problem; `generation` are the arguments of `GeneratedSamples.checked`, sampler None for losses.
 
     Raises ValueError for what is no problem, and for options of another model.

@@ -90,7 +90,7 @@ def test_command_line(tmp_path, monkeypatch, capsys):
         ("--sampler ddim --t 1", "t is not used with a sampler"),
         ("--sampler odd", "sampler = 'odd' must be one of ddim"),
         ("--sampler ddim:x", "must have a number from 0 to 1"),
-        ("--sampler ddim:2", "eta = 2 must be"),
+        ("--sampler ddim:2", "eta must be a number, from 0 to 1"),
     ):
         assert main(["sweep", *words.split()]) == 2
         assert text in capsys.readouterr().err

@@ -441,7 +441,7 @@ def test_full_file_system(whole, tmp_path):
         (dict(problem=one_cell(psi_p=np.inf)), ["psi_p = inf"]),
         (dict(d=10**6), ["memory"]),
         (dict(store="/proc/nowhere"), ["store /proc/nowhere", "No such file"]),
-        (dict(store=__file__), ["store", "File exists"]),
+        (dict(store=__file__), ["store", "must be a folder, but is a file"]),
         (dict(store=f"{__file__}/below"), ["store", "Not a directory"]),
         (dict(store=os.path.dirname(__file__)), ["must be new or a sweep's own folder", "holds"]),
     ],
