@@ -8,7 +8,7 @@ import xarray as xr
 
 from rfdsm import Problem, networks, plots, predict, sampling
 from rfdsm.cli import main
-from rfdsm.networks.judge import discrepancy, judge
+from rfdsm.networks.judge import discrepancy, judge, nearer_to
 
 ASKED = dict(widths=[4, 8], m=[1, np.inf], n=20, steps=30, batch=16, seeds=2, record=[0, 30], key=3)
 
@@ -92,9 +92,20 @@ def test_a_copier_and_a_perfect_generator_are_told_apart():
         assert judged.copier.nearest < 0.3 * judged.perfect.nearest
         own, other = getattr(judged, like), getattr(judged, "copier" if like == "perfect" else "perfect")
         assert abs(judged.generated.copied - own.copied) < 0.2 < abs(judged.generated.copied - other.copied)
-    assert judged.copier.to_training < 0 < judged.perfect.to_training or judged.perfect.to_training > -0.02
+    assert judged.copier.to_training < judged.perfect.to_training and judged.copier.sign == -1
     with pytest.raises(ValueError, match="fresh has 10 rows"):
         judge(samples, training, fresh[:10])
+
+
+def test_relative_distance_tells_copies():
+    rng, signs = np.random.default_rng(4), {"copier": [], "perfect": []}
+    for _ in range(40):
+        training, fresh = rng.normal(size=(2, 64, 6))
+        copies = training[rng.integers(0, 64, 200)] + 0.05 * rng.normal(size=(200, 6))
+        signs["copier"].append(nearer_to(copies, training, fresh))
+        signs["perfect"].append(nearer_to(rng.normal(size=(200, 6)), training, fresh))
+    assert np.all(np.array(signs["copier"]) == -1)
+    assert 0.2 < np.mean(np.array(signs["perfect"]) > 0) < 0.8
 
 
 def test_discrepancy_by_its_definition():
