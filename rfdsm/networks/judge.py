@@ -89,7 +89,7 @@ def nearer_to(samples: Any, training: Any, fresh: Any) -> float:
     """Sign of Delta = |K_G - K_train|^2 - |K_G - K_fresh|^2: -1 where the samples are nearer to the training points.
 
     All K are densities of normal kernels of one width, sigma N^{-1/d}, on N training and as many fresh points: no
-    set is smoother than another: a perfect generator has either sign, a copier -1. Samples need not be normal, as they
+    set is smoother than another. A perfect generator has either sign, a copier -1. Samples need not be normal, as they
     are in `sampling.metrics.relative_distance`.
 
     Source: definition arXiv 2411.17807.
