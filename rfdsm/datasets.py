@@ -194,5 +194,5 @@ def generation(problem: Problem, sampler: Any, law: Any, simulated: Any = None, 
             long_name = DISTANCES_TO_POINTS.get(name)
             variables[f"simulated_{name}"] = variable(name, axes, getattr(simulated, name), long_name)
         coords["d"] = variable("d", (), simulated.run.d)
-    attributes = provenance(problem, sampler=sampler.name, levels=list(sampler.levels), **configuration)
+    attributes = provenance(problem, sampler=str(sampler), levels=list(sampler.levels), **configuration)
     return xr.Dataset(variables, coords=coords, attrs=attributes | {"title": "Law of generated samples"})

@@ -19,9 +19,20 @@ def jax_scope() -> Iterator[None]:
     padded place). Loops are compiled: step by step in Python they would take hours. NumPy arrays come and go freely.
     One key means one network, whichever way the caller wants Threefry to be cut.
     """
+    with jax.enable_x64(True), jax.default_matmul_precision("highest"), _lenient():
+        yield
+
+
+@contextlib.contextmanager
+def network_scope() -> Iterator[None]:
+    """Where the caller's own networks run: precision is theirs, and they may mix dtypes."""
+    with _lenient(), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@contextlib.contextmanager
+def _lenient() -> Iterator[None]:
     with (
-        jax.enable_x64(True),
-        jax.default_matmul_precision("highest"),
         jax.debug_nans(False),
         jax.debug_infs(False),
         jax.disable_jit(False),

@@ -83,6 +83,7 @@ def test_command(tmp_path, monkeypatch, capsys):
     words = "generate --psi-n 1 4 --psi-p 2 --levels 2 0.5 0.1 --targets data velocity"
     assert main([*words.split()]) == 0
     assert "best" in capsys.readouterr().out and (tmp_path / "rfdsm-generate" / "generation.png").is_file()
+    assert main(["plot", "rfdsm-generate/generation.nc", "--output", "again.png"]) == 0
     for more, text in (
         ("--targets data velocity --simulate", "simulate must not be given with targets"),
         ("--targets data velocity --target data", "target must not be given with targets"),

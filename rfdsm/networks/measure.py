@@ -13,7 +13,6 @@ from rfdsm.sampling import NoiseLevel
 
 CHUNK = 512
 """Pairs that a network is applied to at a time."""
-NAMES = ("train", "empirical_test", "test", "score")
 
 
 class Sets(NamedTuple):
@@ -21,7 +20,7 @@ class Sets(NamedTuple):
 
     pairs: Pairs
     kind: Int[Array, " count"]
-    """0, 1, 2: the first three of `NAMES`; 3: padding."""
+    """0, 1, 2: the first three of `Losses.NAMES`; 3: padding."""
 
 
 def sets(question: Question, most: int, dtype: Any, key: Any, points: Any, test: Any) -> Sets:
@@ -63,7 +62,7 @@ def loss(network: Any, pairs: Pairs) -> Float[Array, ""]:
 
 
 def measured(network: Any, of: Sets, law: Gaussian | None) -> Float[Array, " names"]:
-    """The losses `NAMES`; `law` is that of fresh points where it is known."""
+    """The losses of `Losses.NAMES`; `law` is that of fresh points where it is known."""
 
     def part(some: Sets) -> Any:
         pairs = some.pairs

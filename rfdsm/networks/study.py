@@ -110,6 +110,7 @@ def study(
     asked = dict(schedule=schedule, target=target, level=level, steps=steps, batch=batch, test=test, record=record)
     about = {name: str(value) for name, value in asked.items() if name != "test"} | {
         "kind": kind, "depth": depth, "seeds": count, "learning_rate": str(learning_rate),
+        "activation": str(activation), "shape": str(shape),
         "data": hashlib.sha256(np.asarray(rows).tobytes()).hexdigest()[:32],
     }  # fmt: skip
     place = None if folder is None else _opened(files.located(folder, "folder"), about)
@@ -121,7 +122,7 @@ def study(
 
     for size in sizes:
         for draw in draws:
-            name = f"width-{size}-m-{draw:g}"
+            name = f"width-{size}-m-{draw if math.isinf(draw) else int(draw)}"
             cells[draw, size] = _cell(place, name, lambda path, size=size, draw=draw: train(
                 nets[size], rows, m=draw, optimiser=optimiser, key=start, checkpoint=path, progress=report, **asked
             ))  # fmt: skip

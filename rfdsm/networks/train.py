@@ -21,6 +21,7 @@ from rfdsm.networks.levels import Levels
 from rfdsm.networks.loop import Points, Rule, State, run, shared
 from rfdsm.networks.loop import measured as measured_losses
 from rfdsm.networks.training import Training
+from rfdsm.scope import network_scope
 from rfdsm.values import number, one_line
 
 Progress = Callable[[int, int], Any]
@@ -30,6 +31,7 @@ MEASURED = 4096
 """Pairs a loss is measured on."""
 
 
+@network_scope()
 def train(
     network: Any,
     data: Any,
@@ -129,9 +131,9 @@ def train(
     state = State(parameters, jax.vmap(optimiser.init)(parameters), parameters, jnp.full(len(nets), -1, jnp.int32))
     sets = shared(measure.sets, question, most, dtype)((keys,), points, fresh_points)
 
-    found = jnp.full((len(recorded), len(nets), len(measure.NAMES)), jnp.nan, dtype)
+    found = jnp.full((len(recorded), len(nets), len(Losses.NAMES)), jnp.nan, dtype)
     about = {"network": asked.digest(parameters), "steps": steps, "pairs": pairs, "batch": size}
-    about |= {"data": asked.digest((rows, keys, own)), "levels": learned.text}
+    about |= {"data": asked.digest((rows, keys, own)), "levels": learned.text, "ends": list(learned.ends)}
     about |= {"schedule": str(question.schedule), "target": str(question.target)}
     about |= {"record": recorded.tolist(), "ema": decay}
     path = None if checkpoint is None else located(checkpoint, "checkpoint")
@@ -177,7 +179,7 @@ def train(
     ends = [measure.bounds(jax.tree.map(lambda x, k=k: x[k], sets), law) for k in range(len(nets))]
     floor, null = (np.broadcast_to(np.array(part if several else part[0])[..., None], values.shape[:-1])
                    for part in zip(*ends, strict=True))  # fmt: skip
-    named = dict(zip(measure.NAMES, np.moveaxis(values, -1, 0), strict=True))
+    named = dict(zip(Losses.NAMES, np.moveaxis(values, -1, 0), strict=True))
     return Training(
         network=trained if several else trained[0],
         losses=Losses(**named, objective=named["train"], floor=floor, null=null),

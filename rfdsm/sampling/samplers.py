@@ -103,7 +103,7 @@ class _Ddim(Sampler):
     name = "ddim"
 
     def __str__(self) -> str:
-        return f"{self.name}:{self.eta:g}" if self.eta else self.name
+        return f"{self.name}:{self.eta!r}" if self.eta else self.name
 
     @property
     def stochasticity(self) -> float:

@@ -135,7 +135,7 @@ def provenance(asked: Mapping[str, Any]) -> tuple[Model, Any] | None:
 
 def _of_networks(described: Mapping[str, Any]) -> Model:
     """What is asked of random features: their losses, or where there is a sampler its samples."""
-    if "sampler" not in described:
+    if "samples" not in described:
         return RANDOM_FEATURES
     own = (described[name] for name in ("samples", "networks", "start"))
     return GeneratedSamples.checked(sampling.get(described["sampler"], described["levels"]), *own)

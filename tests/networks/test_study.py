@@ -108,6 +108,20 @@ def test_relative_distance_tells_copies():
     assert 0.2 < np.mean(np.array(signs["perfect"]) > 0) < 0.8
 
 
+def test_relative_distance_by_its_definition():
+    """The integral of squared differences of three densities on a line."""
+    rng, x = np.random.default_rng(5), np.linspace(-12, 12, 6001)
+    for _ in range(20):
+        g, t, f = (rng.normal(size=(count, 1)) for count in (7, 4, 5))
+        width = np.std(f) / 4  # of four training points and as many fresh ones
+
+        def density(points, width=width):
+            return np.mean(np.exp(-((x - points) ** 2) / (2 * width**2)), axis=0)
+
+        delta = np.sum((density(g) - density(t)) ** 2 - (density(g) - density(f[:4])) ** 2)
+        assert nearer_to(g, t, f) == np.sign(delta)
+
+
 def test_discrepancy_by_its_definition():
     rng = np.random.default_rng(0)
     x, y, width = rng.normal(size=(5, 2)), rng.normal(size=(4, 2)) + 1, 0.8

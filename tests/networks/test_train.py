@@ -229,6 +229,58 @@ def test_a_unet_learns_images():
     assert training.losses.test[-1] > training.losses.floor[-1]
 
 
+def test_batches_of_frozen_pairs_reach_their_least_squares():
+    """All pairs are drawn, and no others: a linear network ends at the solution of the normal equations."""
+    rows, draws = np.random.default_rng(3).normal(size=(12, 3)), np.random.default_rng(4).normal(size=(12, 2, 3))
+    network = Linear(networks.mlp(3, 3, 1).layers[:1], [], jnp.tanh)
+    training = networks.train(
+        network, rows, draws=draws, level=0.5, steps=3000, batch=16, test=networks.gaussian(3), record=[3000],
+        optimiser=optax.adam(optax.cosine_decay_schedule(0.02, 3000)),
+    )  # fmt: skip
+    a, h = np.exp(-0.5), -np.expm1(-1.0)
+    z = draws.reshape(-1, 3)
+    y = a * np.repeat(rows, 2, axis=0) + np.sqrt(h) * z
+    best = np.linalg.lstsq(y, -z, rcond=None)[0]
+    np.testing.assert_allclose(training.losses.train[-1], np.mean((y @ best + z) ** 2), rtol=2e-3)
+    np.testing.assert_allclose(training.network.layers[0].weight, best.T, atol=0.03)
+
+
+def test_levels_and_weights():
+    u = jnp.linspace(0.0, 1.0, 5)
+    np.testing.assert_allclose(networks.levels.uniform(0.1, 0.5).draw(u), [0.1, 0.2, 0.3, 0.4, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(networks.levels.log_uniform(0.01, 1).draw(u), np.geomspace(0.01, 1, 5), rtol=1e-5)
+    plain, double = (
+        networks.train(
+            networks.mlp(4, 8), ROWS, test=LAW, levels=networks.levels.uniform(0.2, 1.0, weight), target="data",
+            steps=1, record=[0], measured=500,
+        ).losses
+        for weight in (None, lambda level: 2 * jnp.ones_like(level.t))
+    )  # fmt: skip
+    for name in ("train", "empirical_test", "test", "floor", "null"):
+        np.testing.assert_allclose(getattr(double, name), 2 * getattr(plain, name), rtol=1e-5)
+    np.testing.assert_allclose(double.score, plain.score, rtol=1e-5)
+    t = np.linspace(0.2, 1.0, 2001)
+    h = -np.expm1(-2 * t)  # of unit variance: the loss of the best network is h
+    np.testing.assert_allclose(plain.floor, np.mean(h), rtol=0.03)
+
+
+def test_waves_of_images():
+    """Variances fall like |k|^-exponent."""
+    law = networks.gaussian_images((8, 8), exponent=3)
+    covariance = np.asarray(law.vectors) * np.asarray(law.eigenvalues) @ np.asarray(law.vectors).T
+    x = np.arange(8)
+    waves = [np.outer(np.cos(2 * np.pi * k * x / 8), np.ones(8)).ravel() for k in (1, 2)]
+    first, second = (wave @ covariance @ wave / (wave @ wave) for wave in waves)
+    np.testing.assert_allclose(first / second, 2**3, rtol=1e-6)
+
+
+def test_settings_of_the_user_do_not_matter():
+    asked = dict(level=0.5, steps=3, record=[3], measured=64, batch=8)
+    expected = networks.train(networks.mlp(4, 4), ROWS, **asked).losses.test
+    with jax.debug_nans(True), jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        np.testing.assert_array_equal(networks.train(networks.mlp(4, 4), ROWS, **asked).losses.test, expected)
+
+
 def test_score_of_laws_is_the_gradient_of_their_density():
     law = networks.gaussian_images((2, 3), exponent=2, mean=0.5, std=0.7)
     a, h, y = 0.6, 0.3, jnp.asarray(np.random.default_rng(1).normal(size=6))

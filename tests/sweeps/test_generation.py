@@ -31,6 +31,12 @@ def test_they_are_those_of_compare(whole, tmp_path):
         xr.testing.assert_equal(read, swept)
 
 
+def test_no_digit_of_a_sampler_is_lost():
+    for eta in (1 / 3, 0.1, 0.0, 1.0):
+        sampler = sampling.ddim(SAMPLER.levels, eta)
+        assert sampling.get(str(sampler), sampler.levels) == sampler
+
+
 def test_they_are_kept_and_resumed(whole):
     folder, swept = whole
     assert sweeps.load(folder).equals(swept)
