@@ -14,6 +14,7 @@ from rfdsm.networks.mlp import mlp as mlp
 from rfdsm.networks.random_features import RandomFeatureNetwork as RandomFeatureNetwork
 from rfdsm.networks.random_features import random_features as random_features
 from rfdsm.networks.study import study as study
+from rfdsm.networks.times import over_time as over_time
 from rfdsm.networks.train import train as train
 from rfdsm.networks.training import Training as Training
 from rfdsm.networks.unet import UNet as UNet

@@ -16,6 +16,7 @@ from rfdsm.arguments import check_whole
 from rfdsm.networks import measure
 from rfdsm.networks.laws import Gaussian
 from rfdsm.networks.levels import Levels, at
+from rfdsm.networks.loop import Static
 from rfdsm.networks.pairs import Question
 from rfdsm.samples import check_rows
 from rfdsm.simulation.memory import memory_available
@@ -34,7 +35,7 @@ def dtype(network: Any) -> Any:
     return jnp.result_type(*kinds)
 
 
-def split(nets: list[Any]) -> tuple[Any, Any, Any]:
+def split(nets: list[Any]) -> tuple[Any, Any, Static]:
     """Trained arrays of all networks, stacked, their other arrays, and what is no array."""
     spec = nets[0].trainable() if hasattr(nets[0], "trainable") else eqx.is_inexact_array
     parts = [eqx.partition(net, spec) for net in nets]
@@ -44,8 +45,9 @@ def split(nets: list[Any]) -> tuple[Any, Any, Any]:
     ):
         raise ValueError("network must be one module, or a list of modules of one structure and shape")
     others = [eqx.partition(rest, eqx.is_array) for _, rest in parts]
+    leaves, structure = jax.tree.flatten(others[0][1])
     together = [[part for part, _ in pair] for pair in (parts, others)]
-    return *(jax.tree.map(lambda *x: jnp.stack(x), *part) for part in together), others[0][1]
+    return *(jax.tree.map(lambda *x: jnp.stack(x), *part) for part in together), Static(tuple(leaves), structure)
 
 
 def points(data: Any, test: Any, key: Any, dtype: Any) -> tuple[Any, Any, Gaussian | None, int]:
@@ -149,10 +151,10 @@ def check_output(nets: list[Any], question: Question, d: int, dtype: Any) -> Non
             raise ValueError(f"network returned shape {shape}, must be that of its input, ({d},)")
 
 
-def check_memory(nets: list[Any], size: int, most: int, d: int, dtype: Any) -> None:
-    """ValueError for more than there is."""
+def check_memory(nets: list[Any], size: int, most: int, d: int, dtype: Any, kept: int = 0) -> None:
+    """ValueError for more than there is; `kept`: copies of the networks."""
     weights = sum(x.size for x in jax.tree.leaves(nets) if eqx.is_array(x))
-    need = np.dtype(dtype).itemsize * (6 * weights + len(nets) * (8 * size + 8 * most) * d)
+    need = np.dtype(dtype).itemsize * ((6 + kept) * weights + len(nets) * (8 * size + 8 * most) * d)
     available = memory_available(jax.local_devices()[:1])
     if need > available:
         raise ValueError(

@@ -36,11 +36,22 @@ class Points(NamedTuple):
     """Frozen normal vectors, where they are given."""
 
 
+class Static(NamedTuple):
+    """What is no array in a network, in a form that can be hashed: modules with lists cannot."""
+
+    leaves: tuple[Any, ...]
+    structure: Any
+
+    @property
+    def tree(self) -> Any:
+        """As a network without arrays."""
+        return jax.tree.unflatten(self.structure, self.leaves)
+
+
 class Rule(NamedTuple):
     """What the compiled steps depend on besides array shapes."""
 
-    static: Any
-    """What is no array in a network."""
+    static: Static
     question: Question
     size: int
     """Of batches."""
@@ -73,16 +84,16 @@ def run(rule: Rule, state: State, fixed: Any, key: Any, points: Points, begin: A
     return jax.lax.fori_loop(begin, end, lambda k, x: _step(rule, points, k, x, fixed, key), state)
 
 
-def measured(static: Any, parameters: Any, fixed: Any, of: measure.Sets, law: Any) -> Any:
+def measured(static: Static, parameters: Any, fixed: Any, of: measure.Sets, law: Any) -> Any:
     """Losses of one network."""
-    return measure.measured(eqx.combine(parameters, fixed, static), of, law)
+    return measure.measured(eqx.combine(parameters, fixed, static.tree), of, law)
 
 
 def _step(rule: Rule, points: Points, k: Any, state: State, fixed: Any, key: Any) -> State:
     of_step = _batch(rule, points, k, key, jax.tree.leaves(state.parameters)[0].dtype)
 
     def objective(part: Any) -> Any:
-        return measure.loss(eqx.combine(part, fixed, rule.static), of_step)
+        return measure.loss(eqx.combine(part, fixed, rule.static.tree), of_step)
 
     value, slope = jax.value_and_grad(objective)(state.parameters)
     with jax.numpy_dtype_promotion("standard"):  # optax's own counts of steps are promoted

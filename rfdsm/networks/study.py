@@ -18,19 +18,15 @@ from rfdsm import data as data_files
 from rfdsm import datasets, files, spectra
 from rfdsm.arguments import base_key, check_whole
 from rfdsm.losses import Losses
+from rfdsm.networks.kinds import check_kind, maker, whole_numbers
 from rfdsm.networks.laws import Gaussian
-from rfdsm.networks.mlp import mlp
-from rfdsm.networks.random_features import random_features
 from rfdsm.networks.train import train
 from rfdsm.networks.training import Training, parameters
-from rfdsm.networks.unet import unet
 from rfdsm.problem import Problem
 from rfdsm.samples import check_rows
 from rfdsm.theory.predict import predict
-from rfdsm.values import one_line
 
 Progress = Callable[[int, int], Any]
-KINDS = ("mlp", "unet", "random-features")
 THEORY_POINTS = 60
 """Widths of theory, in equal ratios, over the range of the networks."""
 
@@ -93,14 +89,13 @@ def study(
         >>> found.test.dims, found.theory_test.dims
         (('m', 'width', 'network', 'step'), ('m', 'theory_width'))
     """
-    sizes, draws = _listed("widths", widths), [_draw_count(x) for x in np.atleast_1d(np.asarray(m, object))]
-    if kind not in KINDS:
-        raise ValueError(f"kind = {one_line(kind)} must be one of {', '.join(KINDS)}")
+    sizes, draws = whole_numbers("widths", widths), [_draw_count(x) for x in np.atleast_1d(np.asarray(m, object))]
+    check_kind(kind)
     count, steps = check_whole("seeds", seeds, 1), check_whole("steps", steps, 1)
     start = base_key(key)
     rows, test, spectrum = _points(data, n, start)
     d = rows.shape[1]
-    make = _maker(kind, d, shape, depth, activation)
+    make = maker(kind, d, shape, depth, activation)
     problem = Problem(
         len(rows) / d, 1.0, [[x] for x in draws], level, ridge, activation, spectrum, schedule=schedule, target=target
     )
@@ -198,23 +193,6 @@ def _points(data: Any, n: Any, key: Any) -> tuple[np.ndarray, Any, Any]:
         raise ValueError(f"n = {count} must be less than the {len(rows)} rows: the others are fresh points")
     order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 51), len(rows)))
     return rows[order[:count]], rows[order[count:]], spectra.from_data(rows)
-
-
-def _maker(kind: str, d: int, shape: Any, depth: Any, activation: Any) -> Callable[[int, Any], Any]:
-    if kind == "mlp":
-        return lambda width, key: mlp(d, width, depth, key)
-    if kind == "random-features":
-        return lambda width, key: random_features(d, width, key, activation=activation)
-    if shape is None or math.prod(shape) != d:
-        raise ValueError(f"shape = {one_line(shape)} must be (H, W) or (H, W, C) with d = {d} pixels for a U-Net")
-    return lambda width, key: unet(shape, width, depth, key)
-
-
-def _listed(name: str, values: Any) -> list[int]:
-    listed = [check_whole(name, value, 1) for value in np.atleast_1d(np.asarray(values, object))]
-    if not listed or len(set(listed)) < len(listed):
-        raise ValueError(f"{name} = {one_line(values)} must be one or more different whole numbers")
-    return sorted(listed)
 
 
 def _draw_count(value: Any) -> float:

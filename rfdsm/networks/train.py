@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import equinox as eqx
@@ -31,6 +32,12 @@ MEASURED = 4096
 """Pairs a loss is measured on."""
 
 
+@lru_cache(maxsize=1)
+def _adam() -> Any:
+    """One object: what is compiled for it is found again."""
+    return optax.adam(1e-3)
+
+
 @network_scope()
 def train(
     network: Any,
@@ -50,6 +57,7 @@ def train(
     ema: Any = None,
     draws: Any = None,
     measured: Any = MEASURED,
+    keep: Any = False,
     devices: Any = None,
     checkpoint: Any = None,
     progress: Progress | None = None,
@@ -78,6 +86,7 @@ def train(
         ema: decay of an exponential average of the parameters, which is then what is measured and returned.
         draws: frozen normal vectors of your own, shape (n, m, d).
         measured: pairs that every loss is measured on, at most; of frozen pairs all if there are no more.
+        keep: keep the network at every recorded step, too: `Training.kept`. It takes their memory.
         devices: JAX devices among which batches are divided; default one, whose cores share the work.
         checkpoint: file to keep the state in; the same call goes on from there (its optimiser is taken on trust).
         progress: called with (steps done, steps in all).
@@ -114,12 +123,14 @@ def train(
     size = pairs if batch is None and pairs is not None else check_whole("batch", batch, 1)
     most = check_whole("measured", measured, 1)
     decay = None if ema is None else number("ema", ema, "from 0 to 1", lambda x: (x >= 0) & (x < 1))
-    optimiser = optax.adam(1e-3) if optimiser is None else optimiser
+    optimiser = _adam() if optimiser is None else optimiser
     if not (hasattr(optimiser, "init") and hasattr(optimiser, "update")):
         raise ValueError(f"optimiser = {one_line(optimiser)} must be an optax optimiser, such as optax.adam(1e-3)")
     asked.check_output(nets, question, d, dtype)
-    asked.check_memory(nets, size, most, d, dtype)
     recorded = asked.recorded(record, steps)
+    if not isinstance(keep, bool):
+        raise ValueError(f"keep = {one_line(keep)} must be True or False")
+    asked.check_memory(nets, size, most, d, dtype, len(recorded) if keep else 0)
     keys = jax.vmap(lambda k: jax.random.fold_in(base_key(key), k))(jnp.arange(len(nets)))
     keys = keys if several else base_key(key)[None]
     own = None if draws is None else jnp.asarray(draws, dtype)
@@ -135,14 +146,15 @@ def train(
     about = {"network": asked.digest(parameters), "steps": steps, "pairs": pairs, "batch": size}
     about |= {"data": asked.digest((rows, keys, own)), "levels": learned.text, "ends": list(learned.ends)}
     about |= {"schedule": str(question.schedule), "target": str(question.target)}
-    about |= {"record": recorded.tolist(), "ema": decay}
+    about |= {"record": recorded.tolist(), "ema": decay, "keep": keep}
+    kept = jax.tree.map(lambda x: np.zeros((len(recorded) * keep, *x.shape), x.dtype), parameters)
     path = None if checkpoint is None else located(checkpoint, "checkpoint")
     done = 0
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        there = saved.restore(path, (state, found, np.int32(0)), about)
+        there = saved.restore(path, (state, found, kept, np.int32(0)), about)
         if there is not None:
-            state, found, done = there[0], there[1], int(there[2])
+            state, found, kept, done = *there[:3], int(there[3])
 
     place = int(np.searchsorted(recorded, done, side="left" if done == 0 else "right"))
     while True:
@@ -150,9 +162,12 @@ def train(
             shown = state.averaged if decay is not None else state.parameters
             values = jnp.where((state.bad >= 0)[:, None], jnp.nan, look((shown, fixed, sets), law))
             found = found.at[place].set(values)
+            if keep:
+                for all_steps, now in zip(*map(jax.tree.leaves, (kept, shown)), strict=True):
+                    all_steps[place] = now
             place += 1
         if path is not None and done:
-            saved.save(path, (state, found, np.int32(done)), about)
+            saved.save(path, (state, found, kept, np.int32(done)), about)
         if progress is not None:
             progress(done, steps)
         if done == steps or bool(jnp.all(state.bad >= 0)):
@@ -173,7 +188,12 @@ def train(
             stacklevel=2,
         )
     final = state.averaged if decay is not None else state.parameters
-    trained = [eqx.combine(*jax.tree.map(lambda x, k=k: x[k], (final, fixed)), static) for k in range(len(nets))]
+
+    def network_of(arrays: Any) -> Any:
+        """Network, or list of networks, of these parameters."""
+        each = [eqx.combine(*jax.tree.map(lambda x, k=k: x[k], (arrays, fixed)), static.tree) for k in range(len(nets))]
+        return each if several else each[0]
+
     values = np.asarray(found, float)
     values = np.moveaxis(values, 0, 1) if several else values[:, 0]
     ends = [measure.bounds(jax.tree.map(lambda x, k=k: x[k], sets), law) for k in range(len(nets))]
@@ -181,7 +201,7 @@ def train(
                    for part in zip(*ends, strict=True))  # fmt: skip
     named = dict(zip(Losses.NAMES, np.moveaxis(values, -1, 0), strict=True))
     return Training(
-        network=trained if several else trained[0],
+        network=network_of(final),
         losses=Losses(**named, objective=named["train"], floor=floor, null=null),
         steps=recorded,
         failed=np.where(bad >= 0, bad, -1) if several else (int(bad[0]) if bad[0] >= 0 else None),
@@ -192,4 +212,7 @@ def train(
         target=question.target,
         levels=learned.text,
         batch=size,
+        kept=[network_of(jax.tree.map(lambda x, k=k: jnp.asarray(x[k]), kept)) for k in range(len(recorded))]
+        if keep
+        else None,
     )

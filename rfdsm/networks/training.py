@@ -37,6 +37,8 @@ class Training(eqx.Module):
     target: Target
     levels: str
     batch: int
+    kept: Any = None
+    """Networks at the recorded steps, each as `network`, where they were to be kept."""
 
     @property
     def parameters(self) -> int:

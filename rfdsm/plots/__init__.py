@@ -6,6 +6,7 @@ from rfdsm.plots.density import spectrum
 from rfdsm.plots.generated import generation
 from rfdsm.plots.learning import training
 from rfdsm.plots.networks import networks
+from rfdsm.plots.networks_times import against_n, over_time
 from rfdsm.plots.regimes import heatmap, phase_diagram
 from rfdsm.plots.solved import roots, widths
 from rfdsm.plots.style import AXIS_LABELS, COLOURS, MARKERS, REGIMES, SYMBOLS, TITLES, abscissa
@@ -18,6 +19,7 @@ __all__ = [
     "SYMBOLS",
     "TITLES",
     "abscissa",
+    "against_n",
     "best_target",
     "comparison",
     "generation",
@@ -25,6 +27,7 @@ __all__ = [
     "loss",
     "losses",
     "networks",
+    "over_time",
     "phase_diagram",
     "roots",
     "spectrum",

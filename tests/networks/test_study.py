@@ -68,7 +68,8 @@ def test_command(tmp_path, monkeypatch, capsys):
         'd = 4\nn = 16\nwidths = [4]\nm = [1, "inf"]\nsteps = 20\nbatch = 8\nseeds = 2\noutput = "here"\n'
     )
     assert main(["networks", "study.toml"]) == 0
-    assert "± " in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "± " in printed.out and "training: 40 of 40 steps" in printed.err and "cells" not in printed.err
     with xr.open_dataset(tmp_path / "here" / "networks.nc", engine="scipy") as found:
         assert found.test.shape[:3] == (2, 1, 2)
     assert (tmp_path / "here" / "networks.png").stat().st_size > 10_000

@@ -1,0 +1,95 @@
+"""A training that is killed goes on to the same bits; networks on the way are kept."""
+
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from rfdsm import networks
+
+SCRIPT = """
+import sys
+import jax, numpy as np
+from rfdsm import networks
+
+def trained(checkpoint=None, progress=None):
+    found = networks.train(
+        networks.mlp(4, 64), np.random.default_rng(0).normal(size=(30, 4)), m=3, steps=6000, batch=64, measured=200,
+        levels=networks.levels.log_uniform(0.1, 1.0), ema=0.9, keep=True, record=[0, 500, 6000], key=5,
+        checkpoint=checkpoint, progress=progress,
+    )
+    return [np.asarray(x) for x in jax.tree.leaves((found.network, found.kept, found.losses.test))]
+
+def told(done, total):
+    print(done, flush=True)
+
+folder = sys.argv[2]
+if sys.argv[1] == "first":
+    np.savez(f"{folder}/whole.npz", *trained())
+trained_here = trained(f"{folder}/state", told)
+np.savez(f"{folder}/resumed.npz", *trained_here)
+"""
+
+
+@pytest.mark.slow
+def test_killed_between_checkpoints(tmp_path):
+    """By SIGKILL, at once after a checkpoint: a thousand steps are under way."""
+    with subprocess.Popen([sys.executable, "-c", SCRIPT, "first", str(tmp_path)], stdout=subprocess.PIPE) as process:
+        for line in process.stdout:
+            if int(line) >= 2500:
+                process.send_signal(signal.SIGKILL)
+                break
+        assert process.wait(600) == -signal.SIGKILL
+    assert not (tmp_path / "resumed.npz").exists()
+    (tmp_path / ".state.draft").write_bytes(b"half a file")  # of a death while it is written
+    again = subprocess.run(
+        [sys.executable, "-c", SCRIPT, "again", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=600,
+    )
+    began = int(again.stdout.split()[0])
+    assert 2500 <= began < 6000
+    with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "resumed.npz") as resumed:
+        assert len(whole.files) == len(resumed.files) > 40
+        for name in whole.files:
+            np.testing.assert_array_equal(resumed[name], whole[name])
+
+
+ROWS = np.random.default_rng(0).normal(size=(30, 4))
+ASKED = dict(m=2, level=0.5, measured=100, batch=16, key=5)
+
+
+def test_networks_on_the_way_are_kept(tmp_path):
+    """Each is the network of a training that ends there, also after an interruption."""
+    network = networks.mlp(4, 8)
+    found = networks.train(network, ROWS, steps=40, record=[0, 15, 40], keep=True, **ASKED)
+    alone = networks.train(network, ROWS, steps=15, record=[15], **ASKED)
+    for kept, expected in zip(found.kept, (network, alone.network, found.network), strict=True):
+        for x, y in zip(jax.tree.leaves(kept), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_array_equal(x, y)
+    assert alone.kept is None
+    both = networks.train([network, network], ROWS, steps=15, record=[0, 15], keep=True, **ASKED)
+    np.testing.assert_array_equal(both.kept[1][1].layers[0].weight, both.network[1].layers[0].weight)
+
+    class Stop(Exception):
+        pass
+
+    def stop(done, total):
+        if done == 15:
+            raise Stop
+
+    asked = dict(steps=40, record=[0, 15, 40], keep=True, checkpoint=tmp_path / "state", **ASKED)
+    with pytest.raises(Stop):
+        networks.train(network, ROWS, progress=stop, **asked)
+    again = networks.train(network, ROWS, **asked)
+    for x, y in zip(jax.tree.leaves(again.kept), jax.tree.leaves(found.kept), strict=True):
+        np.testing.assert_array_equal(x, y)
+    with pytest.raises(ValueError, match="belongs to another training: keep"):
+        networks.train(network, ROWS, **(asked | dict(keep=False)))
+    with pytest.raises(ValueError, match="keep = 1 must be True or False"):
+        networks.train(network, ROWS, **(asked | dict(keep=1)))
