@@ -100,7 +100,11 @@ def status(store: Annotated[str, Parameter(help="Folder of a sweep.")], /) -> No
 
 def plot(
     file: Annotated[
-        str, Parameter(help="FILE.nc of rfdsm sweep, compare, predict or linear, or the folder of a sweep.")
+        str,
+        Parameter(
+            help="FILE.nc of rfdsm sweep, compare, predict, simulate, train-curve, generate, networks or linear, "
+            "or the folder of a sweep."
+        ),
     ],
     /,
     *,

@@ -8,11 +8,14 @@ import xarray as xr
 
 from rfdsm.comparison import curves
 from rfdsm.files import located
+from rfdsm.losses import QUANTITIES
 from rfdsm.model import RANDOM_FEATURES
 from rfdsm.sweeps import models
 from rfdsm.sweeps.configuration import TRAINING, read
 from rfdsm.sweeps.errors import SweepError
 from rfdsm.sweeps.run import load
+
+NOTHING = "the file has neither theory nor simulations of losses: rfdsm sweep, compare, predict and simulate write them"
 
 
 def opened(source: Any) -> xr.Dataset:
@@ -33,7 +36,7 @@ def draw(dataset: xr.Dataset, along: str | None = None) -> np.ndarray:
     """One panel per loss: theory as lines, on a fine grid where it can be, simulations as points with error bars.
 
     Args:
-        dataset: of `sweep`, `Comparison.to_dataset` or `datasets.predictions`.
+        dataset: of `sweep`, `Comparison.to_dataset`, `datasets.predictions` or `datasets.simulations`.
         along: field on the horizontal axis; None: the longest axis.
 
     Returns:
@@ -58,12 +61,26 @@ def draw(dataset: xr.Dataset, along: str | None = None) -> np.ndarray:
         raise ValueError(f"along = {along!r} must be one of {', '.join(fields)}")
     if along in dataset.dims and np.any(dataset[along] > 0):
         dataset = dataset.isel({along: np.flatnonzero(dataset[along] > 0)})  # the axis is logarithmic
-    if "test" in dataset and "trial" not in dataset.dims:
-        return plots.losses(dataset, along)
+    if "test" in dataset:
+        if "trial" not in dataset.dims:
+            return plots.losses(dataset, along)
+        dataset = _over_trials(dataset)
     if "limit" not in dataset and "mean" not in dataset:
-        raise ValueError("the file has neither theory nor simulations of losses: rfdsm sweep, compare and predict do")
+        raise ValueError(NOTHING)
     theory = _theory(dataset, found, along)
     return plots.comparison(dataset, theory, along) if "mean" in dataset else plots.losses(theory, along)
+
+
+def _over_trials(dataset: xr.Dataset) -> xr.Dataset:
+    """Simulations alone as those of a comparison: mean and standard error of every loss over the trials."""
+    names = [name for name in QUANTITIES if name in dataset and "trial" in dataset[name].dims]
+    losses = dataset[names].reset_coords(drop=True).to_dataarray("loss")
+    error = losses.std("trial", ddof=1) / dataset.sizes["trial"] ** 0.5 if dataset.sizes["trial"] > 1 else np.nan
+    found = xr.Dataset({"mean": losses.mean("trial")}, attrs=dataset.attrs)
+    found = found.assign(standard_error=found["mean"] * 0 + error).assign_coords(
+        {name: value for name, value in dataset.coords.items() if name != "trial"}
+    )
+    return found.expand_dims("d")
 
 
 def _training(dataset: xr.Dataset) -> np.ndarray:
@@ -72,7 +89,7 @@ def _training(dataset: xr.Dataset) -> np.ndarray:
 
     own = {str(name): str(name).removeprefix(f"{TRAINING}_") for name in dataset if str(name).startswith(TRAINING)}
     if f"{TRAINING}_limit" not in own:
-        raise ValueError("the file has neither theory nor simulations of losses: rfdsm sweep, compare and predict do")
+        raise ValueError(NOTHING)
     times = dataset["time"].to_numpy()
     shown = dataset[[*own, "floor"]].rename(own).isel(time=np.flatnonzero((times > 0) & np.isfinite(times)))
     shown = shown.sortby("time")

@@ -150,6 +150,23 @@ def test_pictures_of_every_kind(quantities, whole, folder):
     assert bool(axes[2].containers) == (quantities != "theory")
 
 
+@pytest.mark.parametrize("trials", [1, 3])
+def test_pictures_of_simulations_alone(trials):
+    """Mean and standard error over the trials, beside the theory of the same problem."""
+    problem = rfdsm.Problem.grid(2.0, [1.0, 2.0, 4.0], [1, 2], 0.1, 0.1, "linear")
+    losses = rfdsm.simulate(problem, 8, trials=trials, key=1)
+    axes = sweeps.picture.draw(rfdsm.datasets.simulations(problem, losses, 8, trials=trials, key="1", dtype="float64"))
+    points, (line, *_) = axes[2].containers[0], axes[2].lines
+    test = losses.test.reshape(trials, 3, 2)[..., 0]
+    np.testing.assert_allclose(points[0].get_ydata(), test.mean(axis=0))
+    theory = rfdsm.predict(problem).test.reshape(3, 2)[:, 0]
+    np.testing.assert_allclose(np.interp([1.0, 2.0, 4.0], *line.get_data()), theory, rtol=1e-2)
+    (bars,) = points[2]
+    if trials > 1:
+        lengths = [np.ptp(segment[:, 1]) for segment in bars.get_segments()]
+        np.testing.assert_allclose(lengths, 2 * test.std(axis=0, ddof=1) / trials**0.5)
+
+
 def test_pictures_of_an_activation_of_ones_own(whole):
     """On the grid of the file, for its theory cannot be computed anew."""
     problem = rfdsm.Problem.grid(np.linspace(1.0, 5.0, 5), [4.0, 6.0], np.inf, 0.1, 1e-2, lambda u: u + 0.1 * u**3)
