@@ -1,4 +1,4 @@
-"""The same numbers under whatever settings of JAX a user has. Promotion of dtypes and ranks: `conftest.py`, always."""
+"""The same numbers under whatever settings of JAX a user has; of promotion also `test_promotion.py`."""
 
 import json
 import os
