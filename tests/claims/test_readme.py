@@ -17,6 +17,7 @@ SETTINGS = (
     "Python 3.11 or newer",
     "t = 0.1 with",
     "for t = 0.3, 0.1, 0.01 and 0.001",
+    "a factor beyond 10²⁶",
     "Apache-2.0",
 )
 

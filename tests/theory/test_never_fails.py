@@ -185,6 +185,19 @@ def test_next_to_the_peak_at_any_ridge(name):
     assert np.isfinite(values).all() and (values >= 0).all()
 
 
+@pytest.mark.parametrize("name", ["linear", "relu"])
+def test_noise_far_below_the_signal(name):
+    """Next to p = nm and p = n, noise down to 1e-26 of the data's variance; below, p = n at m = inf may fail."""
+    rng, count = np.random.default_rng(14), 8000
+    m = rng.choice([1, 3, 1e6, np.inf], count)
+    psi_n = 10 ** rng.uniform(-4, 4, count)
+    draws = psi_n * np.where((m < np.inf) & (rng.random(count) < 0.5), m, 1.0)
+    psi_p = draws * (1 + rng.choice(LAST_DIGITS, count))
+    t, ridge = 10 ** rng.uniform(-10, -6, count), 10 ** rng.uniform(-100, 0, count)
+    losses = predict(Problem(psi_n, psi_p, m, t, ridge, name, law([1e14, 1e16])))
+    assert losses.converged.all()
+
+
 def test_next_to_the_peak_the_error_is_that_of_rounding():
     """Linear features just short of d, draws more or fewer than they by some 1e-14 of it, a ridge that decides nothing.
 
