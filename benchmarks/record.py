@@ -40,6 +40,7 @@ COMMANDS = {
     "phases": "python -m benchmarks.phases",
     "sweeps": "python -m benchmarks.sweeps",
     "accuracy": "python -m benchmarks.accuracy",
+    "networks": "python -m benchmarks.networks",
 }
 TUTORIAL = {
     "tutorial_compare": "python -m rfdsm.cli compare --psi-n 2 --psi-p 2 8 --m 4 --d 20 40 --output rfdsm-first",

@@ -69,7 +69,7 @@ def points(data: Any, test: Any, key: Any, dtype: Any) -> tuple[Any, Any, Gaussi
         rows = jnp.asarray(array, dtype)
     d = rows.d if isinstance(rows, Gaussian) else rows.shape[1]
     if not isinstance(outside, Gaussian):
-        outside = jnp.asarray(check_rows(outside, "test"), dtype)
+        outside = jnp.asarray(outside if test is None else check_rows(outside, "test"), dtype)
     other = outside.d if isinstance(outside, Gaussian) else outside.shape[1]
     if other != d:
         raise ValueError(f"test has d = {other}, must be that of data, {d}")
