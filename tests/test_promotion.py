@@ -47,5 +47,5 @@ def test_promotion_is_noticed_in_what_was_compiled_before():
     add(single, double)
     with jax.numpy_dtype_promotion("strict"), pytest.raises(ValueError, match="dtype promotion"):
         add(single, double)
-    with jax.numpy_rank_promotion("raise"), pytest.raises(ValueError, match="rank promotion"):
+    with jax.numpy_rank_promotion("raise"), pytest.raises(ValueError, match="rank_promotion"):
         add(single, double)
