@@ -34,8 +34,9 @@ class Block(eqx.Module):
         self.past = eqx.nn.Conv2d(inside, outside, 1, key=keys[3])
 
     def __call__(self, x: Float[Array, "C H W"], told: Float[Array, " embedding"]) -> Float[Array, "D H W"]:
-        y = self.first(jax.nn.silu(self.norms[0](x))) + self.shift(told)[:, None, None]
-        return self.second(jax.nn.silu(self.norms[1](y))) + self.past(x)
+        y = self.norms[1](self.first(jax.nn.silu(self.norms[0](x))))
+        y = y + self.shift(told)[:, None, None]  # after the norm, which takes out what is constant over a channel
+        return self.second(jax.nn.silu(y)) + self.past(x)
 
 
 class UNet(eqx.Module):

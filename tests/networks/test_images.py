@@ -11,7 +11,7 @@ from rfdsm.sampling import NoiseLevel
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(28, 28), (32, 32, 3)])
 def test_a_step_at_the_size_of_common_images(shape):
-    """Rows of H W C numbers come back as such; losses are finite, and a step changes every array of the network."""
+    """Rows of H W C numbers come back as such; losses are finite, and a step changes all weights."""
     d = int(np.prod(shape))
     network = networks.unet(shape, channels=4, depth=2)
     rows = np.random.default_rng(0).normal(size=(12, d))
@@ -21,10 +21,22 @@ def test_a_step_at_the_size_of_common_images(shape):
     )  # fmt: skip
     assert training.d == d and np.isfinite(training.losses.test).all() and training.failed is None
     assert training.losses.train[1] != training.losses.train[0]
-    level = NoiseLevel(*np.float32([0.5, 0.6, 0.64, 1.0]))
-    assert training.network(rows[0].astype(np.float32), level).shape == (d,)
+    level = NoiseLevel(*np.array([0.5, 0.6, 0.64, 1.0], network.first.weight.dtype))
+    assert training.network(jax.numpy.asarray(rows[0], network.first.weight.dtype), level).shape == (d,)
     for before, after in zip(jax.tree.leaves(network), jax.tree.leaves(training.network), strict=True):
-        assert before.shape == after.shape and np.any(before != after)
+        matrix = before.ndim in (2, 4)  # norms take out the biases of single channels
+        assert before.shape == after.shape and (not matrix or np.any(np.abs(before - after) > 1e-4))
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_the_level_is_told_to_narrow_networks(channels):
+    """Norms of single channels take out what is constant over an image: the level must come after them."""
+    network = networks.unet((4, 4), channels=channels, depth=1)
+    y = jax.numpy.linspace(-1.0, 1.0, 16)
+    one = network(y, NoiseLevel(*np.float32([0.5, 0.6, 0.1, 1.0])))
+    scale = np.float32(np.sqrt((0.36 + 0.9) / (0.36 + 0.1)))  # inputs are divided by their deviation
+    other = network(scale * y, NoiseLevel(*np.float32([0.5, 0.6, 0.9, 1.0])))
+    assert np.abs(other - one).max() > 1e-2 * np.abs(one).max()
 
 
 def test_channels_and_sizes_that_cannot_be_halved():
