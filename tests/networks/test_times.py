@@ -83,10 +83,10 @@ def test_few_points_are_memorised_and_many_are_not():
         samples=300, record=[100, 3000], measured=1024,
     ).isel(network=0)  # fmt: skip
     few, many = found.sel(n=4), found.sel(n=256)
-    assert few.copied[-1] > 0.5 > 0.1 > few.copied[0] and abs(many.copied[-1] - many.copied_perfect) < 0.05
-    assert few.position[-1] < 0 < few.position[0]
+    assert few.copied[-1] > 0.5 > 0.3 > few.copied[0] and abs(many.copied[-1] - many.copied_perfect) < 0.05
+    assert few.position[-1] < min(-0.7, few.position[0]) and many.position[-1] > few.position[-1]
     assert few.empirical_test[-1] < 0.7 * few.floor[-1] < few.test[-1]
-    assert few.best_step == 100 and few.test[-1] > few.test[0] and many.best_step == 3000
+    assert few.best_step == 100 and few.test[-1] > few.test[0]
 
 
 @pytest.mark.parametrize(
