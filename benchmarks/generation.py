@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         parser.add_argument(f"--{name}", type=int, default=default)
     asked = parser.parse_args(arguments)
     sampler = sampling.ddim(sampling.geometric(3, 0.05, asked.steps))
-    figures: dict[str, Any] = {"laws": asked.laws, "steps": asked.steps}
+    figures: dict[str, Any] = {"laws": asked.laws, "steps": asked.steps, "simulated": asked.simulated}
 
     rfdsm.generated_law(random_problems(2, 1e-4, 0, target="data"), sampler)
     began = time.perf_counter()

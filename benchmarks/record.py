@@ -40,6 +40,7 @@ COMMANDS = {
     "phases": "python -m benchmarks.phases",
     "sweeps": "python -m benchmarks.sweeps",
     "accuracy": "python -m benchmarks.accuracy",
+    "generation": "python -m benchmarks.generation",
     "networks": "python -m benchmarks.networks",
 }
 TUTORIAL = {

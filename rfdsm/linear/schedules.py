@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from rfdsm.arguments import check_whole
 from rfdsm.arrays import check_finite, real_array
+from rfdsm.sampling import levels
 from rfdsm.values import one_line
 
 SCHEDULES = ("uniform", "quadratic", "geometric")
@@ -26,19 +27,27 @@ def times(schedule: Any, steps: int, T: Float[np.ndarray, "*cells"]) -> Float[np
 
     Raises ValueError for an unknown schedule or fractions that do not decrease from 1 to above 0.
     """
-    left = np.arange(steps, 0, -1) / steps
     if isinstance(schedule, str):
         if schedule not in SCHEDULES:
             raise ValueError(
                 f"schedule = {one_line(schedule)} must be one of {', '.join(SCHEDULES)}, or fractions of T"
             )
-        geometric = EARLIEST ** (np.arange(steps) / max(steps - 1, 1))
-        fractions = {"uniform": left, "quadratic": left**2, "geometric": geometric}[schedule]
+        fractions = _fractions(schedule, steps)
     else:
-        fractions = checked_fractions(schedule)
-        if fractions.size != steps:
-            raise ValueError(f"schedule has {fractions.size} fractions of T, must have one for each of {steps} steps")
-    return np.append(fractions, 0.0) * np.asarray(T)[..., None]
+        given = checked_fractions(schedule)
+        if given.size != steps:
+            raise ValueError(f"schedule has {given.size} fractions of T, must have one for each of {steps} steps")
+        fractions = np.append(given, 0.0)
+    return fractions * np.asarray(T)[..., None]
+
+
+def _fractions(rule: str, steps: int) -> np.ndarray:
+    """Levels of `rfdsm.sampling` from 1 down to 0."""
+    if rule == "uniform":
+        return levels.uniform(1, 0, steps)
+    if rule == "quadratic":
+        return levels.karras(1, 0, steps, rho=2)
+    return np.append(levels.geometric(1, EARLIEST, steps - 1) if steps > 1 else 1.0, 0.0)
 
 
 def checked_fractions(schedule: Any) -> np.ndarray:

@@ -36,12 +36,14 @@ def at_levels(problem: Problem, sampler: Any, ridges: Any = None) -> Problem:
     return dataclasses.replace(problem, t=np.array(sampler.levels[:-1]).reshape(levels), ridge=ridge)
 
 
-def first_variance(problem: Problem, sampler: Sampler, start: Any = None) -> float:
+def first_variance(problem: Problem, sampler: Sampler, start: Any = None) -> Any:
     """Variance of the first samples: that of pure noise, unless another one is given."""
-    if start is None:
-        end, schedule = problem.schedule.end_variance, problem.schedule
-        return float(schedule.level(np.float64(sampler.levels[0]), problem.spectrum.mean).h) if end is None else end
-    return checked_start(start)
+    if start is not None:
+        return start if is_traced(start) else checked_start(start)
+    if problem.schedule.end_variance is not None:
+        return problem.schedule.end_variance
+    h = problem.schedule.level(np.float64(sampler.levels[0]), problem.spectrum.mean).h
+    return h if is_traced(h) else float(h)
 
 
 def checked_start(start: Any) -> float:

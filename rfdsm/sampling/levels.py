@@ -15,21 +15,22 @@ def geometric(first: Any, last: Any, steps: Any) -> Float[np.ndarray, " levels"]
 
 
 def uniform(first: Any, last: Any, steps: Any) -> Float[np.ndarray, " levels"]:
-    """steps + 1 times from first down to last in equal distances."""
-    high, low, count = _ends(first, last, steps)
+    """steps + 1 times from first down to last >= 0 in equal distances."""
+    high, low, count = _ends(first, last, steps, zero=True)
     return np.linspace(high, low, count + 1)
 
 
 def karras(first: Any, last: Any, steps: Any, rho: Any = 7.0) -> Float[np.ndarray, " levels"]:
-    """steps + 1 times whose rho-th roots have equal distances (arXiv 2206.00364)."""
-    high, low, count = _ends(first, last, steps)
+    """steps + 1 times from first down to last >= 0 whose rho-th roots have equal distances (arXiv 2206.00364)."""
+    high, low, count = _ends(first, last, steps, zero=True)
     power = number("rho", rho, "> 0", lambda x: x > 0)
     return np.linspace(high ** (1 / power), low ** (1 / power), count + 1) ** power
 
 
-def _ends(first: Any, last: Any, steps: Any) -> tuple[float, float, int]:
+def _ends(first: Any, last: Any, steps: Any, zero: bool = False) -> tuple[float, float, int]:
     high = number("first", first, "> 0", lambda x: x > 0)
-    low = number("last", last, f"> 0 and < first = {shown(high)}", lambda x: 0 < x < high)
+    least = ">= 0" if zero else "> 0"
+    low = number("last", last, f"{least} and < first = {shown(high)}", lambda x: 0 < x < high or (zero and x == 0))
     return high, low, whole_number("steps", steps, 1, 10**6)
 
 

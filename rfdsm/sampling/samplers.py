@@ -15,6 +15,7 @@ The same for theory and simulation, for every schedule and target. Sources: arXi
 2011.13456 (reverse_sde), 2209.03003 and 2206.00364 (euler).
 """
 
+import contextlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -25,10 +26,11 @@ import numpy as np
 from jaxtyping import Float
 
 from rfdsm.arguments import field, number_array
+from rfdsm.arrays import module_of
 from rfdsm.schedules import Schedule
 from rfdsm.scope import jax_scope
 from rfdsm.targets import Asked, Target, asked, check
-from rfdsm.values import number, one_line
+from rfdsm.values import is_traced, number, one_line
 
 
 class Steps(NamedTuple):
@@ -74,10 +76,12 @@ class Sampler(ABC):
         """Coefficients. The last time may be 0, at which there are data only. ValueError as `asked`."""
         times = np.array(self.levels)
         found = self.asked(schedule, target, variance)
-        with jax_scope(), jax.ensure_compile_time_eval():
+        traced = is_traced((variance, list(vars(schedule).values())))
+        with jax_scope(), contextlib.nullcontext() if traced else jax.ensure_compile_time_eval():
             t = jnp.asarray(times)
             level, rates = jax.jvp(lambda t: schedule.level(t, variance), (t,), (jnp.ones_like(t),))
-            a, h, a_rate, h_rate = (np.asarray(value) for value in (level.a, level.h, rates.a, rates.h))
+            values = (level.a, level.h, rates.a, rates.h)
+            a, h, a_rate, h_rate = values if traced else map(np.asarray, values)
         moves = self._moves(times, a, h, a_rate[:-1], h_rate[:-1])
         kept, data, noise, spread = moves
         delta = found.delta
@@ -87,10 +91,10 @@ class Sampler(ABC):
             spread,
         )
 
-    def last_level(self, schedule: Schedule, variance: Any = 1.0) -> tuple[float, float]:
+    def last_level(self, schedule: Schedule, variance: Any = 1.0) -> tuple[Any, Any]:
         """(a, h) at the end."""
         level = schedule.level(np.float64(self.levels[-1]), variance)
-        return float(level.a), float(level.h)
+        return (level.a, level.h) if is_traced(tuple(level)) else (float(level.a), float(level.h))
 
     @abstractmethod
     def _moves(self, t: Any, a: Any, h: Any, a_rate: Any, h_rate: Any) -> tuple[Any, Any, Any, Any]:
@@ -110,9 +114,12 @@ class _Ddim(Sampler):
         return self.eta
 
     def _moves(self, t: Any, a: Any, h: Any, a_rate: Any, h_rate: Any) -> tuple[Any, Any, Any, Any]:
-        between = np.maximum(h[:-1] - (a[:-1] / a[1:]) ** 2 * h[1:], 0.0)
+        xp = module_of(a, h)
+        between = xp.maximum(h[:-1] - (a[:-1] / a[1:]) ** 2 * h[1:], 0.0)
+        if self.eta == 0:  # no root of 0, whose slope is infinite
+            return 0.0, a[1:], xp.sqrt(h[1:]), xp.zeros_like(between)
         fresh = self.eta**2 * h[1:] * between / h[:-1]
-        return 0.0, a[1:], np.sqrt(np.maximum(h[1:] - fresh, 0.0)), np.sqrt(fresh)
+        return 0.0, a[1:], xp.sqrt(xp.maximum(h[1:] - fresh, 0.0)), xp.sqrt(fresh)
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,7 @@ class _Euler(Sampler):
 
     def _moves(self, t: Any, a: Any, h: Any, a_rate: Any, h_rate: Any) -> tuple[Any, Any, Any, Any]:
         step = t[:-1] - t[1:]
-        return 1.0, -step * a_rate, -step * h_rate / (2 * np.sqrt(h[:-1])), np.zeros_like(step)
+        return 1.0, -step * a_rate, -step * h_rate / (2 * h[:-1] ** 0.5), np.zeros_like(step)
 
 
 @dataclass(frozen=True)
@@ -135,7 +142,7 @@ class _ReverseSde(Sampler):
     def _moves(self, t: Any, a: Any, h: Any, a_rate: Any, h_rate: Any) -> tuple[Any, Any, Any, Any]:
         step, drift = t[:-1] - t[1:], a_rate / a[:-1]
         diffusion = h_rate - 2 * drift * h[:-1]
-        return 1 - step * drift, 0.0, -step * diffusion / np.sqrt(h[:-1]), np.sqrt(step * diffusion)
+        return 1 - step * drift, 0.0, -step * diffusion / h[:-1] ** 0.5, (step * diffusion) ** 0.5
 
 
 def ddim(levels: Any, eta: Any = 0.0) -> Sampler:

@@ -2,12 +2,15 @@
 
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.arguments import number_array
 from rfdsm.arrays import module_of
 from rfdsm.problem import Problem
 from rfdsm.theory.sample_covariance import SampleSpectrum, isotropic_spectrum, sample_spectrum
+from rfdsm.theory.traced_sample_covariance import traced_sample_spectrum
 from rfdsm.values import is_traced, one_line
 
 
@@ -24,19 +27,18 @@ class Target(NamedTuple):
     """If T is a multiple of the identity, else NaN."""
 
 
-def spectra_of(psi_n: Any, chain: Problem, own: SampleSpectrum | None, targets: list[np.ndarray]) -> tuple[Any, ...]:
+def spectra_of(psi_n: Any, chain: Problem, own: SampleSpectrum | None, targets: list[Any]) -> tuple[Any, ...]:
     """Nodes, weights and spare samples of every cell, and the two laws that generated ones are compared with."""
     law = chain.spectrum
-    s, w = np.asarray(law.nodes), np.asarray(law.weights)
-    isotropic = bool(np.all(s == s[0]))
-    inverses = [np.where(T > 0, 1 / np.where(T > 0, T, 1), 0.0) for T in targets]
+    s, w = law.nodes, law.weights
+    xp = module_of(s, w, *targets)
+    isotropic = law.size == 1 or (not is_traced(s) and bool(np.all(s == s[0])))
+    inverses = [xp.where(T > 0, 1 / xp.where(T > 0, T, 1), 0.0) for T in targets]
     if own is not None:
         seen = float(np.sum(own.weights[own.nodes > 0]))
         spectra, spare = [own], _positive(1 - seen / psi_n)
         place = np.zeros(psi_n.size, int)
-    elif is_traced(psi_n) or (isotropic and np.all(np.isfinite(psi_n))):
-        if not isotropic:
-            raise ValueError("psi_n is traced by jax.jit, grad or vmap: it must be a number, for data not isotropic")
+    elif isotropic and (is_traced(psi_n) or np.all(np.isfinite(psi_n))):
         nodes, weights = isotropic_spectrum(psi_n)
         nodes, spare = s[0] * nodes, _positive(1 - 1 / psi_n)
         laws = [
@@ -44,6 +46,8 @@ def spectra_of(psi_n: Any, chain: Problem, own: SampleSpectrum | None, targets: 
             for T, inverse in zip(targets, inverses, strict=True)
         ]
         return nodes, weights, spare, *laws
+    elif is_traced((psi_n, s, w)):
+        return _traced(psi_n, s, w, targets, inverses)
     else:
         values, place = np.unique(np.asarray(psi_n), return_inverse=True)
         spectra = [sample_spectrum(float(value), s, w) for value in values]
@@ -65,11 +69,29 @@ def spectra_of(psi_n: Any, chain: Problem, own: SampleSpectrum | None, targets: 
     return padded([x.nodes for x in spectra], law.mean), padded([x.weights for x in spectra]), spare, *laws
 
 
-def _of(T: np.ndarray, w: np.ndarray, size: int) -> tuple[Any, Any, Any]:
+def _traced(psi_n: Any, s: Any, w: Any, targets: list[Any], inverses: list[Any]) -> tuple[Any, ...]:
+    """The same where psi_n or the spectrum are traced."""
+    spare = _positive(1 - jnp.sum(jnp.where(s > 0, w, 0.0)) / psi_n)
+
+    def cell(psi_n: Any) -> tuple[Any, ...]:
+        found = traced_sample_spectrum(psi_n, s, w)
+        pairs = [(found.overlap(inverse), found.overlap(T)) for T, inverse in zip(targets, inverses, strict=True)]
+        return found.nodes, found.weights, pairs
+
+    nodes, weights, pairs = jax.vmap(cell)(jnp.asarray(psi_n, float))
+    laws = [
+        Target(inverse, forward, *_of(T, w, psi_n.size)) for (inverse, forward), T in zip(pairs, targets, strict=True)
+    ]
+    return nodes, weights, spare, *laws
+
+
+def _of(T: Any, w: Any, size: int) -> tuple[Any, Any, Any]:
     """Log determinant, whether there is none, and the variance of an isotropic law."""
-    singular = bool(np.any(T <= 0))
-    logdet = np.nan if singular else float(np.sum(w * np.log(T)))
-    return np.full(size, logdet), np.full(size, singular), np.full(size, T[0] if np.all(T[0] == T) else np.nan)
+    xp = module_of(T, w)
+    singular = xp.any(T <= 0)
+    logdet = xp.where(singular, xp.nan, xp.sum(w * xp.log(xp.where(T > 0, T, 1.0))))
+    variance = xp.where(xp.all(T[0] == T), T[0], xp.nan)
+    return xp.full(size, logdet), xp.full(size, singular), xp.full(size, variance)
 
 
 def _positive(share: Any) -> Any:

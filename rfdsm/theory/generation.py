@@ -23,6 +23,7 @@ from rfdsm.sampling.chain import at_levels, first_variance
 from rfdsm.scope import jax_scope
 from rfdsm.theory.fixed_point import solve
 from rfdsm.theory.generated_equations import TOLERANCE, Chain, Level, Ratios, follow
+from rfdsm.theory.generated_overlap import bhattacharyya as overlap
 from rfdsm.theory.generated_targets import Target, given_spectrum, spectra_of
 from rfdsm.theory.populations import check_moments, moments_at, moments_at_levels, populations
 from rfdsm.theory.sample_covariance import SampleSpectrum, sample_density
@@ -76,9 +77,6 @@ class GeneratedLaw(Printed):
     """Of the target N(0, a^2 Sigma + h), the data's law at the sampler's last level."""
     reverse_kl_at_end: Any
     """The same the other way round."""
-    bhattacharyya: Any
-    """-(1/d) log of the overlap of square roots of generated and data's densities; known for isotropic data, else NaN:
-    a determinant of Sigma + Lambda(S) is no trace of the two."""
     logdet: Any
     """(1/d) log det of the generated covariance."""
     trace: Any
@@ -86,6 +84,8 @@ class GeneratedLaw(Printed):
     converged: Any
     """Whether every level was solved, and no variance overflowed; where not, values are NaN."""
     residual: Any
+    isotropic_overlap: Any = eqx.field(repr=False)
+    """`bhattacharyya` where the data are isotropic, else NaN."""
     asked: Any = eqx.field(repr=False)
     """What it follows from, cells first."""
     problem: Problem = eqx.field(repr=False)
@@ -96,6 +96,24 @@ class GeneratedLaw(Printed):
     def shape(self) -> tuple[int, ...]:
         """That of the problem."""
         return np.shape(self.kl)
+
+    @property
+    def bhattacharyya(self) -> Any:
+        """-(1/d) log of the overlap of square roots of generated and data's densities.
+
+        Any data: computed when asked for, some 20 ms a law, and of concrete laws only where data are not isotropic.
+        NaN for eigenvalues of one's own and data that are not isotropic: it takes the eigenvectors.
+        """
+        law = self.problem.spectrum
+        if law.size == 1 or self.given:
+            return self.isotropic_overlap
+        if is_traced((self.kl, law.nodes)):
+            raise ValueError("bhattacharyya is that of concrete laws where data are not isotropic; traced ones have kl")
+        size = int(np.prod(self.shape))
+        psi_n = np.broadcast_to(self.problem.psi_n, self.shape).ravel()
+        rows = (np.reshape(x, (size, -1)) for x in (self.nodes, self.weights, self.variance))
+        found = overlap(psi_n, np.asarray(law.nodes), np.asarray(law.weights), *rows).reshape(self.shape)
+        return np.where(self.converged, found, np.nan)[()]
 
     def variance_at(self, x: Any) -> Any:
         """Lambda at other eigenvalues x >= 0 of S, a list of them: shape (*shape, points)."""
@@ -133,9 +151,11 @@ def generated_law(
 ) -> GeneratedLaw:
     """The law of samples that networks of this problem generate, one network for each level, trained on the same data.
 
-    Differentiable like `predict`, inside jax.jit, vmap and grad, by psi_n (isotropic data), psi_p, m, ridge and ridges.
+    Differentiable like `predict`, inside jax.jit, vmap and grad, by fields, ridges, start, spectrum and parameters of
+    schedule and target. Traced spectra, and psi_n traced for data that are not isotropic, have their quadrature from a
+    callback: 1e-6 accurate where Sigma has tens of eigenvalues.
 
-    Memory: results, 8 (K + 8) N bytes a problem, N = 301 nodes for isotropic data; some megabytes per core.
+    Memory: results, 8 (K + 8) N bytes a problem, N = 337 nodes for isotropic data; some megabytes per core.
 
     Args:
         problem: one problem or a grid of them, with ridge > 0; t is not used.
@@ -196,7 +216,7 @@ def generated_law(
         )
 
 
-def question(chain: Problem, sampler: Sampler, first: float, own: SampleSpectrum | None) -> Question:
+def question(chain: Problem, sampler: Sampler, first: Any, own: SampleSpectrum | None) -> Question:
     """All cells, along a first axis."""
     law, K = chain.spectrum, sampler.size
     size = math.prod(chain.shape[1:])
@@ -229,7 +249,7 @@ def question(chain: Problem, sampler: Sampler, first: float, own: SampleSpectrum
     a, h = sampler.last_level(chain.schedule, law.mean)
     nodes, weights, spare, data, end = spectra_of(psi_n, chain, own, [law.nodes, a**2 * law.nodes + h])
     ratios = Ratios(1 / psi_n, psi_p, 1 / m, spare)
-    return Question(Chain(levels, starts, ratios, nodes, weights, np.full(size, first)), data, end)
+    return Question(Chain(levels, starts, ratios, nodes, weights, module_of(first).full(size, first)), data, end)
 
 
 def _measured(activation: Activation, asked: Question) -> dict[str, Any]:
@@ -257,7 +277,7 @@ def distances(variance: Any, weights: Any, targets: dict[str, Target]) -> dict[s
         values["kl" + ending] = jnp.where(target.singular, jnp.inf, forward / 2)
         values["reverse_kl" + ending] = jnp.where(target.singular, jnp.inf, reverse / 2)
     T = targets[""].variance
-    values["bhattacharyya"] = average(jnp.log((variance + T) / 2)) / 2 - (logdet + jnp.log(T)) / 4
+    values["isotropic_overlap"] = average(jnp.log((variance + T) / 2)) / 2 - (logdet + jnp.log(T)) / 4
     return values
 
 

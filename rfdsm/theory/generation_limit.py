@@ -23,6 +23,7 @@ from rfdsm.sampling.chain import at_levels, first_variance
 from rfdsm.scope import jax_scope
 from rfdsm.targets import Asked
 from rfdsm.theory.generated_equations import TOLERANCE, Level, Ratios, slopes
+from rfdsm.theory.generated_overlap import bhattacharyya as overlap
 from rfdsm.theory.generated_targets import given_spectrum
 from rfdsm.theory.generation import distances, order_parameters, question
 from rfdsm.theory.populations import moments_at
@@ -82,14 +83,14 @@ def generated_limit(
         asked = question(chain, sampler, first, None if given is None else given_spectrum(given))
         cell = jax.tree.map(lambda x: np.asarray(x)[0], asked)
         x, weights, ratios = cell.chain.nodes, cell.chain.weights, cell.chain.ratios
-        rate = _rate(problem.activation, problem.schedule, problem.target)
+        slope = _rate(problem.activation, problem.schedule, problem.target)
         rest = (float(problem.ridge), ratios, x, weights, problem.spectrum.nodes, problem.spectrum.weights)
         worst = 0.0
 
         def backward(log_time: float, logarithm: np.ndarray) -> np.ndarray:
             nonlocal worst
             t = np.exp(-log_time)
-            change, residual = rate(t, np.exp(logarithm), sampler.stochasticity, *rest)
+            change, residual = slope(t, np.exp(logarithm), sampler.stochasticity, *rest)
             worst = max(worst, float(np.nan_to_num(residual, nan=np.inf)))
             return np.asarray(t * change / np.exp(logarithm))
 
@@ -98,6 +99,11 @@ def generated_limit(
         variance = np.exp(found.y[:, -1])
         values = distances(variance, weights, {"": cell.data, "_at_end": cell.end})
     numbers = {name: float(value) for name, value in values.items()}
+    rate, law = numbers.pop("isotropic_overlap"), problem.spectrum
+    if given is None and law.size > 1:
+        psi_n = np.array([float(problem.psi_n)])
+        rate = float(overlap(psi_n, law.nodes, law.weights, x[None], weights[None], variance[None])[0])
+    numbers["bhattacharyya"] = rate
     fine = bool(found.success and worst <= TOLERANCE and np.all(np.isfinite(variance)))
     return GeneratedLimit(x, weights, variance, **numbers, converged=fine)
 

@@ -43,7 +43,7 @@ def optimal_levels(problem: Problem, sampler: Sampler, *, distance: Any = "kl", 
     Args:
         problem: one problem; its ridge and t are not used.
         sampler: from `rfdsm.sampling`.
-        distance: "kl", "reverse_kl", "bhattacharyya", or "kl_at_end", "reverse_kl_at_end".
+        distance: "kl", "reverse_kl", "bhattacharyya" (isotropic data), or "kl_at_end", "reverse_kl_at_end".
         start: as in `generated_law`.
 
     Raises:
@@ -60,6 +60,8 @@ def optimal_levels(problem: Problem, sampler: Sampler, *, distance: Any = "kl", 
     """
     if distance not in DISTANCES:
         raise ValueError(f"distance = {one_line(distance)} must be one of {', '.join(DISTANCES)}")
+    if distance == "bhattacharyya" and problem.spectrum.size > 1:
+        raise ValueError("distance = 'bhattacharyya' has a gradient for isotropic data only: kl has one for all")
     K = sampler.size
     chain = at_levels(problem, sampler, np.ones(K))
     if chain.shape != (K,):

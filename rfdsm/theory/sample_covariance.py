@@ -16,18 +16,61 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.optimize
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 
 from rfdsm.arrays import module_of
 
 ORDER, PANELS, FINEST = 16, 20, 1e-7
 """Of the quadrature: Gauss-Legendre panels in the angle along a bulk, finer and finer towards edges and necks."""
+MANY_PARTS, MANY_PANELS = 10, 6
+"""More bulks and necks than that are narrow ones, and have that many panels each; at first, see `ACCURACY`."""
+ACCURACY, MOST_NODES = 1e-10, 20_000
+"""Relative error of tr S and tr Sigma S, known exactly, down to which panels are doubled, and where that ends."""
 ISOTROPIC_ORDER, ISOTROPIC_PANELS = 12, 14
 """Of one bulk, whose density is known in closed form."""
 NECK = 2.0
 """Where bulks all but part, dz/du comes that near to 0 in units of psi_n."""
 SAME = 1e-12
 """Relative distance of eigenvalues of Sigma that count as one."""
+
+
+class Bulks(NamedTuple):
+    """Where the eigenvalues of the sample covariance lie."""
+
+    psi_n: float
+    atoms: Float[np.ndarray, " S"]
+    """Eigenvalues > 0 of Sigma, ascending, each once."""
+    mass: Float[np.ndarray, " S"]
+    critical: Float[np.ndarray, "bulks 2"]
+    """u at the edges."""
+    edges: Float[np.ndarray, "bulks 2"]
+    necks: list[float]
+    """Where bulks all but part."""
+
+    @property
+    def rank(self) -> float:
+        """Of the sample covariance, per dimension."""
+        return float(min(self.psi_n, self.mass.sum()))
+
+    @property
+    def parts(self) -> int:
+        """Number of bulks and necks."""
+        return len(self.edges) + len(self.necks)
+
+    def each(self) -> list[tuple[float, float, list[float]]]:
+        """Edges of every bulk, and the necks within."""
+        return [(low, high, [x for x in self.necks if low < x < high]) for low, high in self.edges.tolist()]
+
+    def roots(self, x: Float[np.ndarray, " places"]) -> Complex[np.ndarray, " places"]:
+        """u at places in the bulks, imaginary part > 0."""
+        return _roots(x, self.psi_n, self.atoms, self.mass)
+
+
+def bulks(psi_n: float, s: np.ndarray, w: np.ndarray) -> Bulks:
+    """Of samples of n = psi_n d rows, psi_n finite, whose covariance has these eigenvalues and weights."""
+    atoms, mass = _merged(s[s > 0], w[s > 0])
+    critical, edges, necks = _edges(psi_n, atoms, mass)
+    return Bulks(psi_n, atoms, mass, critical, edges, necks)
 
 
 class SampleSpectrum(NamedTuple):
@@ -46,22 +89,35 @@ def sample_spectrum(psi_n: float, nodes: Any, weights: Any) -> SampleSpectrum:
     if np.isinf(psi_n):
         order = np.argsort(-s)
         return SampleSpectrum(s[order], w[order], np.stack([s[order]] * 2, axis=1), lambda f: (w * f)[order])
-    atoms, mass = _merged(s[s > 0], w[s > 0])
-    edges, necks = _edges(psi_n, atoms, mass)
-    rules = [_rule(low, high, [x for x in necks if low < x < high]) for low, high in edges]
+    found = bulks(psi_n, s, w)
+    panels = PANELS if found.parts <= MANY_PARTS else MANY_PANELS
+    while True:
+        x, weights, overlap = _quadrature(found, s, w, panels)
+        first, second = weights @ x / (w @ s) - 1, overlap(s) @ x / (w @ s**2) - 1
+        if max(abs(first), abs(second)) < ACCURACY or x.size > MOST_NODES:
+            return SampleSpectrum(x, weights, found.edges, overlap)
+        panels *= 2
+
+
+def _quadrature(found: Bulks, s: np.ndarray, w: np.ndarray, panels: int) -> tuple[Any, Any, Any]:
+    """Nodes, their weights, and those of other functions of Sigma."""
+    rules = [
+        (low + (high - low) * fraction, (high - low) * length)
+        for low, high, cuts in found.each()
+        for fraction, length in [rule(low, high, cuts, ORDER, panels)]
+    ]
     x, length = (np.concatenate(parts) for parts in zip(*rules, strict=True))
-    u = _roots(x, psi_n, atoms, mass)
+    u = found.roots(x)
 
     def overlap(values: Any) -> np.ndarray:
         f = np.broadcast_to(np.asarray(values, float), s.shape)
         inside = np.imag(u[:, None] / (x[:, None] * (s - u[:, None]))) @ (w * f) / np.pi * length
         return np.append(inside, max(float(np.sum(w * f)) - inside.sum(), 0.0))
 
-    found = overlap(np.ones_like(s))
-    rank = min(psi_n, mass.sum())
-    found[:-1] *= rank / found[:-1].sum()
-    found[-1] = 1 - rank
-    return SampleSpectrum(np.append(x, 0.0), found, edges, overlap)
+    weights = overlap(np.ones_like(s))
+    weights[:-1] *= found.rank / weights[:-1].sum()
+    weights[-1] = 1 - found.rank
+    return np.append(x, 0.0), weights, overlap
 
 
 def isotropic_spectrum(psi_n: Any) -> tuple[Any, Any]:
@@ -84,20 +140,20 @@ def isotropic_spectrum(psi_n: Any) -> tuple[Any, Any]:
 def sample_density(psi_n: float, nodes: Any, weights: Any, points: int) -> tuple[Any, Any, Any, float]:
     """Places in every bulk, the density there, all edges, and the rank of S per dimension."""
     s, w = np.asarray(nodes, float), np.asarray(weights, float) / np.sum(weights)
-    atoms, mass = _merged(s[s > 0], w[s > 0])
-    edges, _ = _edges(psi_n, atoms, mass)
+    found = bulks(psi_n, s, w)
+    edges = found.edges
     theta = (np.arange(points) + 0.5) * np.pi / points
     x = (edges[:, :1] + np.diff(edges, axis=1) * np.sin(theta / 2) ** 2).ravel()
-    u = _roots(x, psi_n, atoms, mass)
+    u = found.roots(x)
     density = np.imag(u[:, None] / (x[:, None] * (s - u[:, None]))) @ w / np.pi
-    return x, density, edges, float(min(psi_n, mass.sum()))
+    return x, density, edges, found.rank
 
 
-def _rule(low: float, high: float, necks: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Places and lengths along a bulk, in x = low + (high - low) sin^2(theta/2): the density vanishes like a root."""
+def rule(low: float, high: float, necks: list[float], order: int, panels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places and lengths along a bulk in units of its own, sin^2(theta/2): the density vanishes like a root."""
     angles = (0.0, *(2 * np.arcsin(np.sqrt((x - low) / (high - low))) for x in necks), np.pi)
-    theta, lengths = angular_rule(angles, ORDER, PANELS)
-    return low + (high - low) * np.sin(theta / 2) ** 2, lengths * (high - low) * np.sin(theta) / 2
+    theta, lengths = angular_rule(angles, order, panels)
+    return np.sin(theta / 2) ** 2, lengths * np.sin(theta) / 2
 
 
 def angular_rule(angles: tuple[float, ...], order: int, panels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -151,7 +207,7 @@ def _polished(u: np.ndarray, x: np.ndarray, psi_n: float, s: np.ndarray, w: np.n
     return np.where(better, new, u)
 
 
-def _edges(psi_n: float, s: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, list[float]]:
+def _edges(psi_n: float, s: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[float]]:
     """Ends of the bulks, by the real u at which sum w s^2/(u - s)^2 = psi_n, and where bulks all but part."""
 
     def level(u: float) -> float:
@@ -172,8 +228,8 @@ def _edges(psi_n: float, s: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, list
     critical.append(_bracketed(level, s[-1], s[-1] * (2 + 2 * reach), 1))
     places = np.array([place(u) for u in critical])
     if psi_n == np.sum(w):  # the lower edge is 0
-        places[0] = 0.0
-    return np.maximum(places.reshape(-1, 2), 0.0), necks
+        critical[0] = places[0] = 0.0
+    return np.reshape(critical, (-1, 2)), np.maximum(places.reshape(-1, 2), 0.0), necks
 
 
 def _bracketed(level: Callable[[float], float], pole: float, far: float, side: int) -> float:

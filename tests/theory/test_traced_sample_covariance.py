@@ -1,0 +1,93 @@
+"""Derivatives of generated laws by what their spectrum depends on: n/d, Sigma, schedules; and the quadrature itself."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rfdsm import Problem, generated_law, sampling, schedules, spectra, targets
+from rfdsm.theory.sample_covariance import sample_spectrum
+from rfdsm.theory.traced_sample_covariance import traced_sample_spectrum
+
+SAMPLER = sampling.ddim(np.geomspace(3, 0.05, 4))
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.mark.parametrize(
+    "psi_n, s, w, accuracy",
+    [
+        (2.0, [0.4, 1.6], [0.5, 0.5], 1e-12),
+        (50.0, [0.4, 1.6], [0.5, 0.5], 1e-12),
+        (1.0, [0.4, 1.6], [0.5, 0.5], 1e-5),  # as many samples as dimensions
+        (0.5, [0.0, 1.6, 3.0], [0.5, 0.3, 0.2], 1e-5),  # as many as the rank
+        (0.3, [1.0, 10.0], [0.5, 0.5], 1e-12),
+        (300.0, np.geomspace(0.1, 3, 12), np.full(12, 1 / 12), 1e-12),
+        (30.0, np.linspace(0.1, 3, 12), np.full(12, 1 / 12), 1e-6),
+    ],
+)
+def test_the_same_quadrature_with_derivatives(psi_n, s, w, accuracy):
+    s, w = np.array(s), np.array(w)
+
+    def value(psi_n, s, w):
+        found = traced_sample_spectrum(psi_n, s, w)
+        return jnp.sum((found.weights + found.overlap(s)) * jnp.log(0.01 + found.nodes))
+
+    def concrete(psi_n, s, w):
+        found = sample_spectrum(psi_n, s, w)
+        return (found.weights + found.overlap(s)) @ np.log(0.01 + found.nodes)
+
+    found, slopes = jax.jit(jax.value_and_grad(value, (0, 1, 2)))(psi_n, s, w)
+    np.testing.assert_allclose(found, concrete(psi_n, s, w), rtol=accuracy)
+    step, last = 1e-4, 1e-4 * s[-1] * np.eye(s.size)[-1]
+    along = (concrete(psi_n * (1 + step), s, w) - concrete(psi_n * (1 - step), s, w)) / (2 * step * psi_n)
+    np.testing.assert_allclose(slopes[0], along, rtol=max(1e-5, 10 * accuracy))
+    along = (concrete(psi_n, s + last, w) - concrete(psi_n, s - last, w)) / (2 * last[-1])
+    np.testing.assert_allclose(slopes[1][-1], along, rtol=max(1e-5, 10 * accuracy))
+
+
+def kl(v):
+    spectrum = spectra.atoms(jnp.stack([v[3], v[4]]), [0.4, 0.6])
+    return generated_law(Problem(v[0], v[1], 4, 1.0, v[2], "relu", spectrum, target="data"), SAMPLER).kl
+
+
+@pytest.mark.slow
+def test_derivatives_by_samples_and_spectrum():
+    """Against differences; under vmap, the values."""
+    place = np.array([3.0, 2.0, 0.05, 0.4, 1.6])
+    gradient = jax.jit(jax.grad(kl))
+    slopes = gradient(place)
+    for k, step in enumerate(np.diag(1e-4 * place)):
+        np.testing.assert_allclose(slopes[k], (kl(place + step) - kl(place - step)) / (2 * step[k]), rtol=1e-5)
+    several = jax.vmap(lambda psi_n: kl(jnp.array([psi_n, *place[1:]])))(jnp.array([0.5, 3.0]))
+    np.testing.assert_allclose(several, [kl(np.array([x, *place[1:]])) for x in (0.5, 3.0)], rtol=1e-10)
+
+
+@pytest.mark.slow
+def test_derivatives_by_schedule_target_and_start():
+    sampler = sampling.euler([2.0, 0.5, 0.05])
+
+    def value(v):
+        kinds = {"schedule": schedules.edm(v[0]), "target": targets.edm(v[1])}
+        problem = Problem(3.0, 2.0, 4, 0.5, 0.05, "relu", spectra.atoms([0.4, 1.6]), **kinds)
+        return generated_law(problem, sampler, start=v[2]).kl
+
+    place = np.array([0.9, 1.2, 0.8])
+    slopes = jax.grad(value)(place)
+    for k, step in enumerate(np.diag(1e-4 * place)):
+        np.testing.assert_allclose(slopes[k], (value(place + step) - value(place - step)) / (2 * step[k]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("psi_n", [0.3, 3.0])
+def test_moments_of_a_broad_spectrum(psi_n):
+    """A quadrature of a power law: bulks, necks and bumps."""
+    law = spectra.power_law(1.0, 1e-2)
+    s, w = law.nodes, law.weights
+    found = sample_spectrum(psi_n, s, w)
+    np.testing.assert_allclose(found.weights @ found.nodes, w @ s, rtol=1e-10)
+    np.testing.assert_allclose(found.weights @ found.nodes**2, w @ s**2 + (w @ s) ** 2 / psi_n, rtol=1e-9)
+    np.testing.assert_allclose(found.overlap(s) @ found.nodes, w @ s**2, rtol=1e-10)
