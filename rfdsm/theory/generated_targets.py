@@ -46,7 +46,7 @@ def spectra_of(psi_n: Any, chain: Problem, own: SampleSpectrum | None, targets: 
             for T, inverse in zip(targets, inverses, strict=True)
         ]
         return nodes, weights, spare, *laws
-    elif is_traced((psi_n, s, w)):
+    elif is_traced((psi_n, s, w, *targets)):
         return _traced(psi_n, s, w, targets, inverses)
     else:
         values, place = np.unique(np.asarray(psi_n), return_inverse=True)
@@ -55,8 +55,9 @@ def spectra_of(psi_n: Any, chain: Problem, own: SampleSpectrum | None, targets: 
     most = max(spectrum.nodes.size for spectrum in spectra)
 
     def padded(values: Any, fill: float = 0.0) -> Any:
-        rows = [np.pad(value, (0, most - value.size), constant_values=fill) for value in values]
-        return np.stack(rows)[place]
+        xp = module_of(*values)
+        rows = [xp.pad(value, (0, most - value.size), constant_values=fill) for value in values]
+        return xp.stack(rows)[place]
 
     laws = [
         Target(
@@ -70,7 +71,7 @@ def spectra_of(psi_n: Any, chain: Problem, own: SampleSpectrum | None, targets: 
 
 
 def _traced(psi_n: Any, s: Any, w: Any, targets: list[Any], inverses: list[Any]) -> tuple[Any, ...]:
-    """The same where psi_n or the spectrum are traced."""
+    """The same where psi_n, the spectrum or the last level are traced."""
     spare = _positive(1 - jnp.sum(jnp.where(s > 0, w, 0.0)) / psi_n)
 
     def cell(psi_n: Any) -> tuple[Any, ...]:
@@ -107,7 +108,8 @@ def given_spectrum(eigenvalues: Any) -> SampleSpectrum:
     weights = np.full(x.size, 1 / x.size)
 
     def overlap(values: Any) -> np.ndarray:
-        f = np.asarray(values, float)
-        return weights * f[0] if np.all(f == f[0]) else np.full(x.size, np.nan)
+        xp = module_of(values)
+        f = xp.asarray(values, float)
+        return xp.where(xp.all(f == f[0]), weights * f[0], xp.nan)
 
     return SampleSpectrum(x, weights, np.array([[x.min(), x.max()]]), overlap)
