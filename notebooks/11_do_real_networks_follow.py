@@ -12,6 +12,8 @@
 #     display_name: Python 3
 #     language: python
 #     name: python3
+# ---
+
 # %% [markdown]
 # # Do real networks follow?
 #

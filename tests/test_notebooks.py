@@ -46,6 +46,7 @@ def test_stored_without_heavy_output(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_begins_with_the_question_and_ends_with_what_was_learnt(name):
     words = [text for kind, text in source(stored(name)) if kind == "markdown"]
+    assert source(stored(name))[0] == ("markdown", words[0])  # not the header of the text form
     assert words[0].startswith("# ") and "?" in words[0]
     assert any(text.startswith("## What was learnt") for text in words)
 
