@@ -186,10 +186,11 @@ def generation(problem: Problem, sampler: Any, law: Any, simulated: Any = None, 
         variables["data_variance"] = variable("data_variance", (), isotropic)
     if simulated is not None:
         configuration |= {"d": simulated.run.d, "seeds": simulated.run.seeds.tolist()}
-        own = {name: ("trial",) for name in SIMULATED_GENERATION} | dict.fromkeys(
-            ("eigenvalues", "variances"), ("trial", "direction")
-        )
+        own: dict[str, tuple[str, ...]] = dict.fromkeys(SIMULATED_GENERATION, ("trial",))
+        own |= dict.fromkeys(("eigenvalues", "variances"), ("trial", "direction"))
         own |= dict.fromkeys(("nearest", "nearest_null"), ("trial", "quantile"))
+        if simulated.samples is not None:
+            own["samples"] = ("trial", "sample", "coordinate")
         for name, axes in own.items():
             long_name = DISTANCES_TO_POINTS.get(name)
             variables[f"simulated_{name}"] = variable(name, axes, getattr(simulated, name), long_name)

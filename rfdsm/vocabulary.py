@@ -111,6 +111,7 @@ LONG_NAMES = {
     "hellinger": "squared Hellinger distance to the target",
     "copied": "fraction of generated points that are copies",
     "nearest": "distance to the training set relative to a fresh set",
+    "samples": "generated samples",
     "probability": "probability of a positive relative distance",
     "probability_error": "its standard error",
     "kl_at_end": "KL(generated || data at the last level) per dimension",

@@ -20,7 +20,8 @@ def run(*words, folder=None):
 @pytest.mark.slow
 def test_law_and_simulation(tmp_path):
     words = "--psi-n 3 --psi-p 1 --m 2 --target velocity --steps 3 --first 2 --last 0.2 --sampler ddim:0.5"
-    done = run(*words.split(), "--simulate", "--d", "16", "--trials", "2", "--samples", "60", folder=tmp_path)
+    words += " --simulate --d 16 --trials 2 --samples 60 --keep-samples"
+    done = run(*words.split(), folder=tmp_path)
     assert done.returncode == 0, done.stderr
     found = xr.load_dataset(tmp_path / "rfdsm-generate" / "generation.nc")
     sampler = sampling.ddim(sampling.geometric(2, 0.2, 3), 0.5)
@@ -28,6 +29,10 @@ def test_law_and_simulation(tmp_path):
     np.testing.assert_allclose(found["kl"], law.kl, rtol=1e-10)
     np.testing.assert_allclose(found["step"], sampler.levels[1:])
     assert found["simulated_variances"].shape == (2, 16)
+    samples = found["simulated_samples"]
+    assert samples.dims == ("trial", "sample", "coordinate") and samples.shape == (2, 60, 16)
+    mean_square = (samples**2).mean(("sample", "coordinate"))
+    np.testing.assert_allclose(mean_square, found["simulated_variances"].mean("direction"), rtol=0.03)
     assert "velocity" in found.attrs["configuration"]
     assert (tmp_path / "rfdsm-generate" / "generation.png").stat().st_size > 10_000
     assert f"{law.kl:.6g}" in done.stdout and "these networks" in done.stdout
@@ -43,6 +48,7 @@ def test_law_and_simulation(tmp_path):
         ("--levels 2 1 --steps 3", "steps must not be given with levels"),
         ("--rule odd", "rule = odd must be one of geometric"),
         ("--schedule flow --first 2", "levels = 2 must be > 0 and < 1"),
+        ("--keep-samples", "keep_samples needs simulate"),
         ("--dtype float32", "must be float64"),
     ],
 )

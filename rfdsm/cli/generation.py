@@ -47,6 +47,9 @@ def generate(
         return
     if "best_ridge" in settings:
         raise ValueError("best_ridge needs targets")
+    keep = settings.get("keep_samples", False)
+    if keep and not settings["simulate"]:
+        raise ValueError("keep_samples needs simulate")
     with output.delivery(*paths) as delivery:
         with output.note_if_slow("solving the law of the samples; the first time this compiles …"):
             law = rfdsm.generated_law(problem, sampler, **options_of_law)
@@ -60,6 +63,7 @@ def generate(
                     **{name: settings[name] for name in ("samples", "trials", "networks", "key")},
                     **options_of_law,
                     data=rows,
+                    keep_samples=keep,
                     progress=report,
                 )
         dataset = generation(problem, sampler, law, found, networks=settings["networks"])
@@ -72,7 +76,7 @@ def generate(
 
 def _compared(settings: Settings, problem: Any, sampler: "Sampler", paths: Any, options_of_law: dict[str, Any]) -> None:
     """Several targets: which generates best."""
-    for name in ("target", "simulate", "data"):
+    for name in ("target", "simulate", "keep_samples", "data"):
         if name in settings.given:
             raise ValueError(f"{name} must not be given with targets")
     best = settings.get("best_ridge", False)

@@ -79,6 +79,9 @@ class GenerateOptions(SamplerOptions, SimulateOptions):
     target: Annotated[Word, one("What the network learns, as in predict. [default: data]", PROBLEM)] = None
     d: Annotated[Words, several("Dimension of the data. [default: 64]", "", SIMULATION)] = None
     simulate: Annotated[bool | None, Parameter(help="Simulate real networks, or not.", group=SIMULATION)] = None
+    keep_samples: Annotated[
+        bool | None, Parameter(help="Write the simulated samples to generation.nc, too.", negative=(), group=SIMULATION)
+    ] = None
     output: Annotated[
         Word,
         one(f"Folder for generation.png and generation.nc. [default: {GENERATION_OUTPUT}]", SAMPLING, metavar="FOLDER"),

@@ -261,6 +261,7 @@ _READERS: dict[str, Callable[[str, list[str]], Any]] = {
     "confirm": _boolean,
     "plot": _boolean,
     "simulate": _boolean,
+    "keep_samples": _boolean,
     "cache": _boolean,
     "times": _numbers,
     "sampler": _text,
