@@ -112,6 +112,7 @@ SETTINGS = (
     "about 10 kB N²",
     "agree to rounding (10⁻¹⁰ is tested)",
     "at t = 0.3, 0.1, 0.01, 0.001",
+    "both ratios from 10⁻² to 10³, ridges from 10⁻⁸",
 )
 
 
