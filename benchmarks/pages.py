@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import accuracy, memorisation
+from benchmarks import accuracy, memorisation, networks_tables
 from benchmarks.record import COMMANDS, RECORDED
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -38,6 +38,9 @@ def substitutions() -> dict[str, Any]:
     return figures | {
         "accuracy_table": accuracy.table(figures["accuracy"]),
         "memorisation_table": memorisation.table(figures["memorisation"], figures["memorisation_500"]),
+        "networks_widths": networks_tables.widths(figures["networks"]),
+        "networks_times": networks_tables.times(figures["networks"]),
+        "networks_power": networks_tables.power(figures["networks"]),
         "machine": "; ".join(dict.fromkeys(found["machine"] for found in records.values())),
         "power": power,
     }
