@@ -55,7 +55,7 @@ def generate(
             law = rfdsm.generated_law(problem, sampler, **options_of_law)
         found = None
         if settings["simulate"]:
-            with output.progress("simulating") as report:
+            with output.progress("simulating", "steps") as report:
                 found = rfdsm.simulate_generation(
                     problem,
                     sampler,

@@ -1,8 +1,5 @@
 """`rfdsm networks`: real networks of several widths, beside the theory of random features."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -50,7 +47,7 @@ def networks(
         rows, shape = standardise(build.loaded(settings)), image_shape(settings["data"])
     law = rfdsm.networks.gaussian(settings["d"], build.spectrum(settings["spectrum"])) if rows is None else rows
     with output.delivery(*paths) as delivery:
-        with _steps() as report:
+        with output.progress("training", "steps") as report:
             found = rfdsm.networks.study(
                 law,
                 widths=settings["widths"],
@@ -69,26 +66,6 @@ def networks(
         delivery.save(found, paths[0])
         for picture in paths[1:]:
             delivery.draw(lambda: rfdsm.plots.networks(found), picture)
-
-
-@contextmanager
-def _steps() -> Iterator[Callable[[int, int], None]]:
-    """Progress in steps of the optimiser: a bar on a terminal, a line for every tenth elsewhere."""
-    from rfdsm.cli import output, streams
-
-    errors, start, shown = streams.console(stderr=True), time.perf_counter(), 0
-    if errors.is_terminal:
-        with output.progress("training steps") as report:
-            yield report
-        return
-
-    def update(done: int, total: int) -> None:
-        nonlocal shown
-        if 10 * done // total > shown:
-            shown = 10 * done // total
-            errors.print(f"training: {done} of {total} steps, {time.perf_counter() - start:.1f} s")
-
-    yield update
 
 
 def _table(found: Any) -> Any:

@@ -142,11 +142,11 @@ def note_if_slow(text: str, seconds: float = 2.0) -> Iterator[None]:
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A callable taking (done, total): a bar on a terminal, plain lines elsewhere. Shown on standard error."""
+def progress(label: str, unit: str = "cells") -> Iterator[Callable[[int, int], None]]:
+    """A callable taking (done, total) of a unit: a bar on a terminal, lines elsewhere. Shown on standard error."""
     errors = streams.console(stderr=True)
     if not errors.is_terminal:
-        yield _plain_progress(errors, label)
+        yield _plain_progress(errors, label, unit)
         return
     from rich.progress import (
         BarColumn,
@@ -163,7 +163,7 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _plain_progress(errors: Console, label: str) -> Callable[[int, int], None]:
+def _plain_progress(errors: Console, label: str, unit: str) -> Callable[[int, int], None]:
     start = time.perf_counter()
     tenths = 0
 
@@ -171,7 +171,7 @@ def _plain_progress(errors: Console, label: str) -> Callable[[int, int], None]:
         nonlocal tenths
         if 10 * done // total > tenths:
             tenths = 10 * done // total
-            errors.print(f"{label}: {done} of {total} cells, {time.perf_counter() - start:.1f} s")
+            errors.print(f"{label}: {done} of {total} {unit}, {time.perf_counter() - start:.1f} s")
 
     return update
 

@@ -64,11 +64,7 @@ def over_time(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
     floor = shown["floor"].mean()
     if np.isfinite(floor):
         axes[0].axhline(float(floor), color="0.35", ls=":", lw=1.1)
-    for axis in axes:
-        log_x(axis)
-    for axis in axes[-columns(len(PANELS)) :]:
-        axis.set_xlabel("optimiser steps")
-    return _finished(axes, "training points, fresh noise", "to the training set's density")
+    return _finished(axes, "optimiser steps")
 
 
 def against_n(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
@@ -98,11 +94,7 @@ def against_n(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
     for axis, name in ((axes[1], "copied"), (axes[2], "to_fresh"), (axes[3], "position")):
         for other, (_, style) in OTHERS.items():
             axis.plot(x, dataset[f"{name}_{other}"].mean("network"), color="0.35", ls=style, lw=1.2)
-    for axis in axes:
-        log_x(axis)
-    for axis in axes[-columns(len(PANELS)) :]:
-        axis.set_xlabel("training points $n$")
-    return _finished(axes, "training points, fresh noise", "to the training set's density")
+    return _finished(axes, "training points $n$")
 
 
 def _axes(dataset: xr.Dataset, axes: Any) -> np.ndarray:
@@ -129,7 +121,12 @@ def _line(axis: Any, steps: np.ndarray, values: xr.DataArray, **look: Any) -> No
         axis.fill_between(steps, mean - error, mean + error, color=look["color"], alpha=0.2, lw=0)
 
 
-def _finished(axes: np.ndarray, dashed_losses: str, dashed_distances: str) -> np.ndarray:
+def _finished(axes: np.ndarray, x: str) -> np.ndarray:
+    """Scales, labels and legends that both pictures share."""
+    for axis in axes:
+        log_x(axis)
+    for axis in axes[-columns(len(PANELS)) :]:
+        axis.set_xlabel(x)
     axes[0].set_yscale("log")
     axes[2].set_yscale("symlog", linthresh=1e-3, linscale=0.3)
     axes[1].set_ylim(-0.03, 1.03)
@@ -138,9 +135,9 @@ def _finished(axes: np.ndarray, dashed_losses: str, dashed_distances: str) -> np
         axis.set_title(TITLES[name], fontsize="medium")
         axis.set_ylabel(LABELS[name])
         axis.grid(alpha=0.25, lw=0.5)
-    axes[0].plot([], [], color="0.3", ls="--", label=dashed_losses)
+    axes[0].plot([], [], color="0.3", ls="--", label="training points, fresh noise")
     axes[2].plot([], [], color="0.3", ls="-", label="to the law")
-    axes[2].plot([], [], color="0.3", ls="--", label=dashed_distances)
+    axes[2].plot([], [], color="0.3", ls="--", label="to the training set's density")
     for label, style in OTHERS.values():
         axes[1].plot([], [], color="0.3", ls=style, label=label)
     for axis in axes[:3]:
