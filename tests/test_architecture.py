@@ -21,6 +21,7 @@ FLOORS = (
         "activations",
         "arguments",
         "arrays",
+        "executables",
         "losses",
         "machine",
         "printing",

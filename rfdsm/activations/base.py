@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
@@ -13,6 +12,7 @@ from jaxtyping import Array
 
 from rfdsm.activations.expansion import Expansion, Rule, expand_by_rule
 from rfdsm.activations.kept import kept
+from rfdsm.executables import jitted
 
 
 class Moments(NamedTuple):
@@ -90,4 +90,4 @@ class Activation(ABC):
 
 @kept(maxsize=1)
 def _compiled_moments(activation: Activation) -> Callable[[Array, Array], Moments]:
-    return jax.jit(lambda shared, private: activation._moments(shared, private))
+    return jitted(lambda shared, private: activation._moments(shared, private))

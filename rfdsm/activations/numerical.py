@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -15,6 +14,7 @@ from jaxtyping import Array
 from rfdsm.activations.base import Activation, Moments
 from rfdsm.activations.kept import kept
 from rfdsm.activations.quadrature import HALF_WIDTH, ORDER, split_moments
+from rfdsm.executables import jitted
 from rfdsm.scope import jax_scope
 
 
@@ -81,4 +81,4 @@ class Quadrature(Activation):
 
 @kept(maxsize=2)
 def _compiled_split(activation: Quadrature, order: int, half_width: float) -> Callable[[Array, Array], Any]:
-    return jax.jit(lambda shared, private: activation._split(shared, private, order, half_width))
+    return jitted(lambda shared, private: activation._split(shared, private, order, half_width))

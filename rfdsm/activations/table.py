@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from rfdsm.activations.base import Activation, Moments
 from rfdsm.activations.kept import kept
 from rfdsm.activations.quadrature import PiecewiseChebyshev, padded
+from rfdsm.executables import jitted
 from rfdsm.scope import jax_scope
 
 # The table covers noise levels h = 1 - a^2 with |logit h| <= 20.25: from 8e-10 to 10.1 in Ornstein-Uhlenbeck time.
@@ -67,7 +68,7 @@ def interpolated(interpolant: PiecewiseChebyshev, ratio: jax.Array) -> Moments:
     return Moments(mu1, jnp.maximum(v0_squared * signal**2, 0.0), jnp.maximum(beta_a * noise, 0.0))
 
 
-@jax.jit
+@jitted
 def _tabulated(interpolant: PiecewiseChebyshev, ratio: jax.Array) -> jax.Array:
     return jnp.stack(interpolated(interpolant, ratio))
 

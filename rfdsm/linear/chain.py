@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from rfdsm.executables import jitted
 from rfdsm.linear.generated import checked_smoothing
 from rfdsm.linear.marchenko_pastur import rule
 from rfdsm.linear.problem import Problem, check_problem
@@ -56,7 +57,7 @@ def generated_spectrum(
     return jax.lax.scan(step, variance, (moments[:-1], moments[1:]))[0]
 
 
-_generated_spectrum = jax.jit(generated_spectrum)
+_generated_spectrum = jitted(generated_spectrum)
 
 
 def chain(

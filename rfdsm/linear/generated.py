@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm import arguments
+from rfdsm.executables import jitted
 from rfdsm.linear import covariance_equations as equations
 from rfdsm.linear import ridge_equations as ridge
 from rfdsm.linear.populations import CELLWISE, Populations, flat_populations, singular
@@ -90,7 +91,7 @@ def _cell(P: Populations, smoothing: Any) -> _Cell:
     return _Cell(law, midpoint, inverse, quotient, root, trace, residual)
 
 
-@jax.jit
+@jitted
 def _all(P: Populations, smoothing: Any) -> _Cell:
     return jax.vmap(_cell, in_axes=(CELLWISE, 0))(P, smoothing)
 

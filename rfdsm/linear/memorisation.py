@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rfdsm.arguments import check_whole, keywords
+from rfdsm.executables import jitted
 from rfdsm.linear.divergences import statistics
 from rfdsm.linear.fitting import Fitted, Sample, draw, fit, normal_rows
 from rfdsm.linear.plan import Cell, check_memory, memory_estimate, padded_size, plan
@@ -216,7 +217,7 @@ def _kind_of(cell: Cell) -> tuple[int, str, int]:
     return padded_size(cell.n), cell.kind, cell.m if cell.kind == "dual" else 0
 
 
-@partial(jax.jit, static_argnames=("settings", "groups"))
+@partial(jitted, static_argnames=("settings", "groups"))
 def _trial(key: Any, numbers: Any, sigma: Any, settings: _Settings, groups: tuple[_Group, ...]) -> Memorisation:
     """One repeat of all cells, which share a fresh set: every value has one entry per cell."""
     for_fresh, for_cells = jax.random.split(key)

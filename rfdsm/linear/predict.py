@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rfdsm.executables import jitted
 from rfdsm.linear import ridge_equations as ridge
 from rfdsm.linear.populations import CELLWISE, Populations, flat_populations, singular
 from rfdsm.linear.problem import Problem, check_problem
@@ -95,7 +96,7 @@ def second_moment(P: Populations, weight: jax.Array) -> jax.Array:
     return P.average(weight * b**2) + fluctuation
 
 
-@jax.jit
+@jitted
 def _all(P: Populations) -> DenoisingLosses:
     return jax.vmap(losses, in_axes=(CELLWISE,))(P)
 

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 
 from rfdsm.arguments import keywords
+from rfdsm.executables import jitted
 from rfdsm.linear.chain import check_exact, checked_stochasticity, generated_spectrum
 from rfdsm.linear.divergences import statistics
 from rfdsm.linear.fitting import Fitted, Sample, draw, fit, order
@@ -137,7 +138,7 @@ def _compiled(trial: Callable[..., Any], settings: Settings, mesh: Mesh, generat
 
         return jax.lax.map(one, words, batch_size=batch)
 
-    return jax.jit(spread(trials, mesh))
+    return jitted(spread(trials, mesh))
 
 
 def _cell_by_cell(

@@ -13,6 +13,7 @@ from rfdsm.activations import Activation, Moments, tabulate
 from rfdsm.activations.kept import kept
 from rfdsm.activations.quadrature import padded
 from rfdsm.activations.table import interpolated
+from rfdsm.executables import jitted
 from rfdsm.losses import Losses
 from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem
@@ -131,7 +132,7 @@ def _padded_block(times: np.ndarray) -> np.ndarray:
     return np.pad(times, (0, BLOCK - times.size), mode="edge")
 
 
-@jax.jit
+@jitted
 def _respond(cells: Any, tangents: Any, nodes: Any, weights: Any) -> tuple[jax.Array, jax.Array]:
     """Losses (NAMES, N) and derivatives (directions, NAMES, N) along tangents of shape (directions, N)."""
 
@@ -164,7 +165,7 @@ def _direct(activation: Activation, schedule: Schedule, target: Target) -> Calla
             schedule, target, lambda level: moments_at(activation, level.a, level.h, variance), t, variance
         )
 
-    return jax.jit(found)
+    return jitted(found)
 
 
 @lru_cache(maxsize=16)
@@ -174,4 +175,4 @@ def _interpolated(schedule: Schedule, target: Target) -> Callable[[Any, Any, Any
     def found(interpolant: Any, t: Any, variance: Any) -> Any:
         return _with_slope(schedule, target, lambda level: interpolated(interpolant, level.h / level.a**2), t, variance)
 
-    return jax.jit(found)
+    return jitted(found)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from rfdsm import schedules, targets
 from rfdsm.arguments import base_key, check_whole
+from rfdsm.executables import jitted
 from rfdsm.sampling.samplers import Sampler
 from rfdsm.targets import Target
 from rfdsm.values import number, one_line
@@ -156,7 +157,7 @@ def _of_shape(prediction: Any, shape: tuple[int, ...]) -> Array:
     return jnp.asarray(prediction)
 
 
-@jax.jit
+@jitted
 def _noised(f: Array, y: Array, key: Array, A: Array, C: Array, spread: Array) -> Array:
     places = jnp.arange(y.shape[0] * y.shape[1])
     xi = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), y.shape[-1:], y.dtype))(places)

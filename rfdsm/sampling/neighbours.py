@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from rfdsm.executables import jitted
+
 Array = jax.Array | np.ndarray
 
 NEIGHBOUR_RATIO = 1 / 3
@@ -31,7 +33,7 @@ def nearest_two(
     return jnp.sort(distance, axis=1)
 
 
-@partial(jax.jit, static_argnames="block")
+@partial(jitted, static_argnames="block")
 def blockwise(points: Float[Array, "k d"], others: Float[Array, "n d"], block: int = BLOCK) -> Float[Array, "k 2"]:
     """The same for many points; memory block n numbers."""
     return jax.lax.map(lambda point: nearest_two(point[None], others)[0], points, batch_size=min(block, len(points)))

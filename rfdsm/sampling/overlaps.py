@@ -12,13 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from rfdsm.executables import jitted
+
 Array = jax.Array | np.ndarray
 
 BLOCK = 512
 """Pairs are handled BLOCK x BLOCK at a time, which stays in a core's cache, whatever the number of points."""
 
 
-@partial(jax.jit, static_argnames="block")
+@partial(jitted, static_argnames="block")
 def log_pair_sum(points: Float[Array, "N d"], variance: Any, block: int = BLOCK) -> Float[Array, ""]:
     """log of sum over unordered pairs i < j of exp(-|x_i - x_j|^2/(4 variance)); -inf for a single point.
 
@@ -77,7 +79,7 @@ class Fresh(NamedTuple):
     log_pairs: Float[Array, ""]
 
 
-@jax.jit
+@jitted
 def relative_distance(
     train: Float[Array, "n d"],
     mask: Float[Array, " n"],

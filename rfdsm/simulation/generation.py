@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
 from rfdsm.arguments import check_whole
+from rfdsm.executables import jitted
 from rfdsm.losses import Run
 from rfdsm.machine import lapack_threads
 from rfdsm.printing import Printed
@@ -244,7 +245,7 @@ def _stream(word: Array, generator: str, name: str, number: Any = 0) -> Any:
     return jax.random.fold_in(key, number)
 
 
-@partial(jax.jit, static_argnames=("n", "size", "generator"))
+@partial(jitted, static_argnames=("n", "size", "generator"))
 def _points(word: Array, cell: Cell, first: Array, n: int, size: int, generator: str) -> _Points:
     eigenvalues = jnp.asarray(cell.eigenvalues)
     nothing = jnp.zeros((0, eigenvalues.size))

@@ -12,6 +12,7 @@ from jaxtyping import Array, Key
 
 from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
+from rfdsm.executables import jitted
 from rfdsm.losses import Losses
 from rfdsm.machine import lapack_threads
 from rfdsm.problem import Problem
@@ -112,7 +113,7 @@ def _compiled(
 
         return jax.vmap(one)(words) if settings.together else jax.lax.map(one, words)
 
-    return jax.jit(spread(trials, mesh))
+    return jitted(spread(trials, mesh))
 
 
 def simulate(

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Key
 from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
 from rfdsm.arguments import check_whole, flow_times, number_array
+from rfdsm.executables import jitted
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem
 from rfdsm.scope import jax_scope
@@ -156,7 +157,7 @@ def _compiled(
 
         return jax.vmap(one)(words) if settings.together else jax.lax.map(one, words)
 
-    return jax.jit(spread(trials, mesh))
+    return jitted(spread(trials, mesh))
 
 
 def _initial_weights(

@@ -1,6 +1,5 @@
 """One trial: what is drawn, which moments are taken of it, and how its losses are reported."""
 
-import contextlib
 import warnings
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ from jaxtyping import Array, Float, Key
 
 from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
+from rfdsm.executables import options
 from rfdsm.losses import Losses, Run
 from rfdsm.machine import cores
 from rfdsm.scope import jax_scope
@@ -194,10 +194,6 @@ def signature(arguments: Any) -> tuple[Any, ...]:
     )
 
 
-CPU_OPTIONS = {"xla_cpu_use_fusion_emitters": False}
-"""Compiles in little more than half the time what runs as fast and gives the same numbers, to the last bit or two."""
-
-
 @kept(maxsize=128)
 def executable(
     activation: Activation, function: Any, structure: Any, leaves: tuple[tuple[tuple[int, ...], str], ...]
@@ -205,11 +201,7 @@ def executable(
     """Machine code of a function made for this activation."""
     del activation
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in leaves]
-    lowered = function.lower(*jax.tree.unflatten(structure, shapes))
-    if jax.default_backend() == "cpu":
-        with contextlib.suppress(jax.errors.JaxRuntimeError):  # a release of XLA that does not know them
-            return lowered.compile(compiler_options=CPU_OPTIONS)
-    return lowered.compile()
+    return function.lower(*jax.tree.unflatten(structure, shapes)).compile(compiler_options=options())
 
 
 def gathered(parts: dict[int, Losses], shape: tuple[int, ...], axis: int) -> Losses:

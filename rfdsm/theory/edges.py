@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rfdsm.executables import jitted
 from rfdsm.scope import jax_scope
 from rfdsm.theory.populations import Populations
 from rfdsm.theory.resolvent import PARAMETERS, SMALL_CHUNK, Cells, evaluate, evaluate_pairs
@@ -137,7 +138,7 @@ def _turning_point(y: Any, parameters: Any, nodes: Any, weights: Any) -> tuple[A
     return -y[2] * evaluate((y[0], y[1], y[2]), 0.0, P).free, moved
 
 
-_turning_points = jax.jit(jax.vmap(_turning_point, in_axes=(0, 0, None, None)))
+_turning_points = jitted(jax.vmap(_turning_point, in_axes=(0, 0, None, None)))
 
 
 def turning_points(problems: Cells, index: np.ndarray, reals: np.ndarray) -> np.ndarray:

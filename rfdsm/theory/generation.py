@@ -15,6 +15,7 @@ from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
 from rfdsm.arguments import number_array
 from rfdsm.arrays import module_of
+from rfdsm.executables import jitted
 from rfdsm.machine import cores
 from rfdsm.printing import Printed
 from rfdsm.problem import FIELDS, Problem
@@ -283,7 +284,7 @@ def distances(variance: Any, weights: Any, targets: dict[str, Target]) -> dict[s
 
 @kept(maxsize=8)
 def _batch(activation: Activation) -> Any:
-    return jax.jit(jax.vmap(partial(_measured, activation)))
+    return jitted(jax.vmap(partial(_measured, activation)))
 
 
 def _in_batches(activation: Activation, asked: Question) -> dict[str, np.ndarray]:
@@ -304,7 +305,7 @@ def _in_batches(activation: Activation, asked: Question) -> dict[str, np.ndarray
 @kept(maxsize=16)
 def _elsewhere(activation: Activation, function: Any) -> Any:
     """What `function` says of the chain at further eigenvalues."""
-    return jax.jit(jax.vmap(partial(function, activation), in_axes=(0, None)))
+    return jitted(jax.vmap(partial(function, activation), in_axes=(0, None)))
 
 
 def _lambda(activation: Activation, chain: Chain, x: Any) -> Any:
@@ -329,7 +330,7 @@ def _starts(chain: Problem, moments: Any) -> Any:
     return found if chain.traced else tuple(np.asarray(value) for value in found)
 
 
-@jax.jit
+@jitted
 def order_parameters(
     inverse_psi_n: Any, inverse_psi_p: Any, q: Any, asked: Any, moments: Any, ridge: Any, nodes: Any, weights: Any
 ) -> tuple[Any, Any, Any, Any]:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
+from rfdsm.executables import jitted
 from rfdsm.problem import Problem
 from rfdsm.sampling import Sampler
 from rfdsm.sampling.chain import at_levels, first_variance
@@ -135,4 +136,4 @@ def _rate(activation: Activation, schedule: Any, target: Any) -> Any:
         drift = F + c * (asked.alpha - asked.a * slope) / asked.delta
         return -2 * drift * variance + eta**2 * g_squared, residual
 
-    return jax.jit(rate)
+    return jitted(rate)

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Float
 
+from rfdsm.executables import jitted
 from rfdsm.problem import Problem
 from rfdsm.sampling import Sampler
 from rfdsm.sampling.chain import at_levels
@@ -85,7 +86,7 @@ def optimal_levels(problem: Problem, sampler: Sampler, *, distance: Any = "kl", 
         return getattr(generated_law(problem, sampler, start=start, ridges=ridges), distance)
 
     with jax_scope():
-        gradient = jax.jit(jax.value_and_grad(value))
+        gradient = jitted(jax.value_and_grad(value))
 
     def along(logarithms: np.ndarray) -> tuple[float, np.ndarray]:
         with jax_scope():

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rfdsm.executables import jitted
 from rfdsm.machine import cores
 from rfdsm.problem import Problem
 from rfdsm.schedules import Level
@@ -100,7 +101,7 @@ ASKED = ("alpha", "beta", "scale")
 """What of `Populations` the features do not know."""
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jitted, static_argnums=0)
 def _chunk(
     function: Callable[..., Any],
     parameters: dict[str, Any],

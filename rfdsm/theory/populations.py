@@ -14,6 +14,7 @@ import numpy as np
 from rfdsm.activations import Activation, Moments, tabulate
 from rfdsm.activations.kept import kept
 from rfdsm.activations.quadrature import padded
+from rfdsm.executables import jitted
 from rfdsm.problem import Problem
 from rfdsm.schedules import Schedule
 from rfdsm.scope import jax_scope
@@ -168,7 +169,7 @@ def cells_of(problem: Problem) -> Cells:
 
 @kept(maxsize=1)
 def _compiled_moments(activation: Activation) -> Callable[[Any, Any, Any], Moments]:
-    return jax.jit(lambda a, h, variance: moments_at(activation, a, h, variance))
+    return jitted(lambda a, h, variance: moments_at(activation, a, h, variance))
 
 
 def rank(inverse_psi_p: Any, L: Any, linear: Any) -> jax.Array:

@@ -29,6 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Moments
+from rfdsm.executables import jitted
 from rfdsm.losses import SINGULAR, Losses
 from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem, check_problem
@@ -132,7 +133,7 @@ def _replace_jvp(replacement, primals, tangents):
     return _replace(where, values, replacement), change * jnp.where(where, jnp.nan, 1.0)
 
 
-@functools.partial(jax.jit, static_argnames="peaks")
+@functools.partial(jitted, static_argnames="peaks")
 def solve_cells(
     inverse_psi_n: Any,
     inverse_psi_p: Any,

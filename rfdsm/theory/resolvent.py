@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Moments
+from rfdsm.executables import jitted
 from rfdsm.machine import cores
 from rfdsm.scope import jax_scope
 from rfdsm.theory.fixed_point import solve
@@ -256,7 +257,7 @@ def track(z: Any, P: Populations, limit: Any) -> tuple[Triple, Any]:
     return y, done
 
 
-@jax.jit
+@jitted
 def solve_pairs(u: Any, parameters: Any, nodes: Any, weights: Any, limit: Any) -> Points:
     """Density and eigenvalue count at pairs of u > 0 and parameters, arrays of one shape."""
     column = (-1, *[1] * jnp.ndim(u))

@@ -4,13 +4,13 @@ import functools
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Moments
 from rfdsm.activations.quadrature import padded
 from rfdsm.arguments import flow_times, number_array
+from rfdsm.executables import jitted
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem, check_problem
 from rfdsm.scope import jax_scope
@@ -133,7 +133,7 @@ def _unseen(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     return population, fresh
 
 
-@jax.jit
+@jitted
 def _unseen_in_cells(
     per_n: Any, per_p: Any, q: Any, asked: Asked, ridge: Any, moments: Moments, nodes: Any, weights: Any
 ) -> tuple[Any, Any]:

@@ -1,0 +1,66 @@
+"""How functions are compiled changes nothing about their numbers, and nothing about what JAX may do with them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rfdsm import Problem, activations, executables, predict, simulate
+
+
+def numbers():
+    """Of what was not compiled yet: caches are cleared."""
+    jax.clear_caches()
+    problem = Problem(3.0, [2.0, 6.0, 8.0], 2, 0.2, [[1e-2], [0]], activations.polynomial([0.1, 1.0, 0.3, 0.1]))
+    return [np.asarray(leaf, float) for leaf in jax.tree.leaves(predict(problem))]
+
+
+@pytest.fixture
+def compiler(monkeypatch):
+    """Sets what the compiler is told."""
+
+    def tell(options):
+        executables._understood.cache_clear()
+        monkeypatch.setattr(executables, "CPU_OPTIONS", options)
+
+    yield tell
+    executables._understood.cache_clear()
+
+
+def test_theory_with_and_without_options(monkeypatch):
+    expected = numbers()
+    monkeypatch.setattr(executables, "options", dict)
+    for one, other in zip(numbers(), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_a_release_that_does_not_know_the_options(compiler):
+    assert executables.options()
+    compiler({"xla_no_release_knows_this": True})
+    assert executables.options() == {}
+    double = executables.jitted(lambda x: 2 * x)
+    assert double(1.5) == 3
+
+
+def test_transformations_go_through():
+    power = executables.jitted(lambda x, n: x**n, static_argnames="n")
+    x = jnp.arange(3.0)
+    assert power(2.0, n=3) == 8
+    assert jax.grad(power)(2.0, n=3) == 12
+    np.testing.assert_array_equal(jax.vmap(lambda x: power(x, n=2))(x), x**2)
+    np.testing.assert_array_equal(jax.jit(lambda x: power(x, n=2))(x), x**2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"xla_no_release_knows_this": True}], ids=["none", "unknown"])
+def test_simulation_with_and_without_options(options, compiler):
+    def losses(coefficient):
+        # Another activation, so that nothing compiled before is found.
+        kind = activations.polynomial([0.1, 1.0, coefficient, 0.1])
+        return simulate(Problem(3.0, [2.0, 8.0], 2, 0.2, 1e-2, kind), 16, trials=2)
+
+    expected = losses(0.3)
+    compiler(options)
+    found = losses(0.3 * (1 + 1e-15))
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(np.asarray(one, float), np.asarray(other, float), rtol=1e-11)
