@@ -230,7 +230,7 @@ def curves(problem: Any, abscissa: str, model: Model = RANDOM_FEATURES) -> xr.Da
         fine = np.geomspace(positive.min(), positive.max(), CURVE_POINTS if positive.size > 1 else 1)
         fine = np.unique(np.round(fine)) if abscissa == "m" else fine
         axis = names.index(abscissa) - len(names)
-        problem = dataclasses.replace(problem, **{abscissa: fine.reshape(-1, *[1] * (-axis - 1))})
+        problem = problem.at(**{abscissa: fine.reshape(-1, *[1] * (-axis - 1))})
     return datasets.theory(problem, model.predict(problem), model)
 
 
@@ -299,7 +299,7 @@ def compared(model: Model, problem: Any, d: Any, progress: Progress | None, kind
         raise ValueError(f"d = {one_line(d)} must be one dimension or a list of different ones")
     if data is not None:
         data = check_rows(data)
-        request["data"], problem = data, dataclasses.replace(problem, spectrum=spectra.from_data(data))
+        request["data"], problem = data, problem.at(spectrum=spectra.from_data(data))
         if dimensions == (None,):
             dimensions = (data.shape[1],)
     for size in dimensions:  # every refusal comes before the first computation

@@ -57,7 +57,7 @@ class GeneratedSamples(RandomFeatures):
         """The problem, its t one number that spans no axis: the sampler has the times. ValueError for several."""
         if np.size(problem.t) > 1:
             raise ValueError(f"t = {one_line(problem.t)} must be one number, which is not used: the sampler has times")
-        return dataclasses.replace(problem, t=float(np.ravel(problem.t)[0]))
+        return problem.at(t=float(np.ravel(problem.t)[0]))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class GeneratedSamples(RandomFeatures):
         shape, groups, n, p = self.shape(problem), [], [], []
         for index, place in enumerate(np.ndindex(*shape)):
             fields = {name: np.broadcast_to(values, shape)[place] for name, values in self.asked(problem).items()}
-            cell = dataclasses.replace(problem, **fields)
+            cell = problem.at(**fields)
             planned, _ = check_request(cell, self.sampler, d, self.samples, **request)
             d = planned.d
             groups.append(Group(cell, np.array([index])))

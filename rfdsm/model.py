@@ -159,7 +159,7 @@ class RandomFeatures(Model):
     def realised(self, problem: Problem, d: int, data: Any = None) -> Problem:
         """See `Model`. Rows have exactly their covariance, not one realised from its spectrum."""
         actual = realised(problem, d)
-        return actual if data is None else dataclasses.replace(actual, spectrum=problem.spectrum)
+        return actual if data is None else actual.at(spectrum=problem.spectrum)
 
     def plan(self, problem: Problem, d: Any, **request: Any) -> Any:
         return plan(problem, d, **request)
@@ -168,7 +168,7 @@ class RandomFeatures(Model):
         return self._stacked(simulated_groups(request, trials))
 
     def at(self, fields: Mapping[str, np.ndarray], structure: Problem) -> tuple[Model, Problem]:
-        return self, dataclasses.replace(structure, **fields)
+        return self, structure.at(**fields)
 
     def compilation(self, group: Any, request: Any) -> Any:
         return group.settings, group.ridges.size

@@ -1,7 +1,7 @@
 """What is asked: one denoising score-matching problem, or a grid of them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from rfdsm import activations, arguments, schedules, spectra, targets
 from rfdsm.activations import Activation
-from rfdsm.printing import Printed
+from rfdsm.grids import Grid
 from rfdsm.schedules import Level, Schedule
 from rfdsm.spectra import Spectrum
 from rfdsm.targets import Asked, Target, asked
@@ -24,7 +24,7 @@ PARAMETRISATION = {"schedule": "ou", "target": "noise"}
 STRUCTURE = ("activation", "spectrum", "schedule", "target")
 
 
-class Problem(Printed):
+class Problem(Grid):
     """Random-feature denoising score matching at n = psi_n d samples, p = psi_p d features, m noise draws per sample.
 
     Numeric fields are scalars or arrays that broadcast against each other: a grid *is* a problem with array fields.
@@ -56,6 +56,9 @@ class Problem(Printed):
         Traceback (most recent call last):
         ValueError: m = 0.5 must be an integer >= 1 or inf
     """
+
+    FIELDS: ClassVar = FIELDS
+    STRUCTURE: ClassVar = STRUCTURE
 
     psi_n: Numeric
     psi_p: Numeric
@@ -115,19 +118,6 @@ class Problem(Printed):
         fields: dict[str, Any] = dict(zip(FIELDS, (psi_n, psi_p, m, t, ridge), strict=True))
         laid_out = arguments.outer(fields, _ranges(schedules.get(schedule)))
         return cls(**laid_out, activation=activation, spectrum=spectrum, schedule=schedule, target=target)
-
-    def __hash__(self) -> int:
-        """By value, as problems are compared: one may be a key of a dict, or static structure of a jitted function."""
-        return arguments.hash_of([getattr(self, name) for name in FIELDS], *(getattr(self, name) for name in STRUCTURE))
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Copies and unpickled problems are read-only too."""
-        vars(self).update(arguments.freeze(state))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Broadcast shape of the numeric fields, which is the shape of every result."""
-        return np.broadcast_shapes(*(np.shape(getattr(self, name)) for name in FIELDS))
 
     @property
     def traced(self) -> bool:

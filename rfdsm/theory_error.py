@@ -1,6 +1,5 @@
 """The standard error of theory where its spectrum is an estimate."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,10 +20,7 @@ def sampling_error(
 
     def quantities(law: Law) -> np.ndarray:
         spectrum = spectra.Spectrum(*alike(law))
-        at = [
-            model.predict(dataclasses.replace(model.realised(problem, int(d), data), spectrum=spectrum))
-            for d in dimensions
-        ]
+        at = [model.predict(model.realised(problem, int(d), data).at(spectrum=spectrum)) for d in dimensions]
         return np.array([[part[name] for part in at] for name in names], dtype=np.float64)
 
     with np.errstate(invalid="ignore"):  # inf - inf at p = nm without ridge

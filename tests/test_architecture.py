@@ -22,6 +22,7 @@ FLOORS = (
         "arguments",
         "arrays",
         "executables",
+        "grids",
         "losses",
         "machine",
         "printing",

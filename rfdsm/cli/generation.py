@@ -1,6 +1,5 @@
 """`rfdsm generate`: what networks generate, the exact law of the samples and simulations of the same."""
 
-import dataclasses
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -97,7 +96,7 @@ def _compared(settings: Settings, problem: Any, sampler: "Sampler", paths: Any, 
             )
         ends = f"t = {sampler.levels[0]:g} to {sampler.levels[-1]:g}"
         title = f"KL(generated || data)/d by target, {sampler}, {sampler.size} steps, {ends}"
-        delivery.show(tables.best_targets(dataclasses.replace(problem, target="noise"), model, diagram, title))
+        delivery.show(tables.best_targets(problem.at(target="noise"), model, diagram, title))
         delivery.save(diagram, paths[0])
         if problem.shape and max(problem.shape) > 1:
             for picture in paths[1:]:

@@ -1,6 +1,5 @@
 """`rfdsm phases | boundary | optimal | advise`: regimes, their boundaries, and what to do."""
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,7 +63,7 @@ def _simulated(settings: Settings, problem: Any) -> Any:
 
     index = [np.unique(np.linspace(0, size - 1, settings["markers"] + 2)[1:-1].astype(int)) for size in problem.shape]
     fields = {name: _chosen(problem, name, index) for name in rfdsm.problem.FIELDS}
-    some = dataclasses.replace(problem, **fields)
+    some = problem.at(**fields)
     with output.progress("simulating") as report:
         return simulated_regimes(some, settings["d"], trials=settings["trials"], key=settings["key"], progress=report)
 
@@ -249,9 +248,7 @@ def _table(problem: Any, columns: dict[str, list[str]], skip: tuple[str, ...], r
     from rfdsm.model import RANDOM_FEATURES
     from rfdsm.problem import FIELDS
 
-    cells = {
-        name: np.broadcast_to(getattr(problem, name), problem.shape).ravel() for name in FIELDS if name not in skip
-    }
+    cells = {name: own.ravel() for name, own in zip(FIELDS, problem.broadcast(), strict=True) if name not in skip}
     varying = [name for name in cells if np.ndim(getattr(problem, name))]
     fixed = [f"{name} = {cells[name][0]:g}" for name in cells if name not in varying]
     structure = [f"{name} {text}" for name, text in RANDOM_FEATURES.structure(problem).items()]

@@ -107,7 +107,7 @@ def chain(
     rho = checked_smoothing(smoothing, problem)
     shape = np.broadcast_shapes(problem.shape, rho.shape)
     names = ("psi", "T", "ridge", "noise_scale", "variance", "a", "eta")
-    psi, T, ridge, scale, variance, a, eta = (np.broadcast_to(getattr(problem, name), shape) for name in names)
+    psi, T, ridge, scale, variance, a, eta = problem.broadcast(*names, shape=rho.shape)
     rho = np.broadcast_to(rho, shape)
     eigenvalues, weights = rule(psi)
     eigenvalues = variance[..., None] * eigenvalues

@@ -1,6 +1,5 @@
 """The law that the linear denoiser generates, against the target: `generated` (docs/linear, sections 3 and 4)."""
 
-import dataclasses
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -126,10 +125,10 @@ def generated(problem: Problem, smoothing: Any = 0.0) -> GeneratedLaw:
     """
     rho = checked_smoothing(smoothing, problem)
     shape = np.broadcast_shapes(problem.shape, rho.shape)
-    problem = dataclasses.replace(problem, psi=np.broadcast_to(problem.psi, shape))
+    problem = problem.at(psi=np.broadcast_to(problem.psi, shape))
     rho, variance = np.broadcast_to(rho, shape), np.broadcast_to(problem.variance, shape)
     infinite = singular(problem)
-    nudged = dataclasses.replace(problem, psi=np.where(infinite, problem.psi * (1 - NUDGE), problem.psi))
+    nudged = problem.at(psi=np.where(infinite, problem.psi * (1 - NUDGE), problem.psi))
     P = flat_populations(nudged)
     with jax_scope(), np.errstate(all="ignore"):
         cell = in_batches(_all, problem, P, (rho / variance).ravel(), sizes=(BATCH,))

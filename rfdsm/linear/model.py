@@ -48,7 +48,7 @@ class LinearDenoiser(Model):
 
     def at(self, fields: Mapping[str, np.ndarray], structure: Problem) -> tuple["LinearDenoiser", Problem]:
         own = {name: values for name, values in fields.items() if name != "smoothing"}
-        return dataclasses.replace(self, smoothing=fields["smoothing"]), dataclasses.replace(structure, **own)
+        return dataclasses.replace(self, smoothing=fields["smoothing"]), structure.at(**own)
 
     def names(self, data: Any) -> tuple[str, ...]:
         """See `Model`: the best denoiser of real data is unknown."""
@@ -74,7 +74,7 @@ class LinearDenoiser(Model):
     def realised(self, problem: Problem, d: int, data: Any = None) -> Problem:
         """See `Model`. Rows have exactly their covariance, not one realised from its spectrum."""
         actual = realised(problem, d)
-        return actual if data is None else dataclasses.replace(actual, spectrum=problem.spectrum)
+        return actual if data is None else actual.at(spectrum=problem.spectrum)
 
     def plan(self, problem: Problem, d: Any, **request: Any) -> Plan:
         return plan(problem, d, self.smoothing, **request)

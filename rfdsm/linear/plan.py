@@ -1,6 +1,5 @@
 """What a simulation of the linear denoiser is going to do: sizes, keys and every check, before anything is computed."""
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -96,7 +95,7 @@ def plan(
                 "held out for testing"
             )
     names = ("m", "a", "eta", "ridge", "sigma")
-    m, a, eta, ridge, sigma = (np.broadcast_to(getattr(problem, name), shape).ravel() for name in names)
+    m, a, eta, ridge, sigma = (own.ravel() for own in problem.broadcast(*names, shape=shape))
     numbers = zip(a, eta, ridge, sigma, np.broadcast_to(smoothing, shape).ravel(), strict=True)
     sizes = [(int(points), 0 if np.isinf(draws) else int(draws)) for points, draws in zip(n, m, strict=True)]
     cells = [
@@ -119,7 +118,7 @@ def _kind(n: int, m: int, d: int) -> str:
 
 def realised(problem: Problem, d: int) -> Problem:
     """The problem a simulation in d dimensions really solves: n = round(psi d), Sigma of size d."""
-    return dataclasses.replace(problem, psi=np.round(problem.psi * d) / d, spectrum=problem.spectrum.realise(d)[1])
+    return problem.at(psi=np.round(problem.psi * d) / d, spectrum=problem.spectrum.realise(d)[1])
 
 
 def padded_size(n: int) -> int:

@@ -1,6 +1,6 @@
 """What is asked of the linear one-step denoiser: one problem, or a grid of them."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -9,7 +9,7 @@ from jax.core import Tracer
 from jaxtyping import Float
 
 from rfdsm import arguments, spectra
-from rfdsm.printing import Printed
+from rfdsm.grids import Grid
 from rfdsm.spectra import Spectrum
 from rfdsm.vocabulary import RANGES
 
@@ -18,7 +18,7 @@ FIELDS = ("psi", "T", "m", "ridge", "noise_scale", "sigma")
 Numeric = Float[jax.Array | np.ndarray, "..."]
 
 
-class Problem(Printed):
+class Problem(Grid):
     """A linear denoiser fitted to n = psi d points of N(mu, Sigma), each noised m times, and sampled in one step.
 
     y = a x + sqrt(eta) z with a = e^{-T}, eta = noise_scale (1 - a^2); the denoiser is the ridge regression of x on y
@@ -40,6 +40,9 @@ class Problem(Printed):
 
     Source: arXiv 2411.17807; docs/linear, section 1.
     """
+
+    FIELDS: ClassVar = FIELDS
+    STRUCTURE: ClassVar = ("spectrum",)
 
     psi: Numeric
     T: Numeric
@@ -89,19 +92,6 @@ class Problem(Printed):
         if noise_scale is None:
             del given["noise_scale"]
         return cls(**arguments.outer(given, RANGES), spectrum=spectrum)
-
-    def __hash__(self) -> int:
-        """By value, as problems are compared: one may be a key of a dict, or static structure of a jitted function."""
-        return arguments.hash_of([getattr(self, name) for name in FIELDS], self.spectrum)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Copies and unpickled problems are read-only too."""
-        vars(self).update(arguments.freeze(state))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Broadcast shape of the numeric fields, which is the shape of every result."""
-        return np.broadcast_shapes(*(np.shape(getattr(self, name)) for name in FIELDS))
 
     @property
     def variance(self) -> np.ndarray:

@@ -261,7 +261,7 @@ def simulate_chain(
     (count,), chi = checked_steps(steps), checked_stochasticity(stochasticity)
     rho = checked_smoothing(smoothing, problem)
     request = plan(problem, d, rho, trials=trials, key=key, devices=devices)
-    scales, lasts = (np.broadcast_to(getattr(problem, name), request.n.shape).ravel() for name in ("noise_scale", "T"))
+    scales, lasts = (own.ravel() for own in problem.broadcast("noise_scale", "T", shape=request.n.shape))
     at = times(schedule, count, lasts)
 
     def numbers(cell: Cell) -> np.ndarray:

@@ -238,14 +238,14 @@ def advise(
 
     widths = np.unique(np.round(np.geomspace(min(max(1, d // 16), widest), widest, WIDTHS)).astype(int))
     widths = np.union1d(widths, [] if p is None else [int(p)]).astype(int)
-    with_best = optimal(dataclasses.replace(problem, psi_p=widths / d), "ridge")
+    with_best = optimal(problem.at(psi_p=widths / d), "ridge")
     excess = with_best.losses.test - with_best.losses.floor
     chosen = int(np.argmax(excess <= (1 + GOOD_ENOUGH) * np.min(excess)))
     test, floor, null = (float(np.min(getattr(with_best.losses, name))) for name in ("test", *Losses.BOUNDS))
     hopeless = hopeless_because(problem, test, floor, null, widest)
     width = int(p) if p is not None else widest if hopeless else int(widths[chosen])
     here = int(np.flatnonzero(widths == width)[0])
-    at_width = dataclasses.replace(problem, psi_p=np.asarray(width / d))
+    at_width = problem.at(psi_p=np.asarray(width / d))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # no boundary: said in words
@@ -267,12 +267,10 @@ def advise(
         boundary_p=float(crossing.roots[nearest] * d),
         boundary_rising=bool(crossing.rising[nearest] > 0),
         hopeless=hopeless,
-        ridge_at_width=None if hopeless else _point(dataclasses.replace(at_width, ridge=best_ridges[here]), width),
+        ridge_at_width=None if hopeless else _point(at_width.at(ridge=best_ridges[here]), width),
         best=None
         if hopeless
-        else _point(
-            dataclasses.replace(problem, psi_p=widths[chosen] / d, ridge=best_ridges[chosen]), int(widths[chosen])
-        ),
+        else _point(problem.at(psi_p=widths[chosen] / d, ridge=best_ridges[chosen]), int(widths[chosen])),
         widest=widest,
         stopping=None if hopeless else _stopping(at_width, width, int(d), rate),
         targets={} if hopeless else rivals(at_width),
@@ -335,10 +333,10 @@ def _stopping(problem: Problem, width: int, d: int, rate: float | None) -> Stopp
 
 def _curves(problem: Problem, widths: np.ndarray, d: int, best: np.ndarray) -> xr.Dataset:
     """Losses over the widths: at the ridge asked about, and with the prefix best_ridge_ at the best ridge of each."""
-    along = dataclasses.replace(problem, psi_p=widths / d)
+    along = problem.at(psi_p=widths / d)
     dataset = xr.Dataset(coords={"p": ("p", widths, {"long_name": "features", "units": "1"})})
     dataset["best_ridge"] = datasets.variable("", ("p",), best, "best ridge of each width")
-    for prefix, family in (("", along), ("best_ridge_", dataclasses.replace(along, ridge=best))):
+    for prefix, family in (("", along), ("best_ridge_", along.at(ridge=best))):
         losses = predict(family)
         for name in CURVES:
             dataset[prefix + name] = datasets.variable(name, ("p",), getattr(losses, name))

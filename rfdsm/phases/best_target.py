@@ -3,7 +3,6 @@
 Losses of different targets are in different units; the score error is not, at one level. Source: docs/targets.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +29,7 @@ def candidates(given: Any) -> list[Target]:
 
 def by_target(problem: Problem, given: Any) -> dict[str, Problem]:
     """The problem with each of the targets."""
-    return {str(target): dataclasses.replace(problem, target=target) for target in candidates(given)}
+    return {str(target): problem.at(target=target) for target in candidates(given)}
 
 
 def rivalry(
@@ -45,9 +44,9 @@ def rivalry(
         if not line.size:
             return np.empty(0), np.empty(0)
         values = family.fields(line, u[:, None])
-        cells = dataclasses.replace(family.lines, target=target, **{name: values[name] for name in FIELDS})
+        cells = family.lines.at(target=target, **{name: values[name] for name in FIELDS})
         if along != "ridge":
-            cells = dataclasses.replace(cells, ridge=best_ridge(cells))
+            cells = cells.at(ridge=best_ridge(cells))
         own = Family(cells, (along,))
         found, slopes = own(np.arange(line.size), u[:, None], exact)
         family.solves += own.solves

@@ -150,7 +150,7 @@ def spectrum_error(problem: Problem, data: np.ndarray) -> dict[str, float]:
 
 
 def _theory(problem: Problem, names: tuple[str, ...], law: Law) -> list[float]:
-    found = predict(dataclasses.replace(problem, spectrum=Spectrum(*alike(law))))
+    found = predict(problem.at(spectrum=Spectrum(*alike(law))))
     named = quantities(fields.of(found, problem)) | {"floor": found.floor}
     return [float(named[name]) for name in names]
 
@@ -185,7 +185,7 @@ def _on_rows(problem: Problem, d: int, widest: int, data: np.ndarray) -> tuple[P
     psi_p = min(float(problem.psi_p), widest / d)
     each = (TRIALS + TWINS) * _work(problem, d, 1, len(data), np.mean(data**2, axis=1))
     psi_p = min(psi_p, WORK / each / d)
-    asked = dataclasses.replace(problem, psi_n=np.asarray(min(float(problem.psi_n), most / d)), psi_p=np.asarray(psi_p))
+    asked = problem.at(psi_n=np.asarray(min(float(problem.psi_n), most / d)), psi_p=np.asarray(psi_p))
     if np.round(float(asked.psi_n) * d) < 1 or np.round(psi_p * d) < 1:
         return f"at d = {d} nothing would be left of the samples or features: not simulated"
     return asked, d
@@ -219,7 +219,7 @@ def _twins(asked: Problem, count: int, d: int, key: Any) -> dict[str, tuple[floa
         own = jax.random.fold_in(base_key(key), 2**31 + twin)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(own)))
         rows = standardise(gaussian_rows(values, count, rng))
-        theory = predict(dataclasses.replace(asked, spectrum=Spectrum(*alike(estimate(sample(rows))))))
+        theory = predict(asked.at(spectrum=Spectrum(*alike(estimate(sample(rows))))))
         losses = simulate(asked, d, trials=1, key=own, data=rows)
         for name in TESTED:
             found[name].append(float(np.mean(getattr(losses, name)) / getattr(theory, name)) - 1)

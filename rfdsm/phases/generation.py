@@ -1,6 +1,5 @@
 """Which target generates best: the law of samples for several of them over a grid, `generation_diagram`."""
 
-import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -94,7 +93,7 @@ def generation_diagram(
         values = {}
         if best_ridge:
             values["best_ridge"], values["at_bound"] = _best(rival, distance, solved)
-            rival = dataclasses.replace(rival, ridge=values["best_ridge"])
+            rival = rival.at(ridge=values["best_ridge"])
         law = solved(rival)
         values |= {name: np.asarray(getattr(law, name)) for name in (*QUANTITIES, "converged")}
         for name, value in values.items():
@@ -129,12 +128,12 @@ def generation_diagram(
 
 def _best(problem: Problem, distance: str, solved: Callable[[Problem], Any]) -> tuple[np.ndarray, np.ndarray]:
     """The ridge of every cell with the least distance, and whether it is an end of the range."""
-    shape = problem.shape
-    whole = {name: np.broadcast_to(getattr(problem, name), shape) for name in ("psi_n", "psi_p", "m")}
+    shape, names = problem.shape, ("psi_n", "psi_p", "m")
+    whole = dict(zip(names, problem.broadcast(*names), strict=True))
 
     def rated(ridges: np.ndarray) -> np.ndarray:
         """Of ridges with axes before those of the grid."""
-        law = solved(dataclasses.replace(problem, **whole, ridge=ridges))
+        law = solved(problem.at(**whole, ridge=ridges))
         value = np.asarray(getattr(law, distance))
         return np.where(np.isfinite(value), value, np.inf)
 

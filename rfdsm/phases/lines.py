@@ -1,6 +1,5 @@
 """Families of problems in which some fields run freely: where they run, and what stays as it is."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -41,20 +40,17 @@ def along_lines(problem: Problem, free: tuple[str, ...]) -> Problem:
         values = np.asarray(getattr(problem, name))
         own = tuple(axis for axis in gone if -axis <= values.ndim)
         fields[name] = values.flat[0] if name in free else np.squeeze(values, own)
-    lines = dataclasses.replace(problem, **fields)
+    lines = problem.at(**fields)
     # An axis of length one that no field carries any more.
-    return lines if lines.shape == kept else dataclasses.replace(lines, m=np.broadcast_to(lines.m, kept))
+    return lines if lines.shape == kept else lines.at(m=np.broadcast_to(lines.m, kept))
 
 
 def replaced(lines: Problem, values: dict[str, np.ndarray]) -> Problem:
     """The family at definite values of its free fields: arrays of the lines' shape, or with further axes behind."""
     extra = max(np.ndim(value) for value in values.values()) - len(lines.shape)
 
-    def widened(name: str) -> np.ndarray:
-        own = np.broadcast_to(getattr(lines, name), lines.shape)
-        return own.reshape((*lines.shape, *[1] * extra))
-
-    return dataclasses.replace(lines, **{name: values.get(name, widened(name)) for name in FIELDS})
+    widened = (own.reshape((*lines.shape, *[1] * extra)) for own in lines.broadcast())
+    return lines.at(**{name: values.get(name, own) for name, own in zip(FIELDS, widened, strict=True)})
 
 
 def checked_name(role: str, name: Any, allowed: tuple[str, ...]) -> str:
@@ -66,7 +62,7 @@ def checked_name(role: str, name: Any, allowed: tuple[str, ...]) -> str:
 
 def check_times(problem: Problem, ends: tuple[float, float]) -> None:
     """Raises ValueError for a range of times that the problem's schedule has not."""
-    dataclasses.replace(problem, t=np.reshape(ends, (2, *[1] * len(problem.shape))))
+    problem.at(t=np.reshape(ends, (2, *[1] * len(problem.shape))))
 
 
 def checked_bounds(name: str, bounds: Any, allowed: str, low_range: Any, high_range: Any) -> tuple[float, float]:

@@ -112,7 +112,7 @@ def _curves(problem: Problem, along: str, bounds: tuple[float, float]) -> dict[s
     place = (*over, f"root_{along}_test_peak")
     found[f"{along}_at_test_peak"] = datasets.variable("", place, crest.roots, f"{along} of the local maxima of test")
     lines = crest.lines
-    psi_n, psi_p, m = (np.broadcast_to(getattr(lines, name), lines.shape) for name in ("psi_n", "psi_p", "m"))
+    psi_n, psi_p, m = lines.broadcast("psi_n", "psi_p", "m")
     places = {
         "psi_p": {"psi_p_at_p_n": psi_n, "psi_p_at_p_nm": m * psi_n},
         "psi_n": {"psi_n_at_p_n": psi_p, "psi_n_at_p_nm": psi_p / m},

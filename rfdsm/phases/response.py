@@ -43,7 +43,7 @@ class Family:
 
     def __init__(self, lines: Problem, free: tuple[str, ...]) -> None:
         self.lines, self.free, self.solves = lines, free, 0
-        self._fields = {name: np.broadcast_to(getattr(lines, name), lines.shape).ravel() for name in FIELDS}
+        self._fields = {name: own.ravel() for name, own in zip(FIELDS, lines.broadcast(), strict=True)}
 
     def check_times(self, times: Any) -> None:
         """Warn if a user's activation needs breakpoints at any of these times."""

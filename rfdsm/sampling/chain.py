@@ -1,6 +1,5 @@
 """What a chain of networks is asked: the problem at every level of a sampler, and where samples start."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ def at_levels(problem: Problem, sampler: Any, ridges: Any = None) -> Problem:
     if not is_traced(ridge) and np.any(ridge == 0):
         raise ValueError("ridge = 0 must be > 0: without a penalty networks of different levels have no common law")
     sampler.asked(problem.schedule, problem.target, problem.spectrum.mean)  # names the levels, where they are refused
-    return dataclasses.replace(problem, t=np.array(sampler.levels[:-1]).reshape(levels), ridge=ridge)
+    return problem.at(t=np.array(sampler.levels[:-1]).reshape(levels), ridge=ridge)
 
 
 def first_variance(problem: Problem, sampler: Sampler, start: Any = None) -> Any:

@@ -1,6 +1,5 @@
 """What a simulation is going to do: sizes, memory and every check, before anything is computed."""
 
-import dataclasses
 import math
 from typing import Any, NamedTuple
 
@@ -40,7 +39,7 @@ def realised(problem: Problem, d: int) -> Problem:
     """
     n, p = (_sizes(problem, name, d) for name in ("psi_n", "psi_p"))
     _, spectrum = problem.spectrum.realise(d)
-    return dataclasses.replace(problem, psi_n=n / d, psi_p=p / d, spectrum=spectrum)
+    return problem.at(psi_n=n / d, psi_p=p / d, spectrum=spectrum)
 
 
 def _sizes(problem: Problem, name: str, d: int) -> np.ndarray:
@@ -156,9 +155,7 @@ def plan(
     # Before anything of that size is made.
     _check_sizes(problem, d, dtype, trials, records, available)
     actual = realised(problem, d)
-    m, t, ridge, psi_n, psi_p = (
-        np.broadcast_to(getattr(actual, name), problem.shape) for name in ("m", "t", "ridge", "psi_n", "psi_p")
-    )
+    psi_n, psi_p, m, t, ridge = actual.broadcast()
     n, p = (np.asarray(np.round(psi * d), np.int64) for psi in (psi_n, psi_p))
     _check_counts(n, np.where(np.isinf(m), 1, m), data)
     eigenvalues = np.ones(d) if data is not None else problem.spectrum.realise(d)[0]

@@ -1,6 +1,5 @@
 """Computing units: what every executor runs, wherever it runs."""
 
-import dataclasses
 import time
 import warnings
 from collections.abc import Generator
@@ -69,9 +68,7 @@ def context(configuration: Configuration, memory_limit: int | None) -> Context:
     key = c.key_words, str(jax.random.key_impl(c.key))
     models = {part.prefix: part.model for part in c.parts}
     one = {name: np.asarray(getattr(c.problem, name)).flat[0] for name in c.model.fields}
-    return Context(
-        models, dataclasses.replace(c.problem, **one), c.trials, key, c.data, c.dtype, memory_limit, versions()
-    )
+    return Context(models, c.problem.at(**one), c.trials, key, c.data, c.dtype, memory_limit, versions())
 
 
 def task(configuration: Configuration, unit: Unit) -> Task:

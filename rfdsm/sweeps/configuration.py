@@ -139,7 +139,7 @@ def checked(
     dimensions: list[Any] = list(d) if listed else [] if d is None else [d]
     if data is not None:
         data = check_rows(data)
-        problem = dataclasses.replace(problem, spectrum=spectra.from_data(data))
+        problem = problem.at(spectrum=spectra.from_data(data))
         dimensions = [data.shape[1]] if d is None else dimensions
     needed = "simulation" in quantities or "comparison" in quantities
     simulated = needed or (curves is not None and bool(dimensions))

@@ -204,7 +204,7 @@ def small_time(problem: Any) -> Losses:
     unseen = np.any((D == 0) & (f.weights > 0), axis=0) & (L > 0)
     outside = ((c == 0) & (q < 1) & ~one.singular) | (unseen & (x == 0))
     if np.any(outside):
-        cell = {name: np.broadcast_to(getattr(problem, name), problem.shape)[outside].flat[0] for name in FIELDS}
+        cell = {name: own[outside].flat[0] for name, own in zip(FIELDS, problem.broadcast(), strict=True)}
         raise ValueError(
             f"ridge = 0 must be > 0 at psi_n = {cell['psi_n']:g}, psi_p = {cell['psi_p']:g}, m = {cell['m']:g}: "
             "the noise takes the place of the penalty there"

@@ -1,6 +1,5 @@
 """The ridge of every level that brings generated samples nearest to the data: `optimal_levels` (docs/generation)."""
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -73,7 +72,7 @@ def optimal_levels(problem: Problem, sampler: Sampler, *, distance: Any = "kl", 
         unit = np.asarray(moments.mu1**2 * (asked.a**2 * problem.spectrum.mean + asked.h) + moments.v0_squared)
     grid = np.stack([ridge * unit for ridge in GRID])
     # One cell for each: they are a grid.
-    several = dataclasses.replace(problem, ridge=np.broadcast_to(problem.ridge, GRID.shape), t=chain.t[0])
+    several = problem.at(ridge=np.broadcast_to(problem.ridge, GRID.shape), t=chain.t[0])
     laws = generated_law(several, sampler, start=start, ridges=grid.T)
     tried = np.nan_to_num(getattr(laws, distance), nan=np.inf)
     if not np.any(np.isfinite(tried)):

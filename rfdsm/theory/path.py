@@ -1,6 +1,5 @@
 """Integrals of losses over the time of a schedule, and the bound on generation that follows (docs/generation)."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -149,7 +148,7 @@ def _integrated(
         weights = np.asarray(weigh(t), float) * t * (half * lengths).ravel()
         if weights.shape != t.shape or not np.all(np.isfinite(weights)):
             raise ValueError(f"weight must be one finite number for each time from {shown(last)} to {shown(first)}")
-        losses = predict(dataclasses.replace(problem, t=t.reshape(-1, *(1,) * len(shape))))
+        losses = predict(problem.at(t=t.reshape(-1, *(1,) * len(shape))))
         now = {name: np.tensordot(weights, getattr(losses, name), 1) for name in names}
         if before is not None:
             changes = [np.abs(now[name] - before[name]) for name in names]

@@ -53,7 +53,7 @@ def paths(problem: Problem, variance: float, latest: Callable[[np.ndarray, np.nd
             name: np.array(np.broadcast_to(np.asarray(getattr(P, name)), cells.q.shape))
             for name in (*PARAMETERS, *ASKED)
         }
-    ridge = np.broadcast_to(problem.ridge, problem.shape).ravel()
+    ridge = problem.broadcast("ridge")[0].ravel()
     extent = largest_eigenvalue_bound(Populations(**arrays, unit=1.0, ridge=1.0, nodes=P.nodes, weights=P.weights))
     extent = np.maximum(extent, np.finfo(float).tiny)  # a constant activation
     last = np.maximum(latest(extent, ridge), EARLIEST / extent)

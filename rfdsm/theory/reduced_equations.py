@@ -12,7 +12,7 @@ import numpy as np
 
 from rfdsm.activations import Moments
 from rfdsm.arguments import field, number_array
-from rfdsm.problem import FIELDS, Problem
+from rfdsm.problem import Problem
 from rfdsm.scope import jax_scope
 from rfdsm.targets import Asked
 from rfdsm.theory.populations import COINCIDENCE, LINEAR, cells_of
@@ -106,7 +106,7 @@ def fields_of(problem: Any, *finite: str, shape: tuple[int, ...] = ()) -> Fields
             raise ValueError(f"{name} = inf must be finite: the limit is taken at fixed {name}")
     shape = np.broadcast_shapes(problem.shape, shape)
     column = (-1, *[1] * len(shape))
-    psi_n, psi_p, m, t, ridge = (np.broadcast_to(np.asarray(getattr(problem, name)), shape) for name in FIELDS)
+    psi_n, psi_p, m, t, ridge = problem.broadcast(shape=shape)
     nodes, weights = problem.spectrum.nodes.reshape(column), problem.spectrum.weights.reshape(column)
     return Fields(psi_n, psi_p, m, ridge, nodes, weights, *problem.asked_at(t))
 

@@ -1,6 +1,5 @@
 """When to stop: the best training time, the two time scales, and the best ridge to compare with (docs/training)."""
 
-import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -197,10 +196,10 @@ def optimal_ridge(problem: Problem, minimise: str) -> tuple[np.ndarray, np.ndarr
 
     The best of a grid is refined by golden sections between its neighbours, all problems at once.
     """
-    fields = {name: np.broadcast_to(getattr(problem, name), problem.shape).ravel() for name in FIELDS}
+    fields = {name: own.ravel() for name, own in zip(FIELDS, problem.broadcast(), strict=True)}
 
     def losses(ridge: np.ndarray) -> np.ndarray:
-        batch = dataclasses.replace(problem, **(fields | {"ridge": ridge}))
+        batch = problem.at(**(fields | {"ridge": ridge}))
         return np.asarray(getattr(predict(batch), minimise))
 
     grid = RIDGES[:, None] * fields["psi_p"]

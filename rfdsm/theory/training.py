@@ -126,7 +126,7 @@ def minimiser(problem: Problem, variance: float = 0.0) -> Losses:
 def _unseen(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """lim (1/p) tr P_0 M P_0, P_0 on the null space of U at ridge = 0: M of the population, and of fresh noise."""
     cells, spectrum = cells_of(problem), problem.spectrum
-    ridge = np.broadcast_to(problem.ridge, problem.shape).ravel()
+    ridge = problem.broadcast("ridge")[0].ravel()
     with jax_scope():
         found = _unseen_in_cells(*cells[:4], ridge, cells.moments, spectrum.nodes, spectrum.weights)
         population, fresh = (np.asarray(values).reshape(problem.shape) for values in found)
