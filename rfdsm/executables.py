@@ -26,8 +26,13 @@ def jitted(function: Callable[..., T], **static: Any) -> Callable[..., T]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> T:
-        within = is_traced(jax.tree.leaves((args, kwargs)))
-        return plain(*args, **kwargs) if within or not options() else on_cpu(*args, **kwargs)
+        if options() and not is_traced(jax.tree.leaves((args, kwargs))):
+            try:
+                return on_cpu(*args, **kwargs)
+            except ValueError as error:  # the function is a closure over something that is traced
+                if "top-level `jax.jit`" not in str(error):
+                    raise
+        return plain(*args, **kwargs)
 
     return call
 

@@ -49,6 +49,7 @@ def test_transformations_go_through():
     assert jax.grad(power)(2.0, n=3) == 12
     np.testing.assert_array_equal(jax.vmap(lambda x: power(x, n=2))(x), x**2)
     np.testing.assert_array_equal(jax.jit(lambda x: power(x, n=2))(x), x**2)
+    assert jax.grad(lambda c: executables.jitted(lambda x: c * x)(2.0))(3.0) == 2
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ PAGE = "docs/simulation.md"
 
 def tails() -> tuple[float, str]:
     """Largest variate that jax.random.normal can draw in single precision, and the variance beyond it."""
-    end = float(np.sqrt(2) * jax.scipy.special.erfinv(jnp.nextafter(jnp.float32(1), jnp.float32(0))))
+    end = math.sqrt(2) * float(jax.scipy.special.erfinv(jnp.nextafter(jnp.float32(1), jnp.float32(0))))
     density = math.exp(-(end**2) / 2) / math.sqrt(2 * math.pi)
     return end, power(2 * end * density + math.erfc(end / math.sqrt(2)), 0)
 
