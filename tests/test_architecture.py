@@ -21,6 +21,7 @@ FLOORS = (
         "activations",
         "arguments",
         "arrays",
+        "batches",
         "executables",
         "grids",
         "losses",

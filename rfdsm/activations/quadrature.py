@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from rfdsm.batches import filled
+
 ORDER = 16  # nodes per panel
 HALF_WIDTH = 9.0  # standard deviations kept on each side: the mass outside is 2e-19
 _TINY = 1e-280  # floor of a variance, so that derivatives stay finite at zero variance
@@ -221,4 +223,4 @@ class PiecewiseChebyshev(NamedTuple):
 
 def padded(values: np.ndarray) -> np.ndarray:
     """A vector repeated at its end up to a power of two: few sizes, few compilations."""
-    return np.pad(values, (0, 2 ** (values.size - 1).bit_length() - values.size), mode="edge")
+    return filled(values, 2 ** (values.size - 1).bit_length())

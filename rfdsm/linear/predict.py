@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rfdsm.batches import in_chunks
 from rfdsm.executables import jitted
 from rfdsm.linear import ridge_equations as ridge
 from rfdsm.linear.populations import CELLWISE, Populations, flat_populations, singular
@@ -110,16 +111,14 @@ def in_batches(
     sizes, in ascending order, of which the last is used as long as there are enough cells.
     """
     cells = P.psi.size
+    size = next((size for size in sizes if size >= cells), sizes[-1])
 
-    def part(start: int) -> Any:
-        count = min(sizes[-1], cells - start)
-        index = np.minimum(np.arange(start, start + next(size for size in sizes if size >= count)), start + count - 1)
-        chosen = Populations(*[field[index] for field in P[:6]], nodes=P.nodes, weights=P.weights)
-        result = function(chosen, *(other[index] for other in others))
-        return jax.tree.map(lambda x: np.asarray(x)[:count], result)
+    def run(chosen: Any) -> Any:
+        own, rest = chosen
+        return function(Populations(*own, nodes=P.nodes, weights=P.weights), *rest)
 
-    parts = [part(start) for start in range(0, cells, sizes[-1])]
-    return jax.tree.map(lambda *p: np.concatenate(p).reshape(problem.shape + p[0].shape[1:]), *parts)
+    found = in_chunks(run, lambda index: jax.tree.map(lambda x: x[index], (list(P[:6]), others)), cells, size)
+    return jax.tree.map(lambda x: x.reshape(problem.shape + x.shape[1:]), found)
 
 
 def predict(problem: Problem, *, throw: bool = False) -> DenoisingLosses:

@@ -1,7 +1,6 @@
 """Losses of a family of problems with their exact derivatives by the fields that run freely in it."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
@@ -13,9 +12,9 @@ from rfdsm.activations import Activation, Moments, tabulate
 from rfdsm.activations.kept import kept
 from rfdsm.activations.quadrature import padded
 from rfdsm.activations.table import interpolated
+from rfdsm.batches import filled, in_chunks
 from rfdsm.executables import jitted
 from rfdsm.losses import Losses
-from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.schedules import Level, Schedule
 from rfdsm.scope import jax_scope
@@ -65,39 +64,33 @@ class Family:
         """
         count = len(line)
         self.solves += count
-        values, slopes = np.empty((len(NAMES), count)), np.empty((len(NAMES), len(self.free), count))
+        values, slopes = np.empty((count, len(NAMES))), np.empty((count, DIRECTIONS, len(NAMES)))
         f, spectrum = self.fields(line, places), self.lines.spectrum
         at_time, changes = self._at_time(f["t"], exact) if count else ((), ())
         cells = (1 / f["psi_n"], 1 / f["psi_p"], f["q"], f["ridge"] / f["psi_p"], *at_time)
-        tangents = [np.zeros((DIRECTIONS, count)) for _ in cells]
+        tangents = [np.zeros((count, DIRECTIONS)) for _ in cells]
         for k, name in enumerate(self.free):
             if name == "psi_n":
-                tangents[0][k] = -cells[0]
+                tangents[0][:, k] = -cells[0]
             elif name == "psi_p":
-                tangents[1][k], tangents[3][k] = -cells[1], -cells[3]
+                tangents[1][:, k], tangents[3][:, k] = -cells[1], -cells[3]
             elif name == "m":
-                tangents[2][k] = 1
+                tangents[2][:, k] = 1
             elif name == "ridge":
-                tangents[3][k] = cells[3]
+                tangents[3][:, k] = cells[3]
             else:
                 for tangent, change in zip(tangents[4:], changes, strict=True):
-                    tangent[k] = f["t"] * change
+                    tangent[:, k] = f["t"] * change
 
         chunk = int(np.clip(2 ** int(np.log2(VALUES / spectrum.nodes.size)), *CHUNK))
-
-        def solve_chunk(start: int) -> None:
-            chosen = slice(start, min(start + chunk, count))
-            size = chosen.stop - start
-            part = [np.pad(values[chosen], (0, chunk - size), mode="edge") for values in cells]
-            turned = [np.pad(values[:, chosen], ((0, 0), (0, chunk - size)), mode="edge") for values in tangents]
-            with jax_scope():  # the setting is one of the thread
-                found, changed = _respond(part, turned, spectrum.nodes, spectrum.weights)
-            values[:, chosen] = np.asarray(found)[:, :size]
-            slopes[:, :, chosen] = np.moveaxis(np.asarray(changed), 0, 1)[:, : len(self.free), :size]
-
-        with ThreadPoolExecutor(cores()) as pool:
-            list(pool.map(solve_chunk, range(0, count, chunk)))
-        return values, slopes
+        in_chunks(
+            lambda x: _respond(*x, spectrum.nodes, spectrum.weights),
+            lambda chosen: jax.tree.map(lambda x: x[chosen], (list(cells), tangents)),
+            count,
+            chunk,
+            (values, slopes),
+        )
+        return values.T, np.moveaxis(slopes, 0, -1)[: len(self.free)].swapaxes(0, 1)
 
     def _at_time(self, t: np.ndarray, exact: bool) -> tuple[Any, Any]:
         """Level, target and moments at each time, and their derivatives by time where t runs freely."""
@@ -118,7 +111,7 @@ class Family:
             if table is not None and interpolated:
                 found, changes = _interpolated(lines.schedule, lines.target)(table.interpolant, padded(times), variance)
             if not interpolated or exact:
-                blocks = [_padded_block(times[start : start + BLOCK]) for start in range(0, len(times), BLOCK)]
+                blocks = [filled(times[start : start + BLOCK], BLOCK) for start in range(0, len(times), BLOCK)]
                 compiled = _direct(lines.activation, lines.schedule, lines.target)
                 direct = [compiled(block, variance) for block in blocks]
                 found, direct_changes = jax.tree.map(lambda *parts: np.concatenate(parts), *direct)
@@ -128,23 +121,19 @@ class Family:
         return found, changes
 
 
-def _padded_block(times: np.ndarray) -> np.ndarray:
-    return np.pad(times, (0, BLOCK - times.size), mode="edge")
-
-
 @jitted
 def _respond(cells: Any, tangents: Any, nodes: Any, weights: Any) -> tuple[jax.Array, jax.Array]:
-    """Losses (NAMES, N) and derivatives (directions, NAMES, N) along tangents of shape (directions, N)."""
+    """Losses (N, NAMES) and derivatives (N, directions, NAMES) along tangents of shape (N, directions)."""
 
     def losses(cells: Any) -> jax.Array:
         per_n, per_p, q, ridge, *at_time = cells
         found = solve_cells(per_n, per_p, q, Asked(*at_time[:5]), ridge, Moments(*at_time[5:]), nodes, weights)
-        return jnp.stack([jnp.asarray(getattr(found, name)) for name in NAMES])
+        return jnp.stack([jnp.asarray(getattr(found, name)) for name in NAMES], axis=-1)
 
     def along(tangent: Any) -> Any:
         return jax.jvp(losses, (cells,), (tangent,))
 
-    return jax.vmap(along, out_axes=(None, 0))(tangents)
+    return jax.vmap(along, in_axes=1, out_axes=(None, 1))(tangents)
 
 
 def _with_slope(schedule: Schedule, target: Target, moments: Callable[[Level], Moments], t: Any, variance: Any) -> Any:

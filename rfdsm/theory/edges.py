@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rfdsm.batches import in_chunks
 from rfdsm.executables import jitted
-from rfdsm.scope import jax_scope
 from rfdsm.theory.populations import Populations
 from rfdsm.theory.resolvent import PARAMETERS, SMALL_CHUNK, Cells, evaluate, evaluate_pairs
 
@@ -143,17 +143,14 @@ _turning_points = jitted(jax.vmap(_turning_point, in_axes=(0, 0, None, None)))
 
 def turning_points(problems: Cells, index: np.ndarray, reals: np.ndarray) -> np.ndarray:
     """Edges by Newton's method from real solutions (3, edges) near them; NaN where it does not converge."""
-    found = []
-    for start in range(0, index.size, SMALL_CHUNK):
-        part = slice(start, start + SMALL_CHUNK)
-        padding = (0, SMALL_CHUNK - index[part].size)
-        y = np.pad(reals[:, part], ((0, 0), padding), mode="edge").T
-        own = np.pad(index[part], padding, mode="edge")
-        parameters = {name: getattr(problems, name)[own] for name in PARAMETERS}
-        with jax_scope():
-            z, moved = _turning_points(y, parameters, problems.nodes, problems.weights)
-        found.append(np.where(np.asarray(moved) < 1e-8, z, np.nan)[: index[part].size])
-    return np.concatenate(found) if found else np.empty(0)
+    if not index.size:
+        return np.empty(0)
+
+    def take(edges: Any) -> Any:
+        return reals[:, edges].T, {name: getattr(problems, name)[index[edges]] for name in PARAMETERS}
+
+    z, moved = in_chunks(lambda x: _turning_points(*x, problems.nodes, problems.weights), take, index.size, SMALL_CHUNK)
+    return np.where(moved < 1e-8, z, np.nan)
 
 
 def edge_between(

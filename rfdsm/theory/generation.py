@@ -1,7 +1,6 @@
 """The law of generated samples: `generated_law` (docs/generation)."""
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,8 +14,8 @@ from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
 from rfdsm.arguments import number_array
 from rfdsm.arrays import module_of
+from rfdsm.batches import in_chunks
 from rfdsm.executables import jitted
-from rfdsm.machine import cores
 from rfdsm.printing import Printed
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.sampling import Sampler
@@ -289,17 +288,8 @@ def _batch(activation: Activation) -> Any:
 
 def _in_batches(activation: Activation, asked: Question) -> dict[str, np.ndarray]:
     """All cells, a batch on every core; batches are filled up, so that one executable serves all grids."""
-    size, batch = len(asked.chain.nodes), BATCH
-
-    def run(first: int) -> dict[str, np.ndarray]:
-        cells = np.minimum(np.arange(first, first + batch), size - 1)
-        with jax_scope():  # the setting is one of the thread
-            found = _batch(activation)(jax.tree.map(lambda x: x[cells], asked))
-        return jax.tree.map(lambda x: np.asarray(x)[: size - first], found)
-
-    with ThreadPoolExecutor(cores()) as pool:
-        parts = list(pool.map(run, range(0, size, batch)))
-    return jax.tree.map(lambda *x: np.concatenate(x), *parts)
+    size = len(asked.chain.nodes)
+    return in_chunks(_batch(activation), lambda cells: jax.tree.map(lambda x: x[cells], asked), size, BATCH)
 
 
 @kept(maxsize=16)

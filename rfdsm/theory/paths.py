@@ -2,15 +2,14 @@
 
 import functools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rfdsm.batches import in_chunks
 from rfdsm.executables import jitted
-from rfdsm.machine import cores
 from rfdsm.problem import Problem
 from rfdsm.schedules import Level
 from rfdsm.scope import jax_scope
@@ -81,20 +80,10 @@ def mapped(function: Callable[..., Any], problems: Paths, shared: Any, own: Any 
     chunk = CHUNK if jax.default_backend() == "cpu" else ACCELERATOR_CHUNK
     arrays = (problems.parameters, problems.ridge, problems.margin, problems.extent, problems.initial, own)
 
-    def run(start: int) -> Any:
-        count = min(chunk, problems.size - start)
-        cut = jax.tree.map(lambda x: _padded(x[start : start + count], chunk), arrays)
-        with jax_scope():  # the setting is one of the thread
-            result = _chunk(function, *cut, problems.contour, problems.nodes, problems.weights, shared)
-        return jax.tree.map(lambda x: np.asarray(x)[:count], result)
+    def run(cut: Any) -> Any:
+        return _chunk(function, *cut, problems.contour, problems.nodes, problems.weights, shared)
 
-    with ThreadPoolExecutor(cores()) as pool:
-        parts = list(pool.map(run, range(0, problems.size, chunk)))
-    return jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)
-
-
-def _padded(values: np.ndarray, count: int) -> np.ndarray:
-    return np.pad(values, [(0, count - len(values)), *[(0, 0)] * (values.ndim - 1)], mode="edge")
+    return in_chunks(run, lambda cells: jax.tree.map(lambda x: x[cells], arrays), problems.size, chunk)
 
 
 ASKED = ("alpha", "beta", "scale")

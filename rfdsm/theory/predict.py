@@ -18,10 +18,8 @@ The excess of `test` over its floor is <(a^2 s + h)(l - l*)^2> plus the same wit
 """
 
 import functools
-import itertools
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -29,9 +27,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Moments
+from rfdsm.batches import in_chunks
 from rfdsm.executables import jitted
 from rfdsm.losses import SINGULAR, Losses
-from rfdsm.machine import cores
 from rfdsm.problem import FIELDS, Problem, check_problem
 from rfdsm.scope import jax_scope
 from rfdsm.targets import Asked
@@ -241,33 +239,26 @@ def _predict_concrete(problem: Problem, chunk: int | None = None) -> Losses:
     names = (*Losses.NAMES, "objective", *Losses.BOUNDS, "residual", "steps")
     whole: dict[str, Any] = {name: np.empty(size) for name in names} | {"converged": np.empty(size, bool)}
 
-    def solve_chunk(cells: Any, limit: int, peaks: bool) -> None:
-        chosen = [field[cells] for field in fields]
-        count = chosen[0].size
-        psi_n, psi_p, m, times, ridge, *own = (np.pad(values, (0, chunk - count), mode="edge") for values in chosen)
+    def solve_chunk(chosen: list[np.ndarray], limit: int, peaks: bool) -> dict[str, Any]:
+        psi_n, psi_p, m, times, ridge, *own = chosen
         setting = problem.asked_at(times)
         own = Moments(*own) if own else moments_at_levels(activation, setting.a, setting.h, variance, problem.schedule)
         ratios, law = (1 / psi_n, 1 / psi_p, 1 / m), (spectrum.nodes, spectrum.weights)
-        with jax_scope():  # the setting is one of the thread
-            part = solve_cells(*ratios, setting, ridge / psi_p, own, *law, limit, peaks=peaks)
-        for name, values in whole.items():
-            values[cells] = np.asarray(getattr(part, name))[:count]
+        part = solve_cells(*ratios, setting, ridge / psi_p, own, *law, limit, peaks=peaks)
+        return {name: getattr(part, name) for name in whole}
 
-    def solve_all(cells: list[Any], limit: int, peaks: bool = False) -> None:
-        with ThreadPoolExecutor(cores()) as pool:  # one chunk keeps one core busy
-            list(pool.map(solve_chunk, cells, itertools.repeat(limit), itertools.repeat(peaks)))
+    def solve_all(places: Any, limit: int, peaks: bool = False) -> None:
+        one_chunk = functools.partial(solve_chunk, limit=limit, peaks=peaks)
+        in_chunks(one_chunk, lambda cells: [field[cells] for field in fields], places, chunk, whole)
 
     one_pass = size <= chunk
-    solve_all(
-        [slice(start, min(start + chunk, size)) for start in range(0, size, chunk)],
-        MAX_STEPS if one_pass else FEW_STEPS,
-    )
+    solve_all(size, MAX_STEPS if one_pass else FEW_STEPS)
     # Which code solves a cell does not depend on its companions: no step was made where only the other one does.
     hard = np.flatnonzero(~whole["converged"])
     close = whole["steps"][hard] == 0
     for places, peaks in ((hard[~close], False), (hard[close], True)):
         if peaks or not one_pass:
-            solve_all([places[start : start + chunk] for start in range(0, places.size, chunk)], MAX_STEPS, peaks)
+            solve_all(places, MAX_STEPS, peaks)
     return Losses(**{name: values.reshape(problem.shape) for name, values in whole.items()})
 
 

@@ -14,7 +14,6 @@ real one is the physical one outside if G, E_s and F increase with z.
 """
 
 import functools
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -22,8 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Moments
+from rfdsm.batches import in_chunks
 from rfdsm.executables import jitted
-from rfdsm.machine import cores
 from rfdsm.scope import jax_scope
 from rfdsm.theory.fixed_point import solve
 from rfdsm.theory.populations import NEGLIGIBLE, Asked, Populations, populations, rank
@@ -299,29 +298,18 @@ def evaluate_pairs(problems: Cells, index: np.ndarray, u: np.ndarray) -> Points:
     """Solutions at u[k] > 0 above the origin of problem index[k], arrays (pairs,); NaN density where none was found."""
     result = Points(*(np.empty(u.size, bool if name in ("outside", "converged") else float) for name in Points._fields))
 
-    def chunk(pairs: np.ndarray, size: int, limit: int) -> None:
+    def take(pairs: Any) -> Any:
         own = index[pairs]
-        padding = (0, size - own.size)
-        parameters = {name: np.pad(getattr(problems, name)[own], padding, mode="edge") for name in PARAMETERS}
-        with jax_scope():  # the setting is one of the thread
-            part = solve_pairs(
-                np.pad(u[pairs], padding, mode="edge"), parameters, problems.nodes, problems.weights, limit
-            )
-        for whole, values in zip(result, part, strict=True):
-            whole[pairs] = np.asarray(values)[: own.size]
+        return u[pairs], {name: getattr(problems, name)[own] for name in PARAMETERS}
 
-    def run(pairs: np.ndarray, limit: int) -> None:
-        size = CHUNK if pairs.size > CHUNK // 4 else SMALL_CHUNK
-        pieces = [pairs[start : start + size] for start in range(0, pairs.size, size)]
-        if len(pieces) == 1:
-            return chunk(pieces[0], size, limit)
-        with ThreadPoolExecutor(cores()) as pool:
-            list(pool.map(lambda piece: chunk(piece, size, limit), pieces))
+    def run(pairs: Any, count: int, limit: int) -> None:
+        size = CHUNK if count > CHUNK // 4 else SMALL_CHUNK
+        in_chunks(lambda x: solve_pairs(*x, problems.nodes, problems.weights, limit), take, pairs, size, result)
 
     many = u.size > SMALL_CHUNK
-    run(np.arange(u.size), FEW_STEPS if many else MAX_STEPS)
+    run(u.size, u.size, FEW_STEPS if many else MAX_STEPS)
     hard = np.flatnonzero(~result.converged)
     if many and hard.size:
-        run(hard, MAX_STEPS)
+        run(hard, hard.size, MAX_STEPS)
     result.density[~result.converged] = np.nan
     return result
