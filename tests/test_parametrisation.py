@@ -84,6 +84,7 @@ def test_no_random_problem_fails():
         assert np.all(losses.train <= losses.objective * (1 + IDENTITY))
 
 
+@pytest.mark.slow
 def test_three_targets_determine_all_others():
     for ridge in (0.02, 0.0):
         law = spectra.atoms([2.6, 0.7, 0.0], [0.3, 0.4, 0.3])
@@ -145,6 +146,7 @@ NETWORKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case, data", NETWORKS)
 def test_networks_are_linear_in_the_target(case, data):
     """Of one key, networks of three targets determine that of any other, whatever moments and solver they take."""
@@ -168,6 +170,7 @@ def test_training_is_linear_in_the_target(optimiser):
     check_quadratic(of, 1e-7)
 
 
+@pytest.mark.slow
 def test_single_precision():
     problem = Problem(2.0, 16.0, 4, 0.5, [1e-3, 1e-1], "relu", schedule="flow", target="flow")
     single, double = (simulate(problem, 16, trials=1, key=2, dtype=dtype) for dtype in ("float32", "float64"))

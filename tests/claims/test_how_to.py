@@ -21,6 +21,7 @@ def test_pages_are_there():
     assert len(PAGES) >= 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUN)
 def test_python_prints_what_is_shown(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -48,6 +49,7 @@ def undeclared_kink() -> tuple[str, float]:
     return str(warning.message), test
 
 
+@pytest.mark.slow
 def test_warning_of_an_undeclared_kink_is_quoted():
     assert f"QuadratureWarning: {undeclared_kink()[0]}" in page("docs/how_to/activation.md")
 

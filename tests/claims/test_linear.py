@@ -113,6 +113,7 @@ SETTINGS = (
 )
 
 
+@pytest.mark.slow
 def test_numbers():
     check(PAGE, CLAIMS, SETTINGS)
 

@@ -3,6 +3,7 @@
 from functools import cache
 
 import numpy as np
+import pytest
 
 from benchmarks.pages import record
 from rfdsm import Problem, boundary, compare, predict
@@ -71,6 +72,7 @@ def agreement():
     return rms
 
 
+@pytest.mark.slow
 def test_the_picture_has_its_peaks():
     """Simulated test losses, extrapolated, have theirs where p = nm: at psi_p = 2 for m = 1 and 8 for m = 4."""
     found = picture()
@@ -137,5 +139,6 @@ CLAIMS = [
 ]
 
 
+@pytest.mark.slow
 def test_numbers():
     check(PAGE, CLAIMS, SETTINGS)

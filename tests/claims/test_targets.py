@@ -1,6 +1,7 @@
 """docs/targets.md: the table of what to predict."""
 
 import numpy as np
+import pytest
 
 from rfdsm import Problem, optimal, spectra
 from tests.claims.ledger import Claim, check
@@ -20,6 +21,7 @@ def scores(k: int) -> tuple[str, ...]:
     return tuple("0.00" if value < 1e-9 else f"{value:.3g}" if value > 0.1 else f"{value:#.3g}" for value in values)
 
 
+@pytest.mark.slow
 def test_numbers():
     claims = [
         Claim(PAGE, f"| {data} | {psi_p}, {'∞' if m == np.inf else m} | {{}} | {{}} | {{}} |", lambda k=k: scores(k))

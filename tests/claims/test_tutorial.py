@@ -43,6 +43,7 @@ def test_commands_parse():
         app.parse_args(command, exit_on_error=False, print_error=False)
 
 
+@pytest.mark.slow
 def test_python_prints_what_is_shown_on_a_coarser_grid(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (found,) = (block for block in blocks(PAGE) if block.language == "python")

@@ -29,6 +29,7 @@ def test_a_fitted_network_is_that_of_simulate():
     assert abs(np.mean(score**2) - exact.score[0]) < 4 * spread
 
 
+@pytest.mark.slow
 def test_what_does_not_depend_on_what():
     """Trials by their keys; the samples of a trial, not their statistics, on how many there are."""
     problem = Problem(2.0, 1.0, 2, 0.3, 0.05, target="data", activation="relu")
@@ -87,6 +88,7 @@ def test_linear_networks_follow_the_recursion_of_their_matrices():
     np.testing.assert_allclose(found.T @ found / d, covariance, rtol=1e-10, atol=1e-10 * np.abs(covariance).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("networks", ["independent", "shared"])
 def test_simulated_steps_of_linear_networks_are_matrices(networks):
     """The third level takes all samples of the second through one matrix, and their covariance with it."""

@@ -132,6 +132,7 @@ def losses():
     return simulate(GRID, 12, **OPTIONS)
 
 
+@pytest.mark.slow
 def test_positive_ridges_are_solved_as_ever(losses):
     """A ridge of zero elsewhere in the grid does not touch cells with a positive one."""
     alone = simulate(Problem.grid(1.0, 2.0, [1, 6], 0.2, [1e-7, 1e-5]), 12, **OPTIONS)

@@ -45,6 +45,7 @@ def test_sharing_changes_no_number(name, monkeypatch):
         np.testing.assert_allclose(np.asarray(one, float), np.asarray(other, float), rtol=rtol, atol=1e-20)
 
 
+@pytest.mark.slow
 def test_a_leading_block():
     """Wherever its strips end, it is the same matrix."""
     rows = np.random.default_rng(0).standard_normal((700, 5))

@@ -101,6 +101,7 @@ def deviation(value, ours, exact):
     return np.max(np.abs(ours - exact) / np.maximum(scale, 1e-20))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_first_derivatives_by_every_parameter(derivatives, case):
     (value, ours, _), exact, _ = derivatives
@@ -109,6 +110,7 @@ def test_first_derivatives_by_every_parameter(derivatives, case):
     assert np.count_nonzero(np.abs(exact[k]) > 1e-6 * value[k]) > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_second_derivatives_along_every_parameter(derivatives, case):
     (value, _, ours), _, exact = derivatives
@@ -116,6 +118,7 @@ def test_second_derivatives_along_every_parameter(derivatives, case):
     assert deviation(value[k], ours[k], exact[k]) < REFERENCE
 
 
+@pytest.mark.slow
 def test_reverse_mode_equals_forward_mode(derivatives):
     """jax.grad by all parameters at once, one gradient for each case."""
     (_, ours, _), _, _ = derivatives
@@ -164,6 +167,7 @@ def test_derivatives_are_nan_at_a_singular_point_and_nowhere_else():
         np.testing.assert_allclose(gradient[k], central, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_losses_are_differentiable_by_a_power_law():
     """By its exponent, cutoff and variance, with and without jit, against central differences of concrete ones."""
 

@@ -276,6 +276,7 @@ def derivatives():
     return jax.jit(unknowns), jax.jit(jax.jacrev(unknowns)), jax.jit(jax.jacfwd(unknowns))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["regular", "interpolating at ridge 0", "least squares at ridge 0"])
 def test_implicit_derivatives_against_differences(case):
     unknowns, reverse, tangent = derivatives()
@@ -298,6 +299,7 @@ def test_implicit_derivatives_against_differences(case):
             np.testing.assert_allclose(exact[(slice(None), *index)], reference, rtol=1e-8, atol=rounding, err_msg=name)
 
 
+@pytest.mark.slow
 def test_second_derivatives_against_differences():
     """Along a random direction that moves every parameter."""
     rng = np.random.default_rng(2)

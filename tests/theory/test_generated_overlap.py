@@ -42,6 +42,7 @@ def test_multiples_of_the_sample_covariance(psi_n):
     np.testing.assert_allclose(value, w @ np.log(s) + white.weights @ np.log(1 + k * white.nodes), rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "psi_n, s, w, fields",
     [
@@ -65,6 +66,7 @@ def test_matrices(psi_n, s, w, fields):
     np.testing.assert_allclose(np.mean(found), law.bhattacharyya, atol=4 * error + 1 / d**2)
 
 
+@pytest.mark.slow
 def test_infinitely_many_samples_commute():
     s, w = np.array([0.4, 1.6]), np.array([0.5, 0.5])
     problem = Problem([1e7, np.inf], 2.0, 4, 0.5, 0.05, spectrum=spectra.atoms(s, w), target="velocity")
@@ -74,6 +76,7 @@ def test_infinitely_many_samples_commute():
     np.testing.assert_allclose(law.bhattacharyya, exact, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_between_its_bounds():
     """Half of either Chernoff bound: 0 <= rate <= half the smaller divergence, over a grid and in the limit."""
     law = spectra.atoms([0.2, 1.0, 4.0], [0.4, 0.4, 0.2])
@@ -89,6 +92,7 @@ def test_between_its_bounds():
     np.testing.assert_allclose(2 * steps[1] - steps[0], limit.bhattacharyya, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_where_there_is_none():
     singular = Problem(2.0, 2.0, 2, 0.5, 0.05, spectrum=spectra.atoms([0.0, 2.0]), target="data")
     assert np.isposinf(generated_law(singular, SAMPLER).bhattacharyya)

@@ -41,9 +41,10 @@ AT = {
     "flow": ([0.0, 4.063844749116896], [0.00864003416101545, 2.6248080194739805]),
 }
 """Eigenvalues of the sample covariance, and the variances there."""
+SLOWER = ((), pytest.mark.slow)
 
 
-@pytest.mark.parametrize("row", LAWS, ids=[row[1] for row in LAWS])
+@pytest.mark.parametrize("row", [pytest.param(row, id=row[1], marks=SLOWER[row[1] != "noise"]) for row in LAWS])
 def test_reference_values(row):
     schedule, target, sampler, psi_n, psi_p, m, ridge, activation, expected = row
     problem = Problem(psi_n, psi_p, m, 0.5, ridge, activation, schedule=schedule, target=target)
