@@ -26,7 +26,7 @@ def jitted(function: Callable[..., T], **static: Any) -> Callable[..., T]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> T:
-        if options() and not is_traced(jax.tree.leaves((args, kwargs))):
+        if not is_traced(jax.tree.leaves((args, kwargs))) and options():
             try:
                 return on_cpu(*args, **kwargs)
             except ValueError as error:  # the function is a closure over something that is traced
@@ -46,7 +46,7 @@ def options() -> dict[str, Any]:
 def _understood() -> bool:
     """Whether this release of XLA knows the options."""
     try:
-        jax.jit(lambda: 0, compiler_options=CPU_OPTIONS)()
+        jax.jit(lambda: 0).lower().compile(compiler_options=CPU_OPTIONS)
     except jax.errors.JaxRuntimeError:
         return False
     return True

@@ -263,7 +263,7 @@ def _points(word: Array, cell: Cell, first: Array, n: int, size: int, generator:
 
 @kept(maxsize=32)
 def _stepped(activation: Activation, settings: Settings, generator: str) -> Callable[..., Any]:
-    """One step as a jitted function of arrays. The activation is that of the settings."""
+    """One step as a function of arrays. The activation is that of the settings."""
     del activation
 
     def network(word: Array, cell: Cell, step: _Step) -> Trial:
@@ -289,7 +289,7 @@ def _stepped(activation: Activation, settings: Settings, generator: str) -> Call
         y = step.A * y + step.C * f + step.spread * xi
         return y, jnp.var(y @ vectors, axis=0, ddof=1)
 
-    return jax.jit(stepped)
+    return stepped
 
 
 def _measured(y: np.ndarray, points: _Points, path: np.ndarray, request: Plan, keep: bool) -> dict[str, Any]:

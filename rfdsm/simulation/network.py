@@ -77,7 +77,7 @@ def fit(problem: Problem, d: Any = None, key: Any = 0, *, data: Any = None, memo
     with jax_scope(), lapack_threads():
         word = seeds(request.key, 1)[0]
         arguments = word, Cell.of(request, group)
-        function = jax.jit(partial(_fitted, settings=group.settings, generator=str(jax.random.key_impl(request.key))))
+        function = partial(_fitted, settings=group.settings, generator=str(jax.random.key_impl(request.key)))
         W, B = executable(group.settings.activation, function, *signature(arguments))(*arguments)
         return Network(np.asarray(W), np.asarray(B), group.asked, problem.activation)
 

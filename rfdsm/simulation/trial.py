@@ -201,7 +201,8 @@ def executable(
     """Machine code of a function made for this activation."""
     del activation
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in leaves]
-    return function.lower(*jax.tree.unflatten(structure, shapes)).compile(compiler_options=options())
+    lowered = jax.jit(function).lower(*jax.tree.unflatten(structure, shapes))
+    return lowered.compile(compiler_options=options())
 
 
 def gathered(parts: dict[int, Losses], shape: tuple[int, ...], axis: int) -> Losses:
