@@ -198,10 +198,10 @@ def signature(arguments: Any) -> tuple[Any, ...]:
 def executable(
     activation: Activation, function: Any, structure: Any, leaves: tuple[tuple[tuple[int, ...], str], ...]
 ) -> Any:
-    """Machine code of a function made for this activation."""
+    """Machine code of a function made for this activation; of `jax.jit` or `jitted`, which cannot be lowered itself."""
     del activation
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in leaves]
-    return function.lower(*jax.tree.unflatten(structure, shapes)).compile(compiler_options=options())
+    return jax.jit(function).lower(*jax.tree.unflatten(structure, shapes)).compile(compiler_options=options())
 
 
 def gathered(parts: dict[int, Losses], shape: tuple[int, ...], axis: int) -> Losses:
