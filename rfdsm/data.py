@@ -9,6 +9,7 @@ import io
 import itertools
 import math
 import os
+import re
 import warnings
 import zipfile
 import zlib
@@ -195,15 +196,21 @@ def _samples(archive: zipfile.ZipFile, name: str) -> str:
 
 
 class _Dialect(NamedTuple):
-    """How lines are cut into cells: at blanks if the separator is None."""
+    """How lines are cut into cells: at blanks if the separator is None; `ended`: a separator ends every sample, too."""
 
     separator: str | None
     decimal: str
+    ended: bool = False
 
     def cells(self, line: str) -> list[str]:
         if self.separator is None:
             return [cell.strip('"') for cell in line.split()]
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=self.separator, skipinitialspace=True))]
+        read = csv.reader([self.without_end(line)], delimiter=self.separator, skipinitialspace=True)
+        return [cell.strip() for cell in next(read)]
+
+    def without_end(self, line: str) -> str:
+        """The line without the separator at its end."""
+        return line.split("#", 1)[0].rstrip(" \r\n").removesuffix(self.separator or "") if self.ended else line
 
     def plain(self, text: str) -> str:
         """Text with decimal points; with decimal commas a point is no part of a number."""
@@ -222,6 +229,12 @@ class _Dialect(NamedTuple):
 # The standard library's sniffer, which pandas asks too, takes 1,5;2,5 for comma-separated and gives up on blanks.
 _DIALECTS = [_Dialect(*both) for both in ((";", "."), (";", ","), ("\t", "."), ("\t", ","), (",", "."), ("|", "."))]
 _DIALECTS += [_Dialect(None, "."), _Dialect(None, ",")]
+_SEPARATOR = re.compile(r'"?sep=[^"]?"?', re.IGNORECASE)
+"""What may stand in the first line for Excel."""
+_NAMELESS = re.compile(r"Unnamed: \d+(\.\d+)*")
+"""What pandas calls columns of files that have no name for them."""
+_NAME = re.compile(r"[^\W\d_]|\d+[-/:]\d")
+"""How names of rows begin: with a letter, or as dates and times do."""
 _HEAD = 20
 """Lines by which the dialect is told."""
 
@@ -229,6 +242,7 @@ _HEAD = 20
 def _read_csv(path: Path, name: str, header: bool | None, index: bool | None) -> np.ndarray:
     try:
         head = list(itertools.islice(_lines(path), _HEAD))
+        before = head.pop(0)[0] if head and _SEPARATOR.fullmatch(head[0][1]) else 0
         dialect = _told([line for _, line in head])
         cells = [dialect.cells(line) for _, line in head[:2]]
         if header is None:
@@ -238,8 +252,9 @@ def _read_csv(path: Path, name: str, header: bool | None, index: bool | None) ->
                 _tell(f"the first line of {name}, {', '.join(cells[0][:4])}, …, is taken for a header", "header")
         if len(head) < 1 + header:
             raise ValueError(f"{name} holds no numbers")
-        skipped = head[0][0] if header else 0
-        unnamed = _unnamed(cells[0]) if header else 0
+        skipped = head[0][0] if header else before
+        # R writes no cell at all above the names of rows.
+        unnamed = max(_unnamed(cells[0]), len(cells) == 2 and len(cells[1]) == len(cells[0]) + 1) if header else 0
         names = 0 if index is False else max(unnamed, 1 if index else 0)  # columns that may hold any text
         rows = _parsed(path, name, dialect, skipped, names, index is None)
     except (UnicodeError, csv.Error):
@@ -269,7 +284,16 @@ def _told(head: list[str]) -> _Dialect:
         found = [dialect.is_number(cell) for cells in cut if len(cells) > 1 for cell in cells]
         return sum(found) / max(sum(map(len, cut)), 1)
 
-    return max(_DIALECTS, key=lambda dialect: (share(dialect), (dialect.separator or "\n") in text))
+    dialect = max(_DIALECTS, key=lambda dialect: (share(dialect), (dialect.separator or "\n") in text))
+    return dialect._replace(ended=_ended([dialect.cells(line) for line in head], dialect))
+
+
+def _ended(cells: list[list[str]], dialect: _Dialect) -> bool:
+    """Whether every sample ends with a separator. The header may or may not: an empty column has a name there."""
+    if dialect.separator is None or len(cells) < 2 or any(row[-1] or len(row) < 2 for row in cells[1:]):
+        return False
+    named = len(cells[0]) == len(cells[1]) - 1 and not any(map(dialect.is_number, cells[0]))
+    return named or not cells[0][-1]
 
 
 def _counts(first: list[str], second: list[str], dialect: _Dialect) -> bool:
@@ -278,6 +302,10 @@ def _counts(first: list[str], second: list[str], dialect: _Dialect) -> bool:
     Two cells 0, 1 above whole numbers may well be a sample.
     """
     numbers = [cell for cell in first if dialect.is_number(cell)]
+    if len(numbers) > 2 and all(cell.endswith(".0") for cell in numbers):  # a data frame's labels may be floats
+        numbers = [cell.removesuffix(".0") for cell in numbers]
+        if any(cell.endswith(".0") for cell in second):
+            return False
     if len(numbers) < 2 or not numbers[0].isdecimal() or "" in first[_unnamed(first) :]:
         return False
     if numbers != [str(int(numbers[0]) + k) for k in range(len(numbers))]:
@@ -290,7 +318,7 @@ def _counts(first: list[str], second: list[str], dialect: _Dialect) -> bool:
 
 def _unnamed(cells: list[str]) -> int:
     """How many columns a header leaves without a name before the first that it names."""
-    return next((k for k, cell in enumerate(cells) if cell), 0)
+    return next((k for k, cell in enumerate(cells) if cell and not _NAMELESS.fullmatch(cell)), 0)
 
 
 def _counts_rows(column: np.ndarray) -> bool:
@@ -301,10 +329,10 @@ def _parsed(path: Path, name: str, dialect: _Dialect, skipped: int, names: int, 
     ignored: dict[int | str, Any] = {k: lambda cell: 0.0 if cell else float(cell) for k in range(names)}
     with _opened(path) as file:
         try:
+            lines = (line for number, line in enumerate(file, start=1) if number > skipped and line.strip())
             return np.loadtxt(
-                map(dialect.plain, file),
+                (dialect.plain(dialect.without_end(line)) for line in lines),
                 delimiter=dialect.separator,
-                skiprows=skipped,
                 ndmin=2,
                 quotechar='"',
                 converters=ignored,
@@ -343,7 +371,7 @@ def _first_fault(path: Path, dialect: _Dialect, skipped: int, names: int, undeci
         for column, cell in enumerate(cells, start=1):
             if not good[column - 1] and not (column <= names and cell):
                 shown = repr(cell[:30]) if cell else "nothing"
-                is_name = undecided and column == 1 and all(good[1:]) and cell[:1].isalpha()
+                is_name = undecided and column == 1 and all(good[1:]) and _NAME.match(cell)
                 cure = "; index = True or --index leaves the first column out" if is_name else ""
                 return f"must hold numbers, got {shown} in line {number}, column {column}{cure}"
     return "must hold numbers, separated by commas, semicolons, tabs, bars or blanks"

@@ -433,6 +433,7 @@ def test_bad_file(text, expected, asked, tmp_path, capsys):
         ("predict --spectrum missing.npy", ["missing.npy", "No such file"]),
         ("predict --spectrum text.npy", ["text.npy", "not a .npy file"]),
         ("predict --spectrum cube.npy", ["cube.npy", "(2, 2, 2)"]),
+        ("predict --spectrum archive.npy", ["archive.npy", "not a .npy file of numbers, but an archive"]),
         ("predict --spectrum nan.npy", ["covariance", "NaN"]),
         ("predict --output result.xls", ["result.xls", ".nc or .csv"]),
         ("predict --output folder", ["folder"]),
@@ -478,6 +479,8 @@ def test_bad_input_is_one_line_before_any_work(arguments, expected, asked, tmp_p
     (tmp_path / "words.csv").write_text("1,2\n3,four\n")
     (tmp_path / "one.csv").write_text("1,2,3\n")
     np.save(tmp_path / "cube.npy", np.ones((2, 2, 2)))
+    with (tmp_path / "archive.npy").open("wb") as archive:
+        np.savez(archive, np.ones(2))
     np.save(tmp_path / "nan.npy", np.array([[1.0, math.nan], [math.nan, 1.0]]))
     assert_refused(main(arguments.split(" ")), capsys.readouterr().err, *expected)
 

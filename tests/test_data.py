@@ -78,6 +78,12 @@ CSV = {
     "blanks": "  1.5   -2 3\n .25 1e-3   7\n   4    5 -6e10\n",
     "blanks, header and decimal commas": "a  b c\n1,5   -2 3\n0,25 1e-3   7\n4    5 -6e10\n",
     "Excel's Unicode text": "a\tb\tc\r\n1,5\t-2\t3\r\n0,25\t1e-3\t7\r\n4\t5\t-6e10\r\n".encode("utf-16"),
+    "separators at the ends": "1.5,-2,3,\n.25,1e-3,7, # ?\n4,5,-6e10, \n",
+    "separators at the ends, not of the header": "a;b;c\n1,5;-2;3;\n0,25;1e-3;7;\n4;5;-6e10;\n",
+    "tabs at all ends": "a\tb\tc\t\r\n1.5\t-2\t3\t\r\n.25\t1e-3\t7\t\r\n4\t5\t-6e10\t\r\n",
+    "a line for Excel": "sep=;\r\na;b;c\r\n1,5;-2;3\r\n0,25;1e-3;7\r\n4;5;-6e10\r\n",
+    "a line for Excel, no header": "sep=,\n1.5,-2,3\n.25,1e-3,7\n4,5,-6e10\n",
+    "lines of blanks": "a,b,c\n   \n1.5,-2,3\n \t\n.25,1e-3,7\n4,5,-6e10\n\t\n",
     "comments, spaces and blank lines": "# by hand\n\n x , y , z # names\n 1.5, -2, 3\n\n.25,1e-3,7 # ?\n4,5,-6e10\n\n",
 }
 
@@ -120,6 +126,10 @@ def written_by_pandas():
     yield "two levels", named.set_axis(pd.MultiIndex.from_product([range(20), range(10)])), dict(), ["first 2 columns"]
     yield "bars", frame, dict(sep="|", index=False), [header]
     yield "index saved twice", named.reset_index(), dict(), [unnamed, counted]
+    yield "R's names of rows", shuffled, dict(index_label=False, sep=" "), [unnamed]
+    yield "R's names of rows, numbered columns", frame, dict(index_label=False), ["0, 1, 2, 3, …", unnamed]
+    yield "read and written again", shuffled, dict(index_label="Unnamed: 0"), [unnamed]
+    yield "floats for names", frame.set_axis(np.arange(400.0, 408.0), axis=1), dict(index=False), ["400.0, 401.0, "]
     yield "compressed", named, dict(compression="gzip"), [unnamed]
 
 
@@ -150,7 +160,14 @@ def test_header_and_index_are_decided_by_the_caller(write):
     np.testing.assert_array_equal(load(write("u,1,2\nv,3,4\n"), index=True), [[1, 2], [3, 4]])
     np.testing.assert_array_equal(load(write(",V0,V1\n7,1,2\n9,3,4\n"), index=False), [[7, 1, 2], [9, 3, 4]])
     # What may well be data stays without a word.
-    for text in ("0,1\n1,0\n0,0\n", "1,2\n2,3\n", "1,2,3\n4.5,5,6\n", "0,1.0,2\n3,4,5\n", "0,7\n1,8\n2,9\n4,1\n"):
+    for text in (
+        "0,1\n1,0\n0,0\n",
+        "1,2\n2,3\n",
+        "1,2,3\n4.5,5,6\n",
+        "0,1.0,2\n3,4,5\n",
+        "0.0,1.0,2.0\n3.0,4.5,5.5\n",
+        "0,7\n1,8\n2,9\n4,1\n",
+    ):
         rows = [[float(cell) for cell in line.split(",")] for line in text.split()]
         np.testing.assert_array_equal(load(write(text)), rows)
     with pytest.raises(ValueError, match=r"^header = 'yes' must be True, False or None$"):
@@ -180,6 +197,13 @@ BAD_CSV = {
     "thousands": ("1.234,5;2\n3;4\n", "must hold numbers, got '1.234,5' in line 1, column 1"),
     "names of rows": ("a,b,c\nu,1,2\nv,3,4\n", "got 'u' in line 2, column 1; index = True or --index leaves"),
     "two lines of header": (",u,u,v\n,0,1,0\n0,1,2,3\n1,3,4,5\n", "got nothing in line 2, column 1"),
+    "dates": ("a,b,c\n2020-01-02,1,2\n2020-01-03,3,4\n", "got '2020-01-02' in line 2, column 1; index = True or"),
+    "an empty column": ("a,b,c\n1,2,\n3,4,\n", "must hold numbers, got nothing in line 2, column 3"),
+    "a separator at one end": ("1,2,\n3,4\n5,6,\n", "must hold numbers, got nothing in line 1, column 3"),
+    "a sample longer than ended ones": (
+        "".join([*(f"{k},5,\n" for k in (3, 1) * 20), "3,4,5\n"]),
+        "must have as many cells in every line, got 3 in line 41 after 2",
+    ),
     "a column of words": ("a,b,label\n1.5,2,cat\n3.5,4,dog\n", "got 'cat' in line 2, column 3$"),
     "a column lost": ("1\t\t3\n4\t\t6\n", "must hold numbers, got nothing in line 1, column 2"),
     "a column lost between commas": ("1, ,3\n4, ,6\n", "must hold numbers, got nothing in line 1, column 2"),

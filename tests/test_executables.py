@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rfdsm import Problem, activations, executables, predict, simulate
+from rfdsm.simulation import trial
 
 
 def numbers():
@@ -50,6 +51,14 @@ def test_transformations_go_through():
     np.testing.assert_array_equal(jax.vmap(lambda x: power(x, n=2))(x), x**2)
     np.testing.assert_array_equal(jax.jit(lambda x: power(x, n=2))(x), x**2)
     assert jax.grad(lambda c: executables.jitted(lambda x: c * x)(2.0))(3.0) == 2
+
+
+@pytest.mark.parametrize("compiler", [jax.jit, executables.jitted])
+def test_code_made_ahead(compiler):
+    function = compiler(lambda words, cell, weights: {"sum": words.sum() + cell["h"], "weights": weights})
+    arguments = np.arange(3.0), {"h": 2.0}, None
+    run = trial.executable(activations.get("linear"), function, *trial.signature(arguments))
+    assert run(*arguments) == {"sum": 5.0, "weights": None}
 
 
 @pytest.mark.slow

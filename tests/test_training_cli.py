@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from rfdsm import Problem, datasets, optimal_stopping, plots, training_curve
 from rfdsm.cli import main
+from rfdsm.sweeps import SweepError, picture
 
 CUBIC = ["--activation", "polynomial:0.1,1,0.3,0.1"]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -120,3 +121,15 @@ def test_picture_takes_and_returns_axes(dataset):
     assert list(plots.training(dataset, given)) == list(given.ravel())
     with pytest.raises(ValueError, match="axes: 3 given, must be 4"):
         plots.training(dataset, given.ravel()[:3])
+
+
+def test_picture_of_the_file(dataset):
+    for along in (None, "time"):
+        axes = picture.draw(dataset, along)
+        assert [line.get_label() for line in axes[0].lines] == [
+            line.get_label() for line in plots.training(dataset)[0].lines
+        ]
+    with pytest.raises(ValueError, match=r"^along = 'psi_n' must be time: the file holds learning curves$"):
+        picture.draw(dataset, "psi_n")
+    with pytest.raises(SweepError, match=r"^the file is not as rfdsm writes it: .*best_time"):
+        picture.draw(dataset.drop_vars("best_time"))

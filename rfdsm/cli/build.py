@@ -161,6 +161,8 @@ def _spectrum_from_file(path: Path) -> "Spectrum":
         raise ValueError(f"spectrum {path}: {error.strerror or error}") from None
     except (ValueError, EOFError):
         raise ValueError(f"spectrum {path}: not a .npy file of numbers") from None
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"spectrum {path}: not a .npy file of numbers, but an archive of such files")
     if array.ndim == 1:
         return spectra.from_eigenvalues(array)
     if array.ndim == 2:

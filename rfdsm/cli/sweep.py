@@ -102,8 +102,8 @@ def plot(
     file: Annotated[
         str,
         Parameter(
-            help="FILE.nc of rfdsm sweep, compare, predict, simulate, train-curve, generate, networks or linear, "
-            "or the folder of a sweep."
+            help="FILE.nc of rfdsm sweep, compare, predict, simulate, train-curve, generate, networks, advise "
+            "or linear, or the folder of a sweep."
         ),
     ],
     /,

@@ -198,7 +198,7 @@ def signature(arguments: Any) -> tuple[Any, ...]:
 def executable(
     activation: Activation, function: Any, structure: Any, leaves: tuple[tuple[tuple[int, ...], str], ...]
 ) -> Any:
-    """Machine code of a function made for this activation."""
+    """Machine code of a function made for this activation, whether it is jitted or not."""
     del activation
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in leaves]
     lowered = jax.jit(function).lower(*jax.tree.unflatten(structure, shapes))

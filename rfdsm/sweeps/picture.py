@@ -36,27 +36,43 @@ def draw(dataset: xr.Dataset, along: str | None = None) -> np.ndarray:
     """One panel per loss: theory as lines, on a fine grid where it can be, simulations as points with error bars.
 
     Args:
-        dataset: of `sweep`, `Comparison.to_dataset`, `datasets.predictions` or `datasets.simulations`.
+        dataset: of `sweep`, `Comparison.to_dataset`, `datasets.predictions`, `datasets.simulations` or whatever else
+            has a picture of its own.
         along: field on the horizontal axis; None: the longest axis.
 
     Returns:
         Array of the matplotlib Axes.
 
     Raises:
-        ValueError: no such field, or a dataset without losses.
+        ValueError: no such field, a dataset without losses, or one that lacks some of what belongs to them.
     """
+    try:
+        return _drawn(dataset, along)
+    except KeyError as error:  # a file of another program, or one that somebody took variables from
+        raise SweepError(f"the file is not as rfdsm writes it: {' '.join(str(error.args[0]).split())}") from error
+
+
+def _drawn(dataset: xr.Dataset, along: str | None) -> np.ndarray:
     from rfdsm import plots
 
     own: dict[str, Any] = {"best_target": plots.best_target, "theory_test": plots.networks, "path": plots.generation}
-    for mark, drawn in own.items():  # of rfdsm generate and networks
+    own |= {"asked_p": plots.widths}
+    for mark, drawn in own.items():  # of rfdsm generate, networks and advise
         if mark in dataset and along is None:
             return np.atleast_1d(drawn(dataset))
+    if "test" in dataset and "time" in dataset["test"].dims:  # of rfdsm train-curve
+        if along not in (None, "time"):
+            raise ValueError(f"along = {along!r} must be time: the file holds learning curves")
+        return plots.training(dataset)
     if along == "time" or (along is None and not {"limit", "mean", "test"} & set(dataset)):
         return _training(dataset)
+    found = _problem(dataset)
+    model = RANDOM_FEATURES if found is None else found[0]
+    fields = [name for name in model.fields if name in dataset.coords]
+    if not fields:
+        raise ValueError(NOTHING)
     if along is None:
         along = plots.abscissa(dataset)
-    found = _problem(dataset)
-    fields = RANDOM_FEATURES.fields if found is None else found[0].fields
     if along not in fields:
         raise ValueError(f"along = {along!r} must be one of {', '.join(fields)}")
     if along in dataset.dims and np.any(dataset[along] > 0):
@@ -113,10 +129,15 @@ def _on_grid(dataset: xr.Dataset) -> xr.Dataset:
 
 def _problem(dataset: xr.Dataset) -> Any:
     """Model and problem that the file is about; None if its activation cannot be told from a name, or it has none."""
+    if "configuration" not in dataset.attrs and "sweep" not in dataset.attrs:
+        return None
     if "sweep" in dataset.attrs:
         try:
             configuration = read(dataset.attrs["sweep"], "the file")
             return configuration.model, configuration.problem
         except SweepError:
             return None
-    return models.provenance(json.loads(dataset.attrs["configuration"])) if "configuration" in dataset.attrs else None
+    try:
+        return models.provenance(json.loads(dataset.attrs["configuration"]))
+    except (KeyError, TypeError, ValueError):  # of trained networks, or of another program
+        return None

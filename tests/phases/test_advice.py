@@ -13,6 +13,7 @@ from rfdsm.phases import Evidence, evidence
 from rfdsm.phases.regimes import REGIMES
 from rfdsm.samples import centre
 from rfdsm.spectra.population import alike, estimate, sample
+from rfdsm.sweeps import picture
 from rfdsm.units import flow_steps
 from tests.phases.test_boundaries import CUBIC
 
@@ -122,7 +123,7 @@ def test_digits(unhurried, tmp_path):
         here = read.sel(p=64)
         assert float(here["test"]) == pytest.approx(advice.asked.losses["test"], rel=1e-12)
         assert float(here["best_ridge_test"]) == pytest.approx(advice.ridge_at_width.losses["test"], rel=1e-12)
-    assert len(plots.widths(dataset).lines) >= 5
+    assert len(plots.widths(dataset).lines) == len(picture.draw(dataset)[0].lines) >= 5
 
 
 def test_left_open_it_asks_about_the_recommended_width_without_ridge(unhurried):

@@ -123,6 +123,10 @@ def test_interrupted(folder):
         ("plot empty.nc", ["neither theory nor simulations"]),
         ("plot study.toml --output picture.gif", ["picture.gif must end in .png, .pdf, .svg"]),
         ("plot theory.nc --along d", ["along = 'd'", "psi_n, psi_p, m, t, ridge"]),
+        ("plot best.nc --along ridge", ["along = 'ridge' must be one of psi_n, psi_p, m, t\n"]),
+        ("plot cut.nc", ["cut.nc is no netCDF file of rfdsm"]),
+        ("plot weather.nc", ["the file is not as rfdsm writes it: No variable named 'm'"]),
+        ("plot networks.nc", ["neither theory nor simulations"]),
     ],
 )
 def test_bad_input_is_one_line(arguments, expected, folder, capsys):
@@ -131,6 +135,13 @@ def test_bad_input_is_one_line(arguments, expected, folder, capsys):
     rfdsm.datasets.predictions(rfdsm.Problem.grid(8, [1, 2], 1, 0.1, 1e-3), theory).to_netcdf(
         "theory.nc", engine="scipy"
     )
+    Path("cut.nc").write_bytes(Path("theory.nc").read_bytes()[:-500])
+    xr.load_dataset("theory.nc", engine="scipy").drop_vars("ridge").to_netcdf("best.nc", engine="scipy")
+    others = {"configuration": "found in spring"}  # of other programs, and of networks trained here
+    weather = xr.Dataset({"test": ("t", [1.0, 2.0])}, {"t": [0.0, 1.0]}, others)
+    weather.to_netcdf("weather.nc", engine="scipy")
+    trained = xr.Dataset({"test": ("step", [1.0])}, {"step": [0]}, {"configuration": '{"activation": "tanh"}'})
+    trained.to_netcdf("networks.nc", engine="scipy")
     assert main(arguments.split()) == 2
     err = capsys.readouterr().err
     assert err.startswith("rfdsm: error: ") and err.count("\n") == 1
