@@ -14,7 +14,7 @@ from rfdsm.values import is_traced
 
 T = TypeVar("T")
 
-CPU_OPTIONS = {"xla_cpu_use_fusion_emitters": False}
+CPU_OPTIONS: dict[str, str | bool] = {"xla_cpu_use_fusion_emitters": False}
 
 
 def jitted(function: Callable[..., T], **static: Any) -> Callable[..., T]:
