@@ -118,6 +118,7 @@ def test_numbers():
     check(PAGE, CLAIMS, SETTINGS)
 
 
+@pytest.mark.slow
 def test_closed_formulas():
     """Equation (5) beyond n/d = 1/r, and (6): reverse KL is finite beyond it and only there."""
     psi = np.array([2.5, 6.0, 40.0])

@@ -140,6 +140,7 @@ def test_positive_ridges_are_solved_as_ever(losses):
         np.testing.assert_allclose(getattr(losses, name)[..., 1:], getattr(alone, name), rtol=IDENTITY)
 
 
+@pytest.mark.slow
 def test_minimum_norm_is_the_limit_of_small_ridges(losses):
     """By another solver: what ridge -> 0 changes shrinks in proportion to the ridge, on both sides of p = nm."""
     for name in ("empirical_test", "test", "score"):

@@ -137,6 +137,7 @@ def test_infinitely_many_samples():
         np.testing.assert_allclose(getattr(many, name), getattr(infinite, name), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_given_eigenvalues_of_the_limit_are_the_limit():
     problem, sampler = Problem(2.0, 3.0, 4, 0.5, 0.05), sampling.reverse_sde(np.geomspace(2, 0.1, 20))
     limit = generated_law(problem, sampler)
@@ -206,6 +207,7 @@ def test_one_bulk_in_closed_form(psi_n):
         np.testing.assert_allclose(w @ f(x), other.weights @ f(other.nodes), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_derivatives():
     """By psi_n, psi_p and the ridge of every level, against differences."""
     sampler = sampling.ddim(TIMES[::5])
@@ -221,6 +223,7 @@ def test_derivatives():
         np.testing.assert_allclose(slope[k], (kl(place + step) - kl(place - step)) / (2 * step[k]), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_spectrum_of_the_generated_covariance():
     """Its mass and mean; its atom where samples are fewer than dimensions."""
     for psi_n in (0.5, 3.0):
@@ -288,6 +291,7 @@ def test_linear_features_without_noise_of_their_own():
     np.testing.assert_allclose(exact.kl, many.kl, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_divergences_are_those_of_matrices():
     """For given eigenvalues: triangular factors of the covariance itself, a route of the linear denoiser's."""
     rng = np.random.default_rng(0)
@@ -303,6 +307,7 @@ def test_divergences_are_those_of_matrices():
         np.testing.assert_allclose(getattr(law, name), getattr(exact, name), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_divergences_mix_two_covariances():
     """Sigma and Lambda(S) do not commute: traces of matrices of 1000 dimensions, whose deviations are of order 1/d."""
     d, psi_n, s = 1000, 2.0, np.array([0.4, 1.6])

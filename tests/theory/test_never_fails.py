@@ -38,6 +38,7 @@ def law(nodes, weights=None):
     return spectra.Spectrum(np.asarray(nodes, float)[copy], (weights / np.bincount(copy))[copy])
 
 
+@pytest.mark.slow
 def test_every_point_of_the_box():
     """Converged, residual <= 1e-12, no NaN, no bound broken; exact singularities take their values by rule."""
     total = singular_points = 0
@@ -169,6 +170,7 @@ LAST_DIGITS = np.array([0.0, 2e-16, -2e-16, 7e-16, 2e-14, -2e-14, 9e-14, -9e-14,
 """Relative distances: within rounding, at the edges of what counts as a coincidence, beyond."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["linear", "tanh", "relu"])
 def test_next_to_the_peak_at_any_ridge(name):
     """nm, p and (linear features) d meet or all but meet, at ridges of a hundred decades: every cell converges."""
@@ -211,6 +213,7 @@ def test_next_to_the_peak_the_error_is_that_of_rounding():
             assert max(errors.values()) <= 0.05, (gap, distance, errors)
 
 
+@pytest.mark.slow
 def test_derivatives_at_the_peak():
     """Whatever the ridge, log test falls by half its logarithm, and its slope by time is that of any tiny ridge."""
 

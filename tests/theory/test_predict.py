@@ -219,6 +219,7 @@ def test_spectrum_with_many_nodes():
     np.testing.assert_allclose(full.test, short.test, rtol=QUADRATURE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["psi_n", "psi_p", "m", "t", "ridge"])
 def test_gradient_by_every_field(name):
     fields = dict(psi_n=2.0, psi_p=3.0, m=3.0, t=0.3, ridge=1e-2)

@@ -30,6 +30,7 @@ def dense():
     return training_curve(PROBLEM, DENSE)
 
 
+@pytest.mark.slow
 def test_time_is_where_the_dense_curve_is_least(found, dense):
     least = np.argmin(dense.test, axis=1)
     spacing = DENSE[1] / DENSE[0]
