@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 
 from rfdsm.explorer.state import State
-from tests.explorer.driver import Tab, browser, server
+from tests.explorer.driver import SETUP, Tab, browser, server
 
 # The answer to an event is stamped after the frame that shows it: one task after its animation frame.
 HOOKS = """
@@ -83,11 +83,16 @@ def start_up() -> dict[str, float]:
         page = context.new_page()
         begin = time.perf_counter()
         page.goto(url)
-        page.get_by_text("Compiling the theory").wait_for(timeout=60_000)
+        page.wait_for_function("() => window.Bokeh && Bokeh.documents.length > 0", timeout=300_000)
         visible = time.perf_counter() - begin
-        page.get_by_text("Compiling the theory").wait_for(state="detached", timeout=300_000)
+        page.evaluate(SETUP)
+        words = page.get_by_text("Compiling the theory")
+        seen = words.is_visible()
+        drawn = "() => window.column('curves', 'x').length > 2 && window.column('areas', 't').length > 0"
+        page.wait_for_function(drawn, timeout=300_000)
+        words.wait_for(state="detached", timeout=300_000)
         ready = time.perf_counter() - begin
-    return {"address_printed": printed, "indicator_visible": visible, "compiled": ready}
+    return {"address_printed": printed, "page": visible, "indicator_seen": float(seen), "compiled": ready}
 
 
 def told(name: str, waits: np.ndarray) -> dict[str, float]:
@@ -116,7 +121,7 @@ def main() -> dict[str, Any]:
         os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
         for name in ("first_start", "later_start"):
             figures[name] = start_up()
-            print(f"{name}: " + ", ".join(f"{what} {seconds:.1f} s" for what, seconds in figures[name].items()))
+            print(f"{name}: " + ", ".join(f"{what} {number:.1f}" for what, number in figures[name].items()) + " (s)")
         with server() as (process, url), browser() as context:
             tab = Tab(context, f"{url}?psi_p=0.1")
             tab.settled()
