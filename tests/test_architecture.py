@@ -46,11 +46,11 @@ FLOORS = (
     ("theory_error",),
     ("comparison", "phases"),
     ("linear",),  # a further model: its doors are those of the floors below, with its own record
-    ("compiled", "data", "files", "idx", "references"),
+    ("compiled", "csv_tables", "data", "files", "idx", "references"),
     ("networks", "sweeps"),
     ("cli", "explorer"),
 )
-FILE_FLOOR = FLOORS.index(("compiled", "data", "files", "idx", "references"))
+FILE_FLOOR = FLOORS.index(("compiled", "csv_tables", "data", "files", "idx", "references"))
 OUTSIDE_WORLD = {"pathlib", "subprocess", "multiprocessing", "tempfile", "shutil", "socket", "cyclopts"}
 
 MODULES = {
