@@ -49,11 +49,19 @@ class Page:
         self._closed = threading.Event()
         self._last, self._waiting, self._watching = 0.0, False, False
         self._shown_key, self._warm = None, False
+        self._answers: dict[str, tuple[State, Any, Exception | None]] = {}
+        self._answered = threading.Lock()
+        self._show = {
+            "curves": self._show_curves,
+            "diagram": self._show_diagram,
+            "boundaries": self._show_boundaries,
+            "details": self._show_detail,
+        }
         self._workers = {
-            "curves": self._worker(curves, self._show_curves),
-            "diagram": self._worker(diagram, self._show_diagram),
-            "boundaries": self._worker(boundaries, self._show_boundaries),
-            "details": self._worker(lambda asked: DETAILS[asked.view](asked), self._show_detail),
+            "curves": self._worker("curves", curves),
+            "diagram": self._worker("diagram", diagram),
+            "boundaries": self._worker("boundaries", boundaries),
+            "details": self._worker("details", lambda asked: DETAILS[asked.view](asked)),
         }
         self._asked: dict[str, Any] = {}
         self.controls = Controls(state, self._colours, self.change, self._refuse)
@@ -93,8 +101,9 @@ class Page:
         if self._refused.visible:
             self._refused.visible = False
         self.state = new
-        self.controls.show(new)
-        self.map.show_cross(new)
+        with pn.io.hold(self._doc):
+            self.controls.show(new)
+            self.map.show_cross(new)
         self._request()
         self._rest_soon()
 
@@ -158,11 +167,26 @@ class Page:
         if self._status.text != text:
             self._status.text = text
 
-    def _worker(self, compute: Callable[[State], Any], show: Callable[[State, Any], None]) -> Latest[State]:
+    def _worker(self, name: str, compute: Callable[[State], Any]) -> Latest[State]:
         def deliver(asked: State, answer: Any, error: Exception | None) -> None:
-            self._soon(lambda: self._refuse(str(error) or type(error).__name__) if error else show(asked, answer))
+            with self._answered:
+                first = not self._answers
+                self._answers[name] = asked, answer, error  # one that was not shown yet is never shown
+            if first:
+                self._soon(self._show_answers)
 
         return Latest(compute, deliver)
+
+    def _show_answers(self) -> None:
+        """All that is new, in one message: each has its price, whatever it holds."""
+        with self._answered:
+            answers, self._answers = self._answers, {}
+        with pn.io.hold(self._doc):
+            for name, (asked, answer, error) in answers.items():
+                if error:
+                    self._refuse(str(error) or type(error).__name__)
+                else:
+                    self._show[name](asked, answer)
 
     def _soon(self, call: Callable[[], None]) -> None:
         """On the document's own thread, unless the page is gone."""

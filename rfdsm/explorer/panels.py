@@ -87,7 +87,8 @@ class LossPanels:
         point = {name: [value if np.isfinite(value := curves.point[name]) else np.nan] for name in NAMES}
         self.point.data = {"x": [curves.at], **point}
         for line, place in curves.lines.items():
-            self.marks[line].data = {"x": [place]}
+            if not np.array_equal(self.marks[line].data["x"], [place], equal_nan=True):
+                self.marks[line].data = {"x": [place]}
         low, high = float(curves.x[0]), float(curves.x[-1])
         if (self._x.start, self._x.end) != (low, high):
             self._x.update(start=low, end=high)
