@@ -57,8 +57,8 @@ def traced_sample_spectrum(psi_n: Any, s: Any, w: Any) -> TracedSpectrum:
     ends = [_place(_root(_slope, guess, parameters), parameters) for guess in (low, high)]
     below = jnp.maximum(ends[0], 0.0)
     x = below + (ends[1] - below) * fraction
-    u = _root(_excess, real + 1j * imaginary, (*parameters, x))
-    resolvent = jnp.imag(u[:, None] / (x[:, None] * (s - u[:, None]))) / np.pi
+    u = _root(_excess, jax.lax.complex(real, imaginary), (*parameters, x))
+    resolvent = jnp.imag(u[:, None] / (s.astype(u.dtype) - u[:, None])) / (np.pi * x[:, None])
     inside = resolvent * ((ends[1] - below) * length)[:, None]
     rank = jnp.minimum(psi_n, rank)
     weights = inside @ w
@@ -68,21 +68,21 @@ def traced_sample_spectrum(psi_n: Any, s: Any, w: Any) -> TracedSpectrum:
 
 def _place(u: Any, parameters: Any) -> Any:
     """z(u)."""
-    psi_n, s, w = parameters
+    psi_n, s, w = (values.astype(u.dtype) for values in parameters)
     u_s = u[:, None]
-    return u * (1 - jnp.sum(w) / psi_n) + (u_s**2 / (u_s - s)) @ w.astype(u.dtype) / psi_n
+    return u * (1 - jnp.sum(w) / psi_n) + (u_s**2 / (u_s - s)) @ w / psi_n
 
 
 def _slope(u: Any, parameters: Any) -> Any:
     """dz/du."""
-    psi_n, s, w = parameters
+    psi_n, s, w = (values.astype(u.dtype) for values in parameters)
     u_s = u[:, None]
-    return 1 - jnp.sum(w) / psi_n + ((u_s**2 - 2 * u_s * s) / (u_s - s) ** 2) @ w.astype(u.dtype) / psi_n
+    return 1 - jnp.sum(w) / psi_n + ((u_s**2 - 2 * u_s * s) / (u_s - s) ** 2) @ w / psi_n
 
 
 def _excess(u: Any, parameters: Any) -> Any:
     """z(u) - x."""
-    return _place(u, parameters[:3]) - parameters[3]
+    return _place(u, parameters[:3]) - parameters[3].astype(u.dtype)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

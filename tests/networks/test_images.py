@@ -32,10 +32,10 @@ def test_a_step_at_the_size_of_common_images(shape):
 def test_the_level_is_told_to_narrow_networks(channels):
     """Norms of single channels take out what is constant over an image: the level must come after them."""
     network = networks.unet((4, 4), channels=channels, depth=1)
-    y = jax.numpy.linspace(-1.0, 1.0, 16)
+    y = jax.numpy.linspace(-1.0, 1.0, 16, dtype=network.first.weight.dtype)
     one = network(y, NoiseLevel(*np.float32([0.5, 0.6, 0.1, 1.0])))
     scale = np.float32(np.sqrt((0.36 + 0.9) / (0.36 + 0.1)))  # inputs are divided by their deviation
-    other = network(scale * y, NoiseLevel(*np.float32([0.5, 0.6, 0.9, 1.0])))
+    other = network(y * scale.astype(y.dtype), NoiseLevel(*np.float32([0.5, 0.6, 0.9, 1.0])))
     assert np.abs(other - one).max() > 1e-2 * np.abs(one).max()
 
 

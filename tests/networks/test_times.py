@@ -54,7 +54,7 @@ def test_same_key_same_numbers(found):
 def test_networks_side_by_side_predict_what_each_does():
     nets = [networks.mlp(3, 8, key=k) for k in range(3)]
     arrays, static = zip(*(eqx.partition(net, eqx.is_array) for net in nets), strict=True)
-    y = jnp.asarray(np.random.default_rng(0).normal(size=(5, 9)).astype(np.float32))
+    y = jnp.asarray(np.random.default_rng(0).normal(size=(5, 9)))
     level = NoiseLevel(*np.float32([0.5, 0.6, 0.64, 1.0]))
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *arrays)
     for k, net in enumerate(nets):
