@@ -37,9 +37,9 @@ CUTOFF = 0.01
 
 
 class _Live(pn.widgets.FloatSlider):
-    """A slider whose every move is handled at once: moves that pile up are merged all the same."""
+    """A slider whose moves are handled as they come; those that come faster than they can be are merged."""
 
-    _debounce: ClassVar[int] = 0
+    _debounce: ClassVar[int] = 25
 
 
 class Controls:
