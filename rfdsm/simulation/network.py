@@ -1,6 +1,6 @@
 """A fitted network of finite size: `fit`, and what it returns."""
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rfdsm.activations import Activation
+from rfdsm.activations.kept import kept
 from rfdsm.machine import lapack_threads
 from rfdsm.printing import Printed
 from rfdsm.problem import Problem, check_problem
@@ -77,14 +78,21 @@ def fit(problem: Problem, d: Any = None, key: Any = 0, *, data: Any = None, memo
     with jax_scope(), lapack_threads():
         word = seeds(request.key, 1)[0]
         arguments = word, Cell.of(request, group)
-        function = partial(_fitted, settings=group.settings, generator=str(jax.random.key_impl(request.key)))
+        function = _fitting(group.settings.activation, group.settings, str(jax.random.key_impl(request.key)))
         W, B = executable(group.settings.activation, function, *signature(arguments))(*arguments)
         return Network(np.asarray(W), np.asarray(B), group.asked, problem.activation)
 
 
-def _fitted(word: Array, cell: Cell, settings: Settings, generator: str) -> tuple[Array, Array]:
-    trial = Trial.drawn(jax.random.wrap_key_data(word, impl=generator), cell, settings, 1)
-    return trial.law.W, output_weights(trial)
+@kept(maxsize=32)
+def _fitting(activation: Activation, settings: Settings, generator: str) -> Callable[[Array, Cell], Any]:
+    """W and B as a function of arrays: one object for one setting, so that it is compiled once."""
+    del activation  # that of the settings
+
+    def fitting(word: Array, cell: Cell) -> tuple[Array, Array]:
+        trial = Trial.drawn(jax.random.wrap_key_data(word, impl=generator), cell, settings, 1)
+        return trial.law.W, output_weights(trial)
+
+    return fitting
 
 
 def output_weights(trial: Trial) -> Float[Array, "d p"]:
