@@ -50,6 +50,19 @@ def test_the_same_quadrature_with_derivatives(psi_n, s, w, accuracy):
     np.testing.assert_allclose(slopes[1][-1], along, rtol=max(1e-5, 10 * accuracy))
 
 
+def test_second_derivatives_know_how_the_edges_move():
+    """At first order how u moves does not matter, as dz/du vanishes there; nor does it for integrals."""
+    s, w = np.array([0.4, 1.6]), np.array([0.5, 0.5])
+
+    def value(psi_n):
+        nodes = traced_sample_spectrum(psi_n, s, w).nodes[:-1]
+        return jnp.stack([jnp.min(nodes), jnp.max(nodes)])  # next to the edges
+
+    first = jax.jit(jax.jacfwd(value))
+    second = jax.jit(jax.jacfwd(jax.jacfwd(value)))(2.0)
+    np.testing.assert_allclose(second, (first(2.001) - first(1.999)) / 0.002, rtol=1e-5)
+
+
 def kl(v):
     spectrum = spectra.atoms(jnp.stack([v[3], v[4]]), [0.4, 0.6])
     return generated_law(Problem(v[0], v[1], 4, 1.0, v[2], "relu", spectrum, target="data"), SAMPLER).kl
