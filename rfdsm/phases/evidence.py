@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit  # scipy.stats takes a second to import
 
 from rfdsm.activations.expansion import PanelRule
 from rfdsm.arguments import base_key
@@ -85,7 +85,7 @@ class Evidence:
     @property
     def not_gaussian(self) -> bool:
         """Whether the losses on the rows deviate from theory as they do not on Gaussian rows, to FALSE_ALARM."""
-        bound = student.ppf(1 - FALSE_ALARM / (2 * len(TESTED)), TWINS - 1) * (1 + 1 / TWINS) ** 0.5
+        bound = stdtrit(TWINS - 1, 1 - FALSE_ALARM / (2 * len(TESTED))) * (1 + 1 / TWINS) ** 0.5
         return any(
             abs(self.relative_deviation(name) - mean) > bound * spread for name, (mean, spread) in self.gaussian.items()
         )

@@ -1,5 +1,6 @@
 """Losses of a family of problems with their exact derivatives by the fields that run freely in it."""
 
+import functools
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -83,13 +84,19 @@ class Family:
                     tangent[:, k] = f["t"] * change
 
         chunk = int(np.clip(2 ** int(np.log2(VALUES / spectrum.nodes.size)), *CHUNK))
-        in_chunks(
-            lambda x: _respond(*x, spectrum.nodes, spectrum.weights),
-            lambda chosen: jax.tree.map(lambda x: x[chosen], (list(cells), tangents)),
-            count,
-            chunk,
-            (values, slopes),
-        )
+
+
+        def run(places: Any, peaks: bool) -> None:
+            in_chunks(
+                lambda x: _respond(*x, spectrum.nodes, spectrum.weights, peaks=peaks),
+                lambda chosen: jax.tree.map(lambda x: x[chosen], (list(cells), tangents)),
+                places,
+                chunk,
+                (values, slopes),
+            )
+
+        run(count, peaks=False)
+        run(np.flatnonzero(np.any(np.isnan(values), axis=1)), peaks=True)  # next to p = nm, or unsolved
         return values.T, np.moveaxis(slopes, 0, -1)[: len(self.free)].swapaxes(0, 1)
 
     def _at_time(self, t: np.ndarray, exact: bool) -> tuple[Any, Any]:
@@ -121,13 +128,14 @@ class Family:
         return found, changes
 
 
-@jitted
-def _respond(cells: Any, tangents: Any, nodes: Any, weights: Any) -> tuple[jax.Array, jax.Array]:
+@functools.partial(jitted, static_argnames="peaks")
+def _respond(cells: Any, tangents: Any, nodes: Any, weights: Any, *, peaks: bool) -> tuple[jax.Array, jax.Array]:
     """Losses (N, NAMES) and derivatives (N, directions, NAMES) along tangents of shape (N, directions)."""
 
     def losses(cells: Any) -> jax.Array:
         per_n, per_p, q, ridge, *at_time = cells
-        found = solve_cells(per_n, per_p, q, Asked(*at_time[:5]), ridge, Moments(*at_time[5:]), nodes, weights)
+        asked, moments = Asked(*at_time[:5]), Moments(*at_time[5:])
+        found = solve_cells(per_n, per_p, q, asked, ridge, moments, nodes, weights, peaks=peaks)
         return jnp.stack([jnp.asarray(getattr(found, name)) for name in NAMES], axis=-1)
 
     def along(tangent: Any) -> Any:

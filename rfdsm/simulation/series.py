@@ -44,9 +44,9 @@ def effective_dimension(variances: Float[np.ndarray, " d"]) -> tuple[float, floa
 
 def _quantile(q: float, degrees: float) -> float:
     """Of the mean of that many squared standard normals."""
-    from scipy.stats import chi2  # loaded on use: importing the package stays cheap
+    from scipy.special import gammaincinv  # loaded on use: importing the package stays cheap
 
-    return float(chi2.ppf(q, degrees) / degrees)
+    return float(2 * gammaincinv(degrees / 2, q) / degrees)
 
 
 @lru_cache

@@ -141,8 +141,8 @@ def _solve_jvp(peaks, primals, tangents):
     state = evaluate(x, P)
     _, dF = jax.jvp(lambda parameters: evaluate(x, parameters).image, (P,), (dP,))
     matrix = jacobian(x, state, P)
-    dx = tuple(
-        jnp.where(P.peak > 0, a, b) for a, b in zip(counted(x, dF, matrix, P, dP), matrix.solve(dF), strict=True)
-    )
+    dx = matrix.solve(dF)
+    if peaks:
+        dx = tuple(jnp.where(P.peak > 0, a, b) for a, b in zip(counted(x, dF, matrix, P, dP), dx, strict=True))
     flags = np.zeros(jnp.shape(solution.settled), jax.dtypes.float0)
     return solution, Solution(dx[0], dx[1], dx[2], jnp.zeros_like(solution.steps), flags)

@@ -28,6 +28,7 @@ import numpy as np
 
 from rfdsm.activations import Moments
 from rfdsm.batches import in_chunks
+from rfdsm.executables import jitted
 from rfdsm.losses import SINGULAR, Losses
 from rfdsm.problem import FIELDS, Problem, check_problem
 from rfdsm.scope import jax_scope
@@ -43,8 +44,8 @@ from rfdsm.theory.populations import (
     populations,
 )
 
-CHUNK, ACCELERATOR_CHUNK = 2**13, 2**20
-"""Cells solved per compiled call: one executable serves every grid, another what lies next to p = nm."""
+SMALL_CHUNK, CHUNK, ACCELERATOR_CHUNK = 2**10, 2**13, 2**20
+"""Cells solved per compiled call: small grids, large ones, those of accelerators."""
 FEW_STEPS = 6
 """Newton steps of the first pass over a large grid; cells that need more, and those next to p = nm, share chunks."""
 
@@ -130,9 +131,7 @@ def _replace_jvp(replacement, primals, tangents):
     return _replace(where, values, replacement), change * jnp.where(where, jnp.nan, 1.0)
 
 
-# Not `jitted`: a million cells take a quarter longer with its options, which only the first answer gains by.
-@functools.partial(jax.jit, static_argnames="peaks")
-def solve_cells(
+def _solve_cells(
     inverse_psi_n: Any,
     inverse_psi_p: Any,
     q: Any,
@@ -158,6 +157,11 @@ def solve_cells(
     converged = jnp.asarray(solution.settled) & (jnp.asarray(result.residual) <= TOLERANCE)  # NaN is False
     values = {name: _replace(~converged, value, jnp.nan) for name, value in values.items()}
     return Losses(**values, converged=converged, residual=result.residual, steps=result.steps)
+
+
+# Few cells: the first answer, soon. Many: code that takes longer to compile, and a quarter less to run.
+_solve_few = jitted(_solve_cells, static_argnames="peaks")
+solve_cells = jax.jit(_solve_cells, static_argnames="peaks")
 
 
 def predict(problem: Problem, *, throw: bool = False) -> Losses:
@@ -226,7 +230,8 @@ def _predict_concrete(problem: Problem, chunk: int | None = None) -> Losses:
     """NumPy in, NumPy out, chunk by chunk: first all cells with few steps, then those that need more."""
     spectrum, size = problem.spectrum, math.prod(problem.shape)
     if chunk is None:
-        chunk = CHUNK if jax.default_backend() == "cpu" else ACCELERATOR_CHUNK
+        chunk = ACCELERATOR_CHUNK if jax.default_backend() != "cpu" else SMALL_CHUNK if size <= SMALL_CHUNK else CHUNK
+    solver = _solve_few if chunk <= SMALL_CHUNK else solve_cells
     t, activation, variance = np.asarray(problem.t), problem.activation, spectrum.mean
     extremes = problem.asked_at(t)
     check_moments(activation, extremes.a, extremes.h, variance)
@@ -244,7 +249,7 @@ def _predict_concrete(problem: Problem, chunk: int | None = None) -> Losses:
         setting = problem.asked_at(times)
         own = Moments(*own) if own else moments_at_levels(activation, setting.a, setting.h, variance, problem.schedule)
         ratios, law = (1 / psi_n, 1 / psi_p, 1 / m), (spectrum.nodes, spectrum.weights)
-        part = solve_cells(*ratios, setting, ridge / psi_p, own, *law, limit, peaks=peaks)
+        part = solver(*ratios, setting, ridge / psi_p, own, *law, limit, peaks=peaks)
         return {name: getattr(part, name) for name in whole}
 
     def solve_all(places: Any, limit: int, peaks: bool = False) -> None:

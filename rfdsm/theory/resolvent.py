@@ -199,7 +199,7 @@ def track(z: Any, P: Populations, limit: Any) -> tuple[Triple, Any]:
     """
     z = jnp.asarray(z, complex)
     radius, end = jnp.abs(z), jnp.angle(z)
-    start = solve(P._replace(unit=jnp.ones_like(radius), ridge=radius * P.inverse_psi_p))
+    start = solve(P._replace(unit=jnp.ones_like(radius), ridge=radius * P.inverse_psi_p), peaks=False)
     G = start.G
     first = (G / (1 + P.inverse_psi_n * start.E_s), (1 - P.q) * G / (1 + P.q * P.inverse_psi_n * start.F), 1 / G)
     first = tuple(value.astype(complex) for value in first)

@@ -7,7 +7,7 @@ import pytest
 
 from rfdsm import Losses, Problem, predict
 from rfdsm.theory.fixed_point import MAX_STEPS
-from rfdsm.theory.predict import CHUNK, FEW_STEPS
+from rfdsm.theory.predict import CHUNK, FEW_STEPS, SMALL_CHUNK, predict_in_chunks
 
 NAMES = (*Losses.NAMES, "objective", "floor", "converged", "residual", "steps")
 
@@ -23,15 +23,21 @@ def hard_and_easy(count: int) -> Problem:
 
 
 def test_second_pass_finishes_what_the_first_leaves():
-    """Same bits as alone: neither the pass nor the neighbours show."""
+    """Same bits as in one pass, and as alone, where other code solves them, the same numbers to rounding."""
     problem = hard_and_easy(2 * CHUNK + 100)
     losses = predict(problem)
     assert np.all(losses.converged)
     assert np.sum(losses.steps > FEW_STEPS) > CHUNK // 10 and np.max(losses.steps) < MAX_STEPS
-    some = np.array([0, 1, 4, 8, CHUNK - 1, CHUNK, 2 * CHUNK + 96, 2 * CHUNK + 99])
-    alone = predict(Problem(problem.psi_n[some], problem.psi_p[some], 3, 0.3, problem.ridge[some]))
+    some = np.concatenate([np.arange(SMALL_CHUNK // 2), np.arange(2 * CHUNK - 100, 2 * CHUNK + 100)])
+    fields = Problem(problem.psi_n[some], problem.psi_p[some], 3, 0.3, problem.ridge[some])
+    alone, among = predict(fields), predict_in_chunks(fields, CHUNK)
+    hard = some % 4 == 0
     for name in NAMES:
-        np.testing.assert_array_equal(getattr(losses, name)[some], getattr(alone, name), err_msg=name)
+        large, small = getattr(losses, name)[some], getattr(alone, name)
+        np.testing.assert_array_equal(large, getattr(among, name), err_msg=name)  # neither pass nor neighbours show
+        if name not in ("residual", "steps"):  # small grids are solved by other code
+            np.testing.assert_allclose(large[~hard], small[~hard], 1e-14, err_msg=name)
+            np.testing.assert_allclose(large[hard], small[hard], 1e-8, err_msg=name)
 
 
 def test_a_failure_is_flagged_after_the_second_pass():
@@ -48,7 +54,7 @@ def test_a_failure_is_flagged_after_the_second_pass():
 
 @pytest.mark.parametrize("layout", ["scalars", "rows", "columns", "full"])
 def test_layout_of_the_fields_does_not_matter(layout):
-    """Broadcast fields are read in place; the same grid with all fields written out gives the same bits."""
+    """Broadcast fields are read in place; the same grid with all fields written out gives the same numbers."""
     psi_p, ridge = np.geomspace(0.1, 50, 150)[:, None], np.geomspace(1e-6, 1, 70)
     problem = {
         "scalars": Problem(2.0, psi_p, 3, 0.2, ridge),
@@ -59,8 +65,8 @@ def test_layout_of_the_fields_does_not_matter(layout):
     assert problem.shape == (150, 70) and CHUNK < 150 * 70
     losses = predict(problem)
     cell = predict(Problem(2.0, psi_p[140, 0], 3, 0.2, ridge[3]))
-    for name in NAMES:
-        assert getattr(losses, name)[140, 3] == getattr(cell, name)
+    for name in set(NAMES) - {"residual"}:
+        np.testing.assert_allclose(getattr(losses, name)[140, 3], getattr(cell, name), 1e-14, err_msg=name)
 
 
 def test_memory_is_that_of_the_results():
