@@ -11,6 +11,7 @@ from jaxtyping import Float
 from rfdsm import datasets, spectra
 from rfdsm.extrapolation import Extrapolation, fit, ratio, relative, z_score
 from rfdsm.generated_model import GeneratedSamples
+from rfdsm.hints import Count, Devices, Dimensions, DTypeName, KeyLike, Number, Rows
 from rfdsm.losses import Run
 from rfdsm.model import RANDOM_FEATURES, Model, Progress
 from rfdsm.problem import Problem
@@ -236,19 +237,19 @@ def curves(problem: Any, abscissa: str, model: Model = RANDOM_FEATURES) -> xr.Da
 
 def compare(
     problem: Problem,
-    d: Any = None,
+    d: Dimensions | None = None,
     *,
-    trials: Any = 8,
-    key: Any = 0,
-    data: Any = None,
-    dtype: Any = "float64",
-    devices: Any = None,
+    trials: Count = 8,
+    key: KeyLike = 0,
+    data: Rows | None = None,
+    dtype: DTypeName = "float64",
+    devices: Devices | None = None,
     memory_limit: int | None = None,
     progress: Progress | None = None,
     sampler: Any = None,
-    samples: Any = 1000,
-    networks: Any = "independent",
-    start: Any = None,
+    samples: Count = 1000,
+    networks: Count | str = "independent",
+    start: Number | None = None,
 ) -> Comparison:
     """Simulate a problem and hold the result against theory: losses, or with a sampler the samples that come out.
 

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from rfdsm import activations, arguments, schedules, spectra, targets
 from rfdsm.activations import Activation
 from rfdsm.grids import Grid
+from rfdsm.hints import ActivationLike, Numbers, ScheduleLike, SpectrumLike, TargetLike
 from rfdsm.schedules import Level, Schedule
 from rfdsm.spectra import Spectrum
 from rfdsm.targets import Asked, Target, asked
@@ -72,15 +73,15 @@ class Problem(Grid):
 
     def __init__(
         self,
-        psi_n: Any,
-        psi_p: Any,
-        m: Any,
-        t: Any,
-        ridge: Any,
-        activation: Any = "tanh",
-        spectrum: Any = None,
-        schedule: Any = "ou",
-        target: Any = "noise",
+        psi_n: Numbers,
+        psi_p: Numbers,
+        m: Numbers,
+        t: Numbers,
+        ridge: Numbers,
+        activation: ActivationLike = "tanh",
+        spectrum: SpectrumLike | None = None,
+        schedule: ScheduleLike = "ou",
+        target: TargetLike = "noise",
     ) -> None:
         self.schedule, self.target = schedules.get(schedule), targets.get(target)
         ranges = _ranges(self.schedule)
@@ -100,15 +101,15 @@ class Problem(Grid):
     @classmethod
     def grid(
         cls,
-        psi_n: Any,
-        psi_p: Any,
-        m: Any,
-        t: Any,
-        ridge: Any,
-        activation: Any = "tanh",
-        spectrum: Any = None,
-        schedule: Any = "ou",
-        target: Any = "noise",
+        psi_n: Numbers,
+        psi_p: Numbers,
+        m: Numbers,
+        t: Numbers,
+        ridge: Numbers,
+        activation: ActivationLike = "tanh",
+        spectrum: SpectrumLike | None = None,
+        schedule: ScheduleLike = "ou",
+        target: TargetLike = "noise",
     ) -> "Problem":
         """The outer product of its fields: each list or 1-D array becomes an axis of its own, scalars add none.
 
@@ -146,7 +147,7 @@ class Problem(Grid):
         """The level, and the coefficients of the target alpha x + beta z there; of the shape of t."""
         return self.asked_at(self.t)
 
-    def asked_at(self, t: Any) -> Asked:
+    def asked_at(self, t: Numbers) -> Asked:
         """The same at other times."""
         return asked(self.schedule, self.target, t, self.spectrum.mean)
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rfdsm.arrays import check_finite, real_array
+from rfdsm.hints import Rows
 from rfdsm.machine import lapack_threads
 
 __all__ = ["centre", "check_rows", "covariance_frame", "standardise"]
@@ -16,7 +17,7 @@ __all__ = ["centre", "check_rows", "covariance_frame", "standardise"]
 _SIZE_LIMIT = 1e145  # squares beyond this leave float64
 
 
-def standardise(rows: Any) -> Float[np.ndarray, "rows d"]:
+def standardise(rows: Rows) -> Float[np.ndarray, "rows d"]:
     """Samples with every column centred and all entries divided by one number, so that tr(covariance)/d = 1.
 
     One number, not one per column: the shape of the spectrum is kept, only its scale is removed. The covariance is the

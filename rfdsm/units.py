@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 
 from rfdsm import arguments, schedules, targets
+from rfdsm.hints import Numbers, ScheduleLike, TargetLike
 
 
 def flow_time(
-    learning_rate: Any,
-    steps: Any,
-    t: Any,
-    p: Any,
+    learning_rate: Numbers,
+    steps: Numbers,
+    t: Numbers,
+    p: Numbers,
     d: Any,
     *,
     per_coordinate: bool = True,
-    schedule: Any = "ou",
-    target: Any = "noise",
-    variance: Any = 1.0,
+    schedule: ScheduleLike = "ou",
+    target: TargetLike = "noise",
+    variance: Numbers = 1.0,
 ) -> Any:
     """theta after `steps` small steps of plain gradient descent on A, 2 h learning_rate steps/(p d).
 
@@ -43,27 +44,27 @@ def flow_time(
 
 
 def flow_steps(
-    theta: Any,
-    learning_rate: Any,
-    t: Any,
-    p: Any,
+    theta: Numbers,
+    learning_rate: Numbers,
+    t: Numbers,
+    p: Numbers,
     d: Any,
     *,
     per_coordinate: bool = True,
-    schedule: Any = "ou",
-    target: Any = "noise",
-    variance: Any = 1.0,
+    schedule: ScheduleLike = "ou",
+    target: TargetLike = "noise",
+    variance: Numbers = 1.0,
 ) -> Any:
     """Number of steps, a float, after which `flow_time` is theta."""
     return _number("theta", theta) / _per_step(learning_rate, t, p, d, per_coordinate, schedule, target, variance)
 
 
-def flow_time_from_tau(tau: Any, t: Any, psi_p: Any) -> Any:
+def flow_time_from_tau(tau: Numbers, t: Numbers, psi_p: Numbers) -> Any:
     """theta = 2 h tau/psi_p of the time tau = learning_rate * steps/d^2 in arXiv 2505.17638 (loss per coordinate)."""
     return 2 * -np.expm1(-2 * _number("t", t)) * _number("tau", tau) / _number("psi_p", psi_p)
 
 
-def tau_from_flow_time(theta: Any, t: Any, psi_p: Any) -> Any:
+def tau_from_flow_time(theta: Numbers, t: Numbers, psi_p: Numbers) -> Any:
     """tau = psi_p theta/(2 h), the inverse of `flow_time_from_tau`."""
     return _number("theta", theta) * _number("psi_p", psi_p) / (2 * -np.expm1(-2 * _number("t", t)))
 

@@ -24,6 +24,7 @@ FLOORS = (
         "batches",
         "executables",
         "grids",
+        "hints",
         "losses",
         "machine",
         "printing",
@@ -77,10 +78,18 @@ def tree(module):
     return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
 
+def walked(node):
+    """All nodes but those that only type checkers see, which import nothing."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from walked(child)
+
+
 @cache
 def imported(module, top_level=False):
     """Absolute names of everything a module imports, wherever in its text; or only what runs when it is imported."""
-    nodes = tree(module).body if top_level else ast.walk(tree(module))
+    nodes = tree(module).body if top_level else walked(tree(module))
     names = set()
     for node in nodes:
         if isinstance(node, ast.Import):

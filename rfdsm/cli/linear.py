@@ -223,7 +223,7 @@ def _prepared(command: str, options: ProblemOptions, config: str | None, stem: s
     from rfdsm.linear.problem import FIELDS, Problem
 
     spectrum = build.spectrum(settings["spectrum"]) if "spectrum" in settings else None
-    problem = Problem.grid(**{name: settings.get(name) for name in FIELDS}, spectrum=spectrum)
+    problem = Problem.grid(**{name: settings[name] for name in FIELDS if name in settings}, spectrum=spectrum)
     return settings, problem, paths
 
 

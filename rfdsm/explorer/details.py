@@ -133,7 +133,7 @@ def advice(state: State) -> Advice:
     problem = state.problem()
     found = advise(
         n=max(2, round(state.psi_n * state.d)),
-        d=state.d,
+        d=int(state.d),
         p=max(1, round(state.psi_p * state.d)),
         ridge=state.ridge,
         t=state.t,

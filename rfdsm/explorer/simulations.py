@@ -57,7 +57,7 @@ def simulated(
         if cancelled.is_set():
             raise Cancelled
         progress(trial, trials)
-        runs.append(simulate(problem, state.d, trials=1, key=trial))
+        runs.append(simulate(problem, int(state.d), trials=1, key=trial))
     if cancelled.is_set():
         raise Cancelled
     progress(trials, trials)

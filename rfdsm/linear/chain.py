@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rfdsm.executables import jitted
+from rfdsm.hints import Count, Numbers, ScheduleLike
 from rfdsm.linear.generated import checked_smoothing
 from rfdsm.linear.marchenko_pastur import rule
 from rfdsm.linear.problem import Problem, check_problem
@@ -62,11 +63,11 @@ _generated_spectrum = jitted(generated_spectrum)
 
 def chain(
     problem: Problem,
-    steps: Any,
+    steps: Numbers,
     *,
-    schedule: Any = "uniform",
-    stochasticity: Any = 0.0,
-    smoothing: Any = 0.0,
+    schedule: ScheduleLike = "uniform",
+    stochasticity: Numbers = 0.0,
+    smoothing: Numbers = 0.0,
 ) -> GeneratedLaw:
     """The law generated in several steps from isotropic data with m = inf, in the limit d, n -> infinity.
 
@@ -130,7 +131,12 @@ def chain(
 
 
 def optimal_steps(
-    problem: Problem, most: Any = 64, *, schedule: Any = "uniform", stochasticity: Any = 0.0, smoothing: Any = 0.0
+    problem: Problem,
+    most: Count = 64,
+    *,
+    schedule: ScheduleLike = "uniform",
+    stochasticity: Numbers = 0.0,
+    smoothing: Numbers = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The number of steps, from 1 to `most`, that brings the generated law closest to the target in KL.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from rfdsm import arguments
 from rfdsm.executables import jitted
+from rfdsm.hints import Numbers
 from rfdsm.linear import covariance_equations as equations
 from rfdsm.linear import ridge_equations as ridge
 from rfdsm.linear.populations import CELLWISE, Populations, flat_populations, singular
@@ -95,7 +96,7 @@ def _all(P: Populations, smoothing: Any) -> _Cell:
     return jax.vmap(_cell, in_axes=(CELLWISE, 0))(P, smoothing)
 
 
-def generated(problem: Problem, smoothing: Any = 0.0) -> GeneratedLaw:
+def generated(problem: Problem, smoothing: Numbers = 0.0) -> GeneratedLaw:
     """The generated law N(mu_G, Sigma_G), Sigma_G = (a^2 tr Sigma/d + eta) b1 b1^T, in the limit d, n -> infinity.
 
     Any m, ridge >= 0, covariance and n/d. The mean does not appear: mu_G - mu is O(1/sqrt(n)) per coordinate and adds

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from rfdsm.arguments import check_whole, keywords
 from rfdsm.executables import jitted
+from rfdsm.hints import Count, DTypeName, KeyLike
 from rfdsm.linear.divergences import statistics
 from rfdsm.linear.fitting import Fitted, Sample, draw, fit, normal_rows
 from rfdsm.linear.plan import Cell, check_memory, memory_estimate, padded_size, plan
@@ -120,13 +121,13 @@ def _overlap_with_target(root: Array, mean: Array, sigma: Any, d: int) -> Array:
 @keywords("trials", "key", after=2)
 def memorisation(
     problem: Problem,
-    d: Any,
+    d: Count,
     *,
-    trials: Any = 300,
-    key: Any = 0,
-    fresh: Any = 10_000,
+    trials: Count = 300,
+    key: KeyLike = 0,
+    fresh: Count = 10_000,
     generated: Any = 256,
-    dtype: Any = "float32",
+    dtype: DTypeName = "float32",
     transposed: bool = False,
     progress: Progress | None = None,
 ) -> Memorisation:
@@ -171,7 +172,7 @@ def memorisation(
     groups = tuple(
         _Group(*kind, tuple(k for k, cell in enumerate(cells) if _kind_of(cell) == kind)) for kind in sorted(kinds)
     )
-    settings = _Settings(int(fresh), request.d, dtype, int(generated), bool(transposed))
+    settings = _Settings(int(fresh), request.d, np.dtype(dtype).name, int(generated), bool(transposed))
     keys, total = request.keys, request.trials
     need = memory_estimate(max(cell.n for cell in cells), request.d)
     need += 5 * np.dtype(dtype).itemsize * int(fresh) * request.d

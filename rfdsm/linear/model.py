@@ -8,6 +8,7 @@ import numpy as np
 
 from rfdsm import comparison
 from rfdsm.arguments import keywords
+from rfdsm.hints import Count, Devices, Dimensions, KeyLike, Numbers, Rows
 from rfdsm.linear.generated import checked_smoothing, generated
 from rfdsm.linear.plan import Cell, Plan, plan, realised
 from rfdsm.linear.predict import predict
@@ -121,14 +122,14 @@ class Comparison(comparison.Comparison):
 @keywords("trials", "key", after=2)
 def compare(
     problem: Problem,
-    d: Any = None,
+    d: Dimensions | None = None,
     *,
-    trials: Any = 8,
-    key: Any = 0,
-    smoothing: Any = 0.0,
+    trials: Count = 8,
+    key: KeyLike = 0,
+    smoothing: Numbers = 0.0,
     wasserstein: bool = True,
-    data: Any = None,
-    devices: Any = None,
+    data: Rows | None = None,
+    devices: Devices | None = None,
     memory_limit: int | None = None,
     progress: Progress | None = None,
 ) -> Comparison:

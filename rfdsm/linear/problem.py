@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from rfdsm import arguments, spectra
 from rfdsm.grids import Grid
+from rfdsm.hints import Numbers, SpectrumLike
 from rfdsm.spectra import Spectrum
 from rfdsm.vocabulary import RANGES
 
@@ -54,13 +55,13 @@ class Problem(Grid):
 
     def __init__(
         self,
-        psi: Any,
-        T: Any,
-        m: Any = 1,
-        ridge: Any = 0.0,
-        noise_scale: Any = None,
-        sigma: Any = 1.0,
-        spectrum: Any = None,
+        psi: Numbers,
+        T: Numbers,
+        m: Numbers = 1,
+        ridge: Numbers = 0.0,
+        noise_scale: Numbers | None = None,
+        sigma: Numbers = 1.0,
+        spectrum: SpectrumLike | None = None,
     ) -> None:
         self.psi, self.T, self.m, self.ridge = (
             _concrete(name, value) for name, value in zip(FIELDS, (psi, T, m, ridge), strict=False)
@@ -75,13 +76,13 @@ class Problem(Grid):
     @classmethod
     def grid(
         cls,
-        psi: Any,
-        T: Any,
-        m: Any = 1,
-        ridge: Any = 0.0,
-        noise_scale: Any = None,
-        sigma: Any = 1.0,
-        spectrum: Any = None,
+        psi: Numbers,
+        T: Numbers,
+        m: Numbers = 1,
+        ridge: Numbers = 0.0,
+        noise_scale: Numbers | None = None,
+        sigma: Numbers = 1.0,
+        spectrum: SpectrumLike | None = None,
     ) -> "Problem":
         """The outer product of its fields: each list or 1-D array becomes an axis of its own, scalars add none.
 

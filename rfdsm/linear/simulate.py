@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from rfdsm.arguments import keywords
 from rfdsm.executables import jitted
+from rfdsm.hints import Count, Devices, KeyLike, Numbers, Rows, ScheduleLike
 from rfdsm.linear.chain import check_exact, checked_stochasticity, generated_spectrum
 from rfdsm.linear.divergences import statistics
 from rfdsm.linear.fitting import Fitted, Sample, draw, fit, order
@@ -169,14 +170,14 @@ def simulated_groups(request: Plan, wasserstein: bool) -> Generator[tuple[Cell, 
 @keywords("trials", "key", after=2)
 def simulate(
     problem: Problem,
-    d: Any = None,
+    d: Count | None = None,
     *,
-    trials: Any = 1,
-    key: Any = 0,
-    smoothing: Any = 0.0,
+    trials: Count = 1,
+    key: KeyLike = 0,
+    smoothing: Numbers = 0.0,
     wasserstein: bool = True,
-    data: Any = None,
-    devices: Any = None,
+    data: Rows | None = None,
+    devices: Devices | None = None,
     memory_limit: int | None = None,
     progress: Progress | None = None,
 ) -> Simulation:
@@ -240,16 +241,16 @@ def _chain_trial(key: Any, deviations: Any, numbers: Any, at: Any, n: Any, setti
 @keywords("trials", "key", after=3)
 def simulate_chain(
     problem: Problem,
-    steps: Any,
-    d: Any,
+    steps: Numbers,
+    d: Count,
     *,
-    trials: Any = 1,
-    key: Any = 0,
-    schedule: Any = "uniform",
-    stochasticity: Any = 0.0,
-    smoothing: Any = 0.0,
+    trials: Count = 1,
+    key: KeyLike = 0,
+    schedule: ScheduleLike = "uniform",
+    stochasticity: Numbers = 0.0,
+    smoothing: Numbers = 0.0,
     wasserstein: bool = True,
-    devices: Any = None,
+    devices: Devices | None = None,
 ) -> GeneratedLaw:
     """Several denoising steps at finite d, for any covariance; the twin of `chain`, with the arguments of `simulate`.
 

@@ -9,6 +9,7 @@ import xarray as xr
 
 from rfdsm import datasets, spectra
 from rfdsm.arguments import check_whole, number_array
+from rfdsm.hints import ActivationLike, Count, KeyLike, Number, Rows, ScheduleLike, SpectrumLike, TargetLike
 from rfdsm.losses import Losses
 from rfdsm.phases import fields
 from rfdsm.phases.boundaries import boundary
@@ -165,22 +166,22 @@ class Advice:
 
 
 def advise(
-    n: Any = None,
-    d: Any = None,
+    n: Count | None = None,
+    d: Count | None = None,
     *,
-    t: Any = 0.1,
-    m: Any = np.inf,
-    p: Any = None,
-    ridge: Any = None,
-    data: Any = None,
-    activation: Any = "tanh",
-    spectrum: Any = None,
-    schedule: Any = "ou",
-    target: Any = "noise",
-    learning_rate: Any = None,
-    max_p: Any = None,
-    budget: Any = 512,
-    key: Any = 0,
+    t: Number = 0.1,
+    m: Number = np.inf,
+    p: Count | None = None,
+    ridge: Number | None = None,
+    data: Rows | None = None,
+    activation: ActivationLike = "tanh",
+    spectrum: SpectrumLike | None = None,
+    schedule: ScheduleLike = "ou",
+    target: TargetLike = "noise",
+    learning_rate: Number | None = None,
+    max_p: Count | None = None,
+    budget: Count = 512,
+    key: KeyLike = 0,
 ) -> Advice:
     """Will a random-features score network memorise n samples in d dimensions, and what to do about it.
 
@@ -222,9 +223,10 @@ def advise(
         n, d = len(rows) if n is None else n, rows.shape[1] if d is None else d
         if spectrum is not None:
             raise ValueError("spectrum cannot be combined with data: it is a property of the rows")
-    for name, value, least in (("n", n, 2), ("d", d, 2), ("p", p, 1), ("max_p", max_p, 1), ("budget", budget, 0)):
-        if value is not None or name in ("n", "d"):
-            check_whole(name, value, least)
+    n, d = check_whole("n", n, 2), check_whole("d", d, 2)
+    p = None if p is None else check_whole("p", p, 1)
+    max_p = None if max_p is None else check_whole("max_p", max_p, 1)
+    budget = check_whole("budget", budget, 0)
     if rows is not None and d != rows.shape[1]:
         raise ValueError(f"d = {d} must be the number of columns of data, {rows.shape[1]}")
     rate = _single("learning_rate", learning_rate, "finite and > 0") if learning_rate is not None else None
@@ -232,18 +234,18 @@ def advise(
         raise ValueError(f"learning_rate = {rate:g} must be finite and > 0")
     law = spectrum if rows is None else spectra.from_data(rows)
     asked_ridge = 0.0 if ridge is None else _single("ridge", ridge, "finite and >= 0")
-    widest = int(max(max_p or 4 * max(n, d), p or 1))
+    widest = max(max_p or 4 * max(n, d), p or 1)
     draws, time = _single("m", m, ">= 1"), _single("t", t, "> 0")
     problem = Problem(n / d, 1.0, draws, time, asked_ridge, activation, law, schedule, target)
 
     widths = np.unique(np.round(np.geomspace(min(max(1, d // 16), widest), widest, WIDTHS)).astype(int))
-    widths = np.union1d(widths, [] if p is None else [int(p)]).astype(int)
+    widths = np.union1d(widths, [] if p is None else [p]).astype(int)
     with_best = optimal(problem.at(psi_p=widths / d), "ridge")
     excess = with_best.losses.test - with_best.losses.floor
     chosen = int(np.argmax(excess <= (1 + GOOD_ENOUGH) * np.min(excess)))
     test, floor, null = (float(np.min(getattr(with_best.losses, name))) for name in ("test", *Losses.BOUNDS))
     hopeless = hopeless_because(problem, test, floor, null, widest)
-    width = int(p) if p is not None else widest if hopeless else int(widths[chosen])
+    width = p if p is not None else widest if hopeless else int(widths[chosen])
     here = int(np.flatnonzero(widths == width)[0])
     at_width = problem.at(psi_p=np.asarray(width / d))
 
@@ -255,8 +257,8 @@ def advise(
     nearest = int(np.argmin(distances))
     best_ridges = with_best["ridge"]
     return Advice(
-        n=int(n),
-        d=int(d),
+        n=n,
+        d=d,
         m=float(problem.m),
         t=float(problem.t),
         activation=problem.activation.name,
@@ -272,12 +274,12 @@ def advise(
         if hopeless
         else _point(problem.at(psi_p=widths[chosen] / d, ridge=best_ridges[chosen]), int(widths[chosen])),
         widest=widest,
-        stopping=None if hopeless else _stopping(at_width, width, int(d), rate),
+        stopping=None if hopeless else _stopping(at_width, width, d, rate),
         targets={} if hopeless else rivals(at_width),
-        evidence=_evidence(at_width, int(d), int(budget), rows, key, hopeless),
+        evidence=_evidence(at_width, d, budget, rows, key, hopeless),
         spectrum_error={} if rows is None else spectrum_error(at_width, rows),
         copies=0 if rows is None else repeated(rows),
-        curves=_curves(problem, widths, int(d), best_ridges),
+        curves=_curves(problem, widths, d, best_ridges),
     )
 
 

@@ -9,6 +9,7 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from rfdsm import datasets, schedules
+from rfdsm.hints import Count
 from rfdsm.phases import fields, roots
 from rfdsm.phases.best_target import candidates, rivalry
 from rfdsm.phases.lines import CONTINUOUS, along_lines, check_times, checked_bounds, checked_name
@@ -85,7 +86,7 @@ class Boundary:
 
 
 def boundary(
-    problem: Problem, field: Any, along: Any = "psi_p", *, bounds: Any = None, per_decade: Any = PER_DECADE
+    problem: Problem, field: str, along: str = "psi_p", *, bounds: Any = None, per_decade: Count = PER_DECADE
 ) -> Boundary:
     """Where a signed field vanishes along one field of a problem, on every line that the other fields span.
 
@@ -163,7 +164,7 @@ def boundary(
     return result
 
 
-def peak(problem: Problem, along: Any = "psi_p", *, bounds: Any = None, per_decade: Any = PER_DECADE) -> Boundary:
+def peak(problem: Problem, along: str = "psi_p", *, bounds: Any = None, per_decade: Count = PER_DECADE) -> Boundary:
     """Where `test` has its local maxima along a field: the crest of double descent. Arguments as for `boundary`.
 
     Without ridge that is p = nm, where test is infinite. `residual` is the height of the peak above the

@@ -155,7 +155,7 @@ def _theory(problem: Problem, names: tuple[str, ...], law: Law) -> list[float]:
     return [float(named[name]) for name in names]
 
 
-def quantities(named: dict[str, Any]) -> dict[str, np.ndarray]:
+def quantities(named: dict[str, Any]) -> dict[str, Any]:
     """NAMES from losses that went through `fields.with_excess`."""
     return {name: fields.value(name, named) if name in fields.SIGNED else named[name] for name in NAMES}
 

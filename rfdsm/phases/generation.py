@@ -9,6 +9,7 @@ import xarray as xr
 
 from rfdsm import datasets
 from rfdsm.generated_model import GeneratedSamples
+from rfdsm.hints import Number
 from rfdsm.phases.best_target import by_target
 from rfdsm.problem import Problem
 from rfdsm.sampling import Sampler
@@ -30,9 +31,9 @@ def generation_diagram(
     sampler: Sampler,
     *,
     targets: Any = None,
-    distance: Any = "kl",
+    distance: str = "kl",
     best_ridge: Any = False,
-    start: Any = None,
+    start: Number | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Divergences of the generated law from the data's, for several targets over a grid, and the target with the least.

@@ -8,6 +8,7 @@ import xarray as xr
 
 from rfdsm import datasets
 from rfdsm.arguments import check_whole
+from rfdsm.hints import Count, KeyLike
 from rfdsm.phases import fields
 from rfdsm.phases.boundaries import Boundary, boundary, peak
 from rfdsm.phases.lines import CONTINUOUS, checked_name
@@ -122,7 +123,7 @@ def _curves(problem: Problem, along: str, bounds: tuple[float, float]) -> dict[s
     return found
 
 
-def simulated_regimes(problem: Problem, d: Any, *, trials: Any = 4, key: Any = 0, **options: Any) -> xr.Dataset:
+def simulated_regimes(problem: Problem, d: Count, *, trials: Count = 4, key: KeyLike = 0, **options: Any) -> xr.Dataset:
     """Regimes of simulated networks, for the markers of a phase diagram.
 
     Args:

@@ -85,7 +85,6 @@ class Family:
 
         chunk = int(np.clip(2 ** int(np.log2(VALUES / spectrum.nodes.size)), *CHUNK))
 
-
         def run(places: Any, peaks: bool) -> None:
             in_chunks(
                 lambda x: _respond(*x, spectrum.nodes, spectrum.weights, peaks=peaks),

@@ -5,22 +5,23 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from rfdsm.hints import Count, Number, Numbers
 from rfdsm.values import number, shown, whole_number
 
 
-def geometric(first: Any, last: Any, steps: Any) -> Float[np.ndarray, " levels"]:
+def geometric(first: Number, last: Number, steps: Numbers) -> Float[np.ndarray, " levels"]:
     """steps + 1 times from first down to last > 0 in equal ratios."""
     high, low, count = _ends(first, last, steps)
     return np.geomspace(high, low, count + 1)
 
 
-def uniform(first: Any, last: Any, steps: Any) -> Float[np.ndarray, " levels"]:
+def uniform(first: Number, last: Number, steps: Numbers) -> Float[np.ndarray, " levels"]:
     """steps + 1 times from first down to last >= 0 in equal distances."""
     high, low, count = _ends(first, last, steps, zero=True)
     return np.linspace(high, low, count + 1)
 
 
-def karras(first: Any, last: Any, steps: Any, rho: Any = 7.0) -> Float[np.ndarray, " levels"]:
+def karras(first: Number, last: Number, steps: Numbers, rho: Number = 7.0) -> Float[np.ndarray, " levels"]:
     """steps + 1 times from first down to last >= 0 whose rho-th roots have equal distances (arXiv 2206.00364)."""
     high, low, count = _ends(first, last, steps, zero=True)
     power = number("rho", rho, "> 0", lambda x: x > 0)
@@ -34,7 +35,7 @@ def _ends(first: Any, last: Any, steps: Any, zero: bool = False) -> tuple[float,
     return high, low, whole_number("steps", steps, 1, 10**6)
 
 
-def table(size: Any, steps: Any) -> Float[np.ndarray, " levels"]:
+def table(size: Count, steps: Numbers) -> Float[np.ndarray, " levels"]:
     """steps + 1 whole times from `size` down to 1, as evenly as they come, as in a table of betas (`beta_linear`)."""
     count = whole_number("steps", steps, 1, 10**6)
     largest = whole_number("size", size, count + 1, 10**9)

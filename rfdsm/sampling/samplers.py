@@ -27,6 +27,7 @@ from jaxtyping import Float
 
 from rfdsm.arguments import field, number_array
 from rfdsm.arrays import module_of
+from rfdsm.hints import Number, Numbers
 from rfdsm.schedules import Schedule
 from rfdsm.scope import jax_scope
 from rfdsm.targets import Asked, Target, asked, check
@@ -145,22 +146,22 @@ class _ReverseSde(Sampler):
         return 1 - step * drift, 0.0, -step * diffusion / h[:-1] ** 0.5, (step * diffusion) ** 0.5
 
 
-def ddim(levels: Any, eta: Any = 0.0) -> Sampler:
+def ddim(levels: Numbers, eta: Number = 0.0) -> Sampler:
     """Denoise, and add the estimated noise back; eta from 0 to 1 replaces a part of it by fresh noise."""
     return _Ddim(_checked(levels), number("eta", eta, "from 0 to 1", lambda x: 0 <= x <= 1))
 
 
-def ddpm(levels: Any) -> Sampler:
+def ddpm(levels: Numbers) -> Sampler:
     """Ancestral sampling: `ddim` with eta = 1."""
     return ddim(levels, 1.0)
 
 
-def euler(levels: Any) -> Sampler:
+def euler(levels: Numbers) -> Sampler:
     """Euler's method for the probability flow in the schedule's time: flow matching, EDM's deterministic sampler."""
     return _Euler(_checked(levels))
 
 
-def reverse_sde(levels: Any) -> Sampler:
+def reverse_sde(levels: Numbers) -> Sampler:
     """Euler's method for the reversed stochastic equation in the schedule's time."""
     return _ReverseSde(_checked(levels))
 

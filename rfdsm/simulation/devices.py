@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from rfdsm.hints import Count
 from rfdsm.simulation.design import DRAWS
 from rfdsm.values import one_line
 
@@ -33,7 +34,7 @@ def checked(devices: Any) -> list[Any]:
     return listed
 
 
-def mesh(devices: list[Any], trials: int) -> Mesh:
+def mesh(devices: list[Any], trials: Count) -> Mesh:
     """Devices in rows, one for each group of trials, of as many as share the draws of a trial."""
     groups = math.gcd(len(devices), trials)
     return Mesh(np.array(devices).reshape(groups, -1), (TRIALS, DRAWS))

@@ -13,6 +13,7 @@ from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
 from rfdsm.arguments import check_whole
 from rfdsm.executables import jitted
+from rfdsm.hints import Count, KeyLike, Number, Numbers, Rows
 from rfdsm.losses import Run
 from rfdsm.machine import lapack_threads
 from rfdsm.printing import Printed
@@ -99,17 +100,17 @@ class SimulatedGeneration(Printed):
 def simulate_generation(
     problem: Problem,
     sampler: Sampler,
-    d: Any = None,
+    d: Count | None = None,
     *,
-    samples: Any = 1000,
-    trials: Any = 1,
-    networks: Any = "independent",
-    key: Any = 0,
-    data: Any = None,
-    start: Any = None,
-    ridges: Any = None,
+    samples: Count = 1000,
+    trials: Count = 1,
+    networks: Count | str = "independent",
+    key: KeyLike = 0,
+    data: Rows | None = None,
+    start: Number | None = None,
+    ridges: Numbers | None = None,
     keep_samples: bool = False,
-    memory_limit: Any = None,
+    memory_limit: Number | None = None,
     progress: Progress | None = None,
 ) -> SimulatedGeneration:
     """Samples of real random-feature networks, one for each level of a sampler, all trained on the same points.

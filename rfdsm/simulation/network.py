@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
+from rfdsm.hints import Count, KeyLike, Number, Numbers, Rows
 from rfdsm.machine import lapack_threads
 from rfdsm.printing import Printed
 from rfdsm.problem import Problem, check_problem
@@ -31,7 +32,7 @@ class Network(Printed):
     """Level and target it was fitted for."""
     activation: Activation = eqx.field(static=True)
 
-    def predict(self, y: Any) -> Float[Array, "*batch d"]:
+    def predict(self, y: Numbers) -> Float[Array, "*batch d"]:
         """The target alpha x + beta z as the network sees it in y = a x + sqrt(h) z, shape (..., d)."""
         y = jnp.asarray(y)
         d = self.W.shape[1]
@@ -40,17 +41,24 @@ class Network(Printed):
         found = jnp.asarray(self.B) @ features(jnp.asarray(self.W), self.activation, y.reshape(-1, y.shape[-1]))
         return found.T.reshape(y.shape)
 
-    def score(self, y: Any) -> Float[Array, "*batch d"]:
+    def score(self, y: Numbers) -> Float[Array, "*batch d"]:
         """The score of y/scale that follows: scale (a f - alpha y)/(delta sqrt(h))."""
         asked = self.asked
         return asked.scale * (asked.a * self.predict(y) - asked.alpha * jnp.asarray(y)) / (asked.delta * asked.root_h)
 
-    def __call__(self, y: Any, level: Any = None) -> Float[Array, "*batch d"]:
+    def __call__(self, y: Numbers, level: Any = None) -> Float[Array, "*batch d"]:
         """`predict`, as samplers call networks; whatever the level, it is that of one."""
         return self.predict(y)
 
 
-def fit(problem: Problem, d: Any = None, key: Any = 0, *, data: Any = None, memory_limit: Any = None) -> Network:
+def fit(
+    problem: Problem,
+    d: Count | None = None,
+    key: KeyLike = 0,
+    *,
+    data: Rows | None = None,
+    memory_limit: Number | None = None,
+) -> Network:
     """The network that minimises the training objective: that of the first trial of `simulate` with this key.
 
     Args:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Key
 from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
 from rfdsm.executables import jitted
+from rfdsm.hints import Count, Devices, DTypeName, KeyLike, Number, Rows
 from rfdsm.losses import Losses
 from rfdsm.machine import lapack_threads
 from rfdsm.problem import Problem
@@ -118,14 +119,14 @@ def _compiled(
 
 def simulate(
     problem: Problem,
-    d: Any = None,
+    d: Count | None = None,
     *,
-    trials: Any = 1,
-    key: Any = 0,
-    data: Any = None,
-    dtype: Any = "float64",
-    devices: Any = None,
-    memory_limit: Any = None,
+    trials: Count = 1,
+    key: KeyLike = 0,
+    data: Rows | None = None,
+    dtype: DTypeName = "float64",
+    devices: Devices | None = None,
+    memory_limit: Number | None = None,
     progress: Progress | None = None,
 ) -> Losses:
     """Losses of real random-feature networks of n = round(psi_n d) points, p = round(psi_p d) features.
@@ -196,7 +197,7 @@ def simulate(
 
 
 def simulated_groups(
-    request: Plan, trials: int, share: bool = False, tick: Tick | None = None
+    request: Plan, trials: Count, share: bool = False, tick: Tick | None = None
 ) -> Generator[tuple[Group, Losses], None, None]:
     """The groups of a plan, each with its losses (NumPy arrays, shape (trials, K)) as soon as it is done.
 
@@ -212,7 +213,7 @@ def simulated_groups(
 
 
 def group_by_group(
-    request: Plan, trials: int, compile_for: Callable[..., Any], *rest: Any
+    request: Plan, trials: Count, compile_for: Callable[..., Any], *rest: Any
 ) -> Generator[tuple[Group, Losses], None, None]:
     """What `compile_for(activation, settings, mesh, generator)` makes of (words, cell, *rest), for each group."""
     with jax_scope():

@@ -14,6 +14,7 @@ from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
 from rfdsm.arguments import check_whole, flow_times, number_array
 from rfdsm.executables import jitted
+from rfdsm.hints import Count, Devices, DTypeName, KeyLike, Number, Numbers, Rows
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem
 from rfdsm.scope import jax_scope
@@ -32,18 +33,18 @@ INITIAL = 17
 
 def simulate_training(
     problem: Problem,
-    times: Any,
-    d: Any = None,
+    times: Numbers,
+    d: Count | None = None,
     *,
     optimiser: Any = None,
-    batch_size: Any = None,
-    initial: Any = 0.0,
-    trials: Any = 1,
-    key: Any = 0,
-    data: Any = None,
-    dtype: Any = "float64",
-    devices: Any = None,
-    memory_limit: Any = None,
+    batch_size: Count | None = None,
+    initial: Number = 0.0,
+    trials: Count = 1,
+    key: KeyLike = 0,
+    data: Rows | None = None,
+    dtype: DTypeName = "float64",
+    devices: Devices | None = None,
+    memory_limit: Number | None = None,
     progress: Progress | None = None,
 ) -> Losses:
     """Losses of real networks during training, recorded exactly as `simulate` computes them.
@@ -82,7 +83,7 @@ def simulate_training(
     if optimiser is not None and not (hasattr(optimiser, "init") and hasattr(optimiser, "update")):
         raise ValueError(f"optimiser = {one_line(optimiser)} must be an optax optimiser, such as optax.adam(1e-2)")
     if batch_size is not None:
-        check_whole("batch_size", batch_size, 1)
+        batch_size = check_whole("batch_size", batch_size, 1)
         if optimiser is None:
             raise ValueError(f"batch_size = {batch_size} needs an optimiser: gradient flow uses all draws")
     start = _checked_initial(initial)
@@ -116,7 +117,7 @@ def simulate_training(
 
 def trained_groups(
     request: Plan,
-    trials: int,
+    trials: Count,
     times: np.ndarray,
     weights: np.ndarray | None = None,
     optimiser: Any = None,

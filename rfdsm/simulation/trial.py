@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Key
 from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
 from rfdsm.executables import options
+from rfdsm.hints import Count
 from rfdsm.losses import Losses, Run
 from rfdsm.machine import cores
 from rfdsm.scope import jax_scope
@@ -141,7 +142,7 @@ def probes(settings: Settings) -> dict[str, Callable[[Trial], Moments]]:
     return {name: probe for name, probe in PROBES.items() if not (settings.infinite and name == "empirical_test")}
 
 
-def seeds(key: Key[Array, ""], trials: int) -> np.ndarray:
+def seeds(key: Key[Array, ""], trials: Count) -> np.ndarray:
     """Key words of every trial, shape (trials, words): fold_in(key, k)."""
     with jax_scope():
         return np.asarray(jax.random.key_data(jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(trials))))

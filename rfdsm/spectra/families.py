@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rfdsm.hints import Count, Number, Numbers
 from rfdsm.spectra.compression import relative_error
 from rfdsm.spectra.spectrum import Spectrum, non_negative_vector
 from rfdsm.values import is_traced, number, whole_number
@@ -17,7 +18,7 @@ _MOST_NODES = 1000  # of `power_law`: one more costs as much as all before it
 _LOG_RANGE_LIMIT = 600.0  # exp(600) is still far from overflow once multiplied by any sensible variance
 
 
-def isotropic(variance: Any = 1.0) -> Spectrum:
+def isotropic(variance: Number = 1.0) -> Spectrum:
     """Sigma = variance * identity, the setting of the papers.
 
     Raises ValueError unless variance is finite and > 0 (a traced one is not checked).
@@ -28,7 +29,7 @@ def isotropic(variance: Any = 1.0) -> Spectrum:
     return Spectrum(np.array([variance]), np.ones(1), "isotropic" if variance == 1 else f"isotropic({variance:g})")
 
 
-def atoms(values: Any, weights: Any = None) -> Spectrum:
+def atoms(values: Numbers, weights: Numbers | None = None) -> Spectrum:
     """Sigma with the given distinct eigenvalues.
 
     Args:
@@ -63,7 +64,7 @@ def atoms(values: Any, weights: Any = None) -> Spectrum:
     return Spectrum(nodes, fractions / fractions.sum(), f"atoms({nodes.size})")
 
 
-def power_law(exponent: Any, cutoff: Any, nodes: Any = 32, variance: Any = 1.0) -> Spectrum:
+def power_law(exponent: Number, cutoff: Number, nodes: Count = 32, variance: Number = 1.0) -> Spectrum:
     """Power-law covariance: at quantile x (uniform on [cutoff, 1]) the eigenvalue is proportional to x^-exponent.
 
     The ratio of the largest to the smallest eigenvalue is cutoff^-exponent, the mean is `variance`. The rule is

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rfdsm.arrays import check_finite, real_array
+from rfdsm.hints import Count, Numbers, Rows
 from rfdsm.machine import lapack_threads
 from rfdsm.samples import centre
 from rfdsm.spectra import population
@@ -21,7 +22,7 @@ _SINGLE_ROUNDING = 8 * float(np.finfo(np.float32).eps)
 rounding units were seen for d = 2 to 1000."""
 
 
-def from_eigenvalues(values: Any, nodes: Any = 40) -> Spectrum:
+def from_eigenvalues(values: Numbers, nodes: Count = 40) -> Spectrum:
     """Spectrum of a covariance given by all its d eigenvalues, compressed to at most `nodes` nodes.
 
     Up to `nodes` distinct eigenvalues are kept exactly. More are replaced by the Gauss quadrature of their distribution
@@ -47,7 +48,7 @@ def from_eigenvalues(values: Any, nodes: Any = 40) -> Spectrum:
     return _of_eigenvalues(values.astype(np.float64), nodes, f"eigenvalues(d={values.size})", "values", unit)
 
 
-def from_covariance(covariance: Any, nodes: Any = 40) -> Spectrum:
+def from_covariance(covariance: Numbers, nodes: Count = 40) -> Spectrum:
     """Spectrum of a covariance matrix, shape (d, d), compressed as by `from_eigenvalues`.
 
     Raises ValueError unless the matrix is square, finite, symmetric and positive semi-definite (both up to sqrt(eps) of
@@ -76,7 +77,7 @@ def from_covariance(covariance: Any, nodes: Any = 40) -> Spectrum:
     return _of_eigenvalues(eigenvalues, nodes, label, "eigenvalues of covariance", unit, skew)
 
 
-def from_data(rows: Any, nodes: Any = 40, sample: Any = False) -> Spectrum:
+def from_data(rows: Rows, nodes: Count = 40, sample: Any = False) -> Spectrum:
     """Spectrum of the population that samples come from, shape (N, d), estimated from their covariance.
 
     Unless N is many times d, the eigenvalues of a sample covariance are spread far wider than the population's; this

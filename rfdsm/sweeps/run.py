@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import xarray as xr
 
+from rfdsm.hints import Count, Dimensions, DTypeName, KeyLike, Number, Numbers, Rows
 from rfdsm.simulation.memory import memory_available
 from rfdsm.sweeps.choose import check, made
 from rfdsm.sweeps.configuration import Configuration, checked
@@ -23,25 +24,25 @@ def sweep(
     problem: Any,
     *,
     quantities: Any = ("comparison",),
-    d: Any = None,
-    trials: Any = 8,
-    key: Any = 0,
-    data: Any = None,
-    dtype: Any = "float64",
+    d: Dimensions | None = None,
+    trials: Count = 8,
+    key: KeyLike = 0,
+    data: Rows | None = None,
+    dtype: DTypeName = "float64",
     store: Any = None,
     executor: Any = None,
     memory_limit: int | None = None,
     retry_failed: bool = False,
     confirm: bool = False,
     progress: Any = True,
-    times: Any = None,
-    initial: Any = 0.0,
-    smoothing: Any = 0.0,
+    times: Numbers | None = None,
+    initial: Number = 0.0,
+    smoothing: Numbers = 0.0,
     wasserstein: bool = True,
     sampler: Any = None,
-    samples: Any = 1000,
-    networks: Any = "independent",
-    start: Any = None,
+    samples: Count = 1000,
+    networks: Count | str = "independent",
+    start: Number | None = None,
 ) -> xr.Dataset:
     """Theory, simulation or their comparison over a grid of problems, in a store that survives any interruption.
 

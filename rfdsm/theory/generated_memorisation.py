@@ -1,13 +1,13 @@
 """Whether generated laws are nearer to the training points or to fresh ones, in d dimensions (docs/generation)."""
 
 import math
-from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
 from rfdsm.arguments import base_key, check_whole
+from rfdsm.hints import Count, KeyLike, Number
 from rfdsm.machine import lapack_threads
 from rfdsm.printing import Printed
 from rfdsm.problem import Problem
@@ -37,7 +37,14 @@ class GeneratedMemorisation(Printed):
 
 
 def generated_memorisation(
-    problem: Problem, sampler: Sampler, d: Any, *, trials: Any = 100, key: Any = 0, fresh: Any = 4096, start: Any = None
+    problem: Problem,
+    sampler: Sampler,
+    d: Count,
+    *,
+    trials: Count = 100,
+    key: KeyLike = 0,
+    fresh: Count = 4096,
+    start: Number | None = None,
 ) -> GeneratedMemorisation:
     """The relative distance of generated laws to training points and fresh points, by theory's Lambda(S).
 

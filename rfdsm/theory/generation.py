@@ -16,6 +16,7 @@ from rfdsm.arguments import number_array
 from rfdsm.arrays import module_of
 from rfdsm.batches import in_chunks
 from rfdsm.executables import jitted
+from rfdsm.hints import Number, Numbers
 from rfdsm.printing import Printed
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.sampling import Sampler
@@ -147,7 +148,12 @@ class GeneratedLaw(Printed):
 
 
 def generated_law(
-    problem: Problem, sampler: Sampler, *, start: Any = None, given: Any = None, ridges: Any = None
+    problem: Problem,
+    sampler: Sampler,
+    *,
+    start: Number | None = None,
+    given: Numbers | None = None,
+    ridges: Numbers | None = None,
 ) -> GeneratedLaw:
     """The law of samples that networks of this problem generate, one network for each level, trained on the same data.
 

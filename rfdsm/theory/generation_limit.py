@@ -18,6 +18,7 @@ from jaxtyping import Float
 from rfdsm.activations import Activation
 from rfdsm.activations.kept import kept
 from rfdsm.executables import jitted
+from rfdsm.hints import Number, Numbers
 from rfdsm.problem import Problem
 from rfdsm.sampling import Sampler
 from rfdsm.sampling.chain import at_levels, first_variance
@@ -50,7 +51,12 @@ class GeneratedLimit(NamedTuple):
 
 
 def generated_limit(
-    problem: Problem, sampler: Sampler, *, start: Any = None, given: Any = None, rtol: Any = 1e-8
+    problem: Problem,
+    sampler: Sampler,
+    *,
+    start: Number | None = None,
+    given: Numbers | None = None,
+    rtol: Number = 1e-8,
 ) -> GeneratedLimit:
     """What `generated_law` tends to as the number of steps between the sampler's first and last level grows.
 

@@ -9,6 +9,7 @@ import scipy.optimize
 from jaxtyping import Float
 
 from rfdsm.executables import jitted
+from rfdsm.hints import Number
 from rfdsm.problem import Problem
 from rfdsm.sampling import Sampler
 from rfdsm.sampling.chain import at_levels
@@ -37,7 +38,9 @@ class OptimalLevels(NamedTuple):
     converged: bool
 
 
-def optimal_levels(problem: Problem, sampler: Sampler, *, distance: Any = "kl", start: Any = None) -> OptimalLevels:
+def optimal_levels(
+    problem: Problem, sampler: Sampler, *, distance: str = "kl", start: Number | None = None
+) -> OptimalLevels:
     """The ridge of every level that minimises a distance of the generated law, by the law's exact gradient.
 
     Args:

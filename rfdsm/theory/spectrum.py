@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from rfdsm.arguments import number_array
+from rfdsm.hints import Count, Numbers
 from rfdsm.problem import Problem, check_problem
 from rfdsm.theory.edges import Support, support
 from rfdsm.theory.populations import cells_of
@@ -60,7 +61,7 @@ class SpectralDensity(eqx.Module):
         """Total mass by quadrature of the density, atoms included: 1 up to the error of `integrate`."""
         return self.integrate(np.ones_like)
 
-    def moment(self, k: Any) -> np.ndarray:
+    def moment(self, k: Count) -> np.ndarray:
         """Integral of u^k over the spectrum, that is lim tr U^k/p."""
         return self.integrate(lambda u: u**k)
 
@@ -94,7 +95,7 @@ class SpectralDensity(eqx.Module):
         )
 
 
-def spectral_density(problem: Problem, u: Any) -> SpectralDensity:
+def spectral_density(problem: Problem, u: Numbers) -> SpectralDensity:
     """Limiting eigenvalue density of the feature matrix U = Phi Phi^T/(nm), for any m and any spectrum of Sigma.
 
     The ridge does not enter: U is the same for all. Computed in float64 whatever JAX's global precision. A covariance

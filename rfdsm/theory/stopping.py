@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from rfdsm.arguments import number_array
+from rfdsm.hints import Number
 from rfdsm.printing import Printed
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.theory.flow import Curves, Path, Slopes, curves, slopes
@@ -61,7 +62,7 @@ class Stopping(Printed):
 
 
 def optimal_stopping(
-    problem: Problem, minimise: str = "test", *, initial: Any = 0.0, tolerance: Any = 0.05
+    problem: Problem, minimise: str = "test", *, initial: Number = 0.0, tolerance: Number = 0.05
 ) -> Stopping:
     """Training time of gradient flow at which a loss is least, and the times at which it generalises and memorises.
 

@@ -11,6 +11,7 @@ from rfdsm.activations import Moments
 from rfdsm.activations.quadrature import padded
 from rfdsm.arguments import flow_times, number_array
 from rfdsm.executables import jitted
+from rfdsm.hints import Number, Numbers
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem, check_problem
 from rfdsm.scope import jax_scope
@@ -29,7 +30,7 @@ TOLERANCE = 1e-8
 """Largest estimated error, relative to the larger of 1 and the loss, at which a value counts as converged."""
 
 
-def training_curve(problem: Problem, times: Any, *, initial: Any = 0.0) -> Losses:
+def training_curve(problem: Problem, times: Numbers, *, initial: Number = 0.0) -> Losses:
     """Losses during gradient flow, in the proportional limit d, n, p -> infinity at fixed n/d, p/d and m.
 
     Gradient flow on J, from zero or from independent Gaussian output weights. All times of a problem share one contour
