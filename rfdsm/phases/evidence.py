@@ -183,7 +183,7 @@ def _on_rows(problem: Problem, d: int, widest: int, data: np.ndarray) -> tuple[P
     if most < 1:
         return f"{len(data)} rows are too few to train on some and test on others: not simulated"
     psi_p = min(float(problem.psi_p), widest / d)
-    each = (TRIALS + TWINS) * _work(problem, d, 1, len(data), np.mean(data**2, axis=1))
+    each = (TRIALS + TWINS) * _work(problem, d, 1, float(len(data)), np.mean(data**2, axis=1))
     psi_p = min(psi_p, WORK / each / d)
     asked = problem.at(psi_n=np.asarray(min(float(problem.psi_n), most / d)), psi_p=np.asarray(psi_p))
     if np.round(float(asked.psi_n) * d) < 1 or np.round(psi_p * d) < 1:
