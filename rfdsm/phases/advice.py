@@ -224,15 +224,16 @@ def advise(
     for name, value, least in (("n", n, 2), ("d", d, 2), ("p", p, 1), ("max_p", max_p, 1), ("budget", budget, 0)):
         if value is not None or name in ("n", "d"):
             check_whole(name, value, least)
-    source: Any = laws.of(data, spectrum)
-    d = source.dimension(d)
     rate = _single("learning_rate", learning_rate, "finite and > 0") if learning_rate is not None else None
     if rate is not None and not (np.isfinite(rate) and rate > 0):
         raise ValueError(f"learning_rate = {rate:g} must be finite and > 0")
+    if data is not None:
+        d, spectrum = data.dimension(d), data.spectrum
     asked_ridge = 0.0 if ridge is None else _single("ridge", ridge, "finite and >= 0")
     widest = int(max(max_p or 4 * max(n, d), p or 1))
     draws, time = _single("m", m, ">= 1"), _single("t", t, "> 0")
-    problem = Problem(n / d, 1.0, draws, time, asked_ridge, activation, source.spectrum, schedule, target)
+    problem = Problem(n / d, 1.0, draws, time, asked_ridge, activation, spectrum, schedule, target)
+    source: Any = laws.of(data, problem.spectrum)
 
     widths = np.unique(np.round(np.geomspace(min(max(1, d // 16), widest), widest, WIDTHS)).astype(int))
     widths = np.union1d(widths, [] if p is None else [int(p)]).astype(int)
