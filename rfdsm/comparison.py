@@ -13,7 +13,7 @@ from rfdsm.extrapolation import Extrapolation, fit, ratio, relative, z_score
 from rfdsm.generated_model import GeneratedSamples
 from rfdsm.losses import Run
 from rfdsm.model import RANDOM_FEATURES, Model, Progress
-from rfdsm.problem import Problem
+from rfdsm.problem import Problem, check_problem
 from rfdsm.values import one_line
 
 if TYPE_CHECKING:
@@ -271,6 +271,7 @@ def compare(
         >>> bool(np.all(np.abs(comparison.relative_deviation[:3]) < 0.1))
         True
     """
+    check_problem(problem)
     request = dict(trials=trials, key=key, data=data, dtype=dtype, devices=devices, memory_limit=memory_limit)
     model: Model = RANDOM_FEATURES
     if sampler is not None:

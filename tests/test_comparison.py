@@ -533,6 +533,11 @@ def solver_compiled():
     predict(PROBLEM)
 
 
+def test_a_problem_is_needed():
+    with pytest.raises(ValueError, match=r"^problem must be a rfdsm.Problem, got"):
+        compare(3.0, 8)
+
+
 @pytest.mark.parametrize("trials", [1, 0, -2, True, 2.0, "8", None])
 def test_a_spread_needs_two_trials(trials):
     with pytest.raises(ValueError, match=rf"^trials = {trials!r} must be an integer >= 2"):
