@@ -26,11 +26,13 @@ DRAWS = "draws"
 
 
 class Normal(NamedTuple):
-    """N(0, diag(eigenvalues)): W and z are rotation invariant, so a diagonal covariance is the general case."""
+    """N(0, diag(eigenvalues)), and in a trial `size` points of it, drawn from `rows_key`, their noise from `key`.
+
+    W and z are rotation invariant, so a diagonal covariance is the general case.
+    """
 
     eigenvalues: Float[Any, " d"]
     key: Any = None
-    """Of the points that are drawn: their noise's, ..."""
     rows_key: Any = None
     size: Any = None
     deviations: Any = None
@@ -61,7 +63,7 @@ class Normal(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows of data, drawn without replacement. Methods are those of `Normal`."""
+    """Rows of data, and in a trial the first `size` in some order. Methods are those of `Normal`."""
 
     data: Float[Any, "all_rows d"]
     key: Any = None
@@ -101,7 +103,7 @@ OF_LAW: dict[type[laws.Law], Callable[[Any, int, str], Points]] = {
 
 
 class Design(NamedTuple):
-    """One trial: a network's frozen features, the points it is trained on, and held-out rows of the data."""
+    """One trial: a network's frozen features, the points it is trained on, and others."""
 
     W: Float[Array, "p d"]
     training: Points
