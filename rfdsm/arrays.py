@@ -4,6 +4,7 @@ One function converts, so that every door takes the same and loses nothing: entr
 refused by name and place, not read as the numbers that happen to lie beneath.
 """
 
+import hashlib
 import math
 import sys
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from rfdsm.values import is_traced
 
-__all__ = ["check_finite", "module_of", "numbers", "place", "real_array", "without_missing"]
+__all__ = ["check_finite", "digest", "module_of", "numbers", "place", "real_array", "without_missing"]
 
 _REAL = "biuf"
 _NUMBERLIKE = (np.bool_, np.integer, np.floating)
@@ -74,6 +75,12 @@ def check_finite(name: str, array: np.ndarray) -> None:
         raise ValueError(
             f"{name} must be finite, got {count} NaN or infinite, the first in {place(~finite)} (counted from 1)"
         )
+
+
+def digest(array: np.ndarray) -> str:
+    """SHA-256 of an array's dtype, shape and values."""
+    described = f"{array.dtype.str} {array.shape} ".encode()
+    return hashlib.sha256(described + np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 def place(chosen: np.ndarray) -> str:

@@ -8,15 +8,13 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from rfdsm import datasets, spectra
+from rfdsm import datasets, laws
 from rfdsm.extrapolation import Extrapolation, fit, ratio, relative, z_score
 from rfdsm.generated_model import GeneratedSamples
 from rfdsm.hints import Count, Devices, Dimensions, DTypeName, KeyLike, Number, Rows
 from rfdsm.losses import Run
 from rfdsm.model import RANDOM_FEATURES, Model, Progress
-from rfdsm.problem import Problem
-from rfdsm.samples import check_rows
-from rfdsm.theory_error import sampling_error
+from rfdsm.problem import Problem, check_problem
 from rfdsm.values import one_line
 
 if TYPE_CHECKING:
@@ -248,7 +246,7 @@ def compare(
     progress: Progress | None = None,
     sampler: Any = None,
     samples: Count = 1000,
-    networks: Count | str = "independent",
+    networks: str = "independent",
     start: Number | None = None,
 ) -> Comparison:
     """Simulate a problem and hold the result against theory: losses, or with a sampler the samples that come out.
@@ -274,6 +272,7 @@ def compare(
         >>> bool(np.all(np.abs(comparison.relative_deviation[:3]) < 0.1))
         True
     """
+    check_problem(problem)
     request = dict(trials=trials, key=key, data=data, dtype=dtype, devices=devices, memory_limit=memory_limit)
     model: Model = RANDOM_FEATURES
     if sampler is not None:
@@ -289,41 +288,38 @@ Kind = TypeVar("Kind", bound=Comparison)
 
 def compared(model: Model, problem: Any, d: Any, progress: Progress | None, kind: type[Kind], **request: Any) -> Kind:
     """`compare` for any model and a request to simulate as its `plan` takes it; `kind` is the class returned."""
-    trials, key, data = request["trials"], request["key"], request["data"]
+    trials, key = request["trials"], request["key"]
     if not isinstance(trials, int | np.integer) or isinstance(trials, bool) or trials < 2:
         raise ValueError(
             f"trials = {one_line(trials)} must be an integer >= 2: the standard error comes from their spread"
         )
     listed = (isinstance(d, Sequence) and not isinstance(d, str | bytes)) or (isinstance(d, np.ndarray) and d.ndim > 0)
-    dimensions: tuple[Any, ...] = tuple(d) if listed else (d,)
-    if not dimensions or len({str(size) for size in dimensions}) < len(dimensions):
+    sizes: tuple[Any, ...] = tuple(d) if listed else (d,)
+    if not sizes or len({str(size) for size in sizes}) < len(sizes):
         raise ValueError(f"d = {one_line(d)} must be one dimension or a list of different ones")
-    if data is not None:
-        data = check_rows(data)
-        request["data"], problem = data, problem.at(spectrum=spectra.from_data(data))
-        if dimensions == (None,):
-            dimensions = (data.shape[1],)
-    for size in dimensions:  # every refusal comes before the first computation
-        model.plan(problem, size, **request)
-    limit = model.limit(model.predict(problem))
+    request["data"] = law = laws.of(request["data"], problem.spectrum)
+    problem = problem.at(spectrum=law.spectrum)
+    plans = [model.plan(problem, size, **request) for size in sizes]  # every refusal before the first computation
+    dimensions = tuple(plan.d for plan in plans)
+    limit = model.limit(model.predict(problem), law)
     cells = max(1, int(np.prod(model.shape(problem))))
-    names = model.names(data)
+    names = model.names(law)
     kept = [model.quantities.index(name) for name in names]
     theory, simulations, runs = [], [], []
-    for index, size in enumerate(dimensions):
+    for index, plan in enumerate(plans):
 
         def report(done: int, _: int, index: int = index) -> None:
             if progress is not None:
-                progress(index * cells + done, len(dimensions) * cells)
+                progress(index * cells + done, len(plans) * cells)
 
-        values, run = model.simulate(problem, size, report, **request)
-        expected = model.predict(model.realised(problem, int(size), data))
+        values, run = model.simulate(plan, report)
+        expected = model.predict(model.realised(problem, plan.d, law))
         theory.append(np.stack([expected[name] for name in names]))
         simulations.append(values[kept])
         runs.append(run)
     return kind(
         problem=problem,
-        dimensions=tuple(int(size) for size in dimensions),
+        dimensions=dimensions,
         names=names,
         limit=limit,
         theory=np.stack(theory, axis=1),
@@ -333,10 +329,10 @@ def compared(model: Model, problem: Any, d: Any, progress: Progress | None, kind
             trials=int(trials),
             key=str(key),
             dtype=str(np.dtype(request["dtype"])),
-            data=None if data is None else list(data.shape),
+            data=law.shape,
         ),
         model=model,
-        theory_error=0.0 if data is None else sampling_error(model, problem, dimensions, names, data),
+        theory_error=model.error(problem, dimensions, law),
     )
 
 

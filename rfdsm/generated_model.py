@@ -1,19 +1,19 @@
 """Generation as a model: what the upper floors need to know to hold its two wings against each other."""
 
 import dataclasses
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from rfdsm.arguments import check_whole
-from rfdsm.losses import Run
-from rfdsm.model import Progress, RandomFeatures
+from rfdsm.model import Model, RandomFeatures
 from rfdsm.problem import FIELDS, Problem
 from rfdsm.sampling import Sampler
 from rfdsm.sampling.chain import checked_start
-from rfdsm.simulation.generation import NETWORKS, SimulatedGeneration, check_request, simulate_generation
+from rfdsm.simulation import plan as levels
+from rfdsm.simulation.generation import NETWORKS, SimulatedGeneration, check_request, generated
 from rfdsm.theory.generation import generated_law
 from rfdsm.values import one_line
 from rfdsm.vocabulary import THIRDS
@@ -38,9 +38,11 @@ class GeneratedSamples(RandomFeatures):
     fields = tuple(name for name in FIELDS if name != "t")
     axis = "quantity"
     quantities = (*THIRDS, *LAW)
+    of_law = ("kl", "reverse_kl")
     simulated = quantities
     predicted = (*quantities, "converged", "residual")
     infinite = "no density in some direction"
+    simulate, limit = Model.simulate, Model.limit
 
     @staticmethod
     def checked(sampler: Any, samples: Any, networks: Any, start: Any = None) -> "GeneratedSamples":
@@ -69,10 +71,6 @@ class GeneratedSamples(RandomFeatures):
             "start": self.start,
         }
 
-    def names(self, data: Any) -> tuple[str, ...]:
-        """See `Model`: divergences take the law of the data."""
-        return tuple(name for name in self.quantities if data is None or "kl" not in name)
-
     def predict(self, problem: Problem) -> dict[str, np.ndarray]:
         law = generated_law(problem, self.sampler, start=self.start)
         nodes, weights, variance = (np.asarray(x) for x in (law.nodes, law.weights, law.variance))
@@ -86,25 +84,23 @@ class GeneratedSamples(RandomFeatures):
             values[name] = np.sum(inside * value, axis=-1) / np.sum(inside, axis=-1)
         return values
 
-    def limit(self, values: Mapping[str, np.ndarray]) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return np.stack([values[name] for name in self.quantities])
-
     def plan(self, problem: Problem, d: Any, **request: Any) -> "Plan":
         """See `Model`: every cell is checked, and is a group of its own."""
-        shape, groups, n, p = self.shape(problem), [], [], []
+        shape, groups = self.shape(problem), []
         for index, place in enumerate(np.ndindex(*shape)):
             fields = {name: np.broadcast_to(values, shape)[place] for name, values in self.asked(problem).items()}
             cell = problem.at(**fields)
-            planned, _ = check_request(cell, self.sampler, d, self.samples, **request)
-            d = planned.d
-            groups.append(Group(cell, np.array([index])))
-            n.append(planned.n[0])
-            p.append(planned.p[0])
-        options = {name: request[name] for name in ("trials", "key", "data", "memory_limit")}
-        return Plan(groups, d, np.reshape(n, shape), np.reshape(p, shape), jax.local_devices()[:1], options)
+            groups.append(
+                Group(cell, *check_request(cell, self.sampler, d, self.samples, **request), np.array([index]))
+            )
+        plans = [group.plan for group in groups]
+        n, p = (np.reshape([getattr(part, name)[0] for part in plans], shape) for name in ("n", "p"))
+        return Plan(groups, plans[0].d, n, p, jax.local_devices()[:1], plans[0].key, plans[0].trials)
 
-    def groups(self, request: "Plan", trials: int) -> Generator[tuple["Group", np.ndarray], None, None]:
-        for group, found in self._simulated(request):
+    def groups(self, request: "Plan") -> Generator[tuple["Group", np.ndarray], None, None]:
+        for group in request.groups:
+            problem, plan, settings, _ = group
+            found = generated(problem, self.sampler, plan, settings, self.samples, self.networks, self.start)
             yield group, self._stacked_of(found)[:, :, None]
 
     def compilation(self, group: "Group", request: "Plan") -> Any:
@@ -117,22 +113,6 @@ class GeneratedSamples(RandomFeatures):
         draws = n * d * (m if np.isfinite(m) else 16)
         return self.sampler.size * ((p * d) ** 3 + (p * d) ** 2 * draws)
 
-    def simulate(self, problem: Problem, d: Any, progress: Progress, **request: Any) -> tuple[np.ndarray, Run]:
-        planned = self.plan(problem, d, **request)
-        values, words = [], np.empty(0)
-        for _, found in self._simulated(planned):
-            values.append(self._stacked_of(found))
-            words = found.run.seeds
-            progress(len(values), len(planned.groups))
-        stacked = np.stack(values, axis=-1)
-        shape = (*stacked.shape[:-1], *self.shape(problem))
-        return stacked.reshape(shape), Run(planned.n, planned.p, planned.d, words)
-
-    def _simulated(self, planned: "Plan") -> Generator[tuple["Group", SimulatedGeneration], None, None]:
-        own = {"samples": self.samples, "networks": self.networks, "start": self.start}
-        for group in planned.groups:
-            yield group, simulate_generation(group.problem, self.sampler, planned.d, **own, **planned.options)
-
     def _stacked_of(self, found: SimulatedGeneration) -> np.ndarray:
         """(quantities, trials)."""
         own = {name: name if name == "trace" else f"{name}_along" for name in LAW}
@@ -143,6 +123,8 @@ class Group(NamedTuple):
     """One cell."""
 
     problem: Problem
+    plan: levels.Plan
+    settings: levels.Settings
     cells: np.ndarray
 
 
@@ -154,4 +136,5 @@ class Plan(NamedTuple):
     n: np.ndarray
     p: np.ndarray
     devices: list[Any]
-    options: dict[str, Any]
+    key: jax.Array
+    trials: int

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jax.typing import ArrayLike
 
     from rfdsm.activations import Activation
+    from rfdsm.laws import Law
     from rfdsm.schedules import Schedule
     from rfdsm.spectra import Spectrum
     from rfdsm.targets import Target
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     """One or several."""
     KeyLike = Count | jax.Array | np.ndarray
     """A seed, a typed JAX key or the words of an old one."""
-    Rows = Numbers
+    Rows = Numbers | Law
     """Samples, shape (rows, d)."""
     DTypeName = str | type[Any] | np.dtype
     """"float64" or "float32", or what NumPy takes for them."""

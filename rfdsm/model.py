@@ -6,16 +6,19 @@ class below, or in a package of its own as `rfdsm.linear.model`: names, and a fe
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
+from rfdsm.laws import Law
 from rfdsm.losses import QUANTITIES, Losses, Run
 from rfdsm.problem import FIELDS, PARAMETRISATION, Problem
 from rfdsm.simulation.plan import plan, realised
-from rfdsm.simulation.simulate import simulate, simulated_groups
-from rfdsm.simulation.training import simulate_training, trained_groups
+from rfdsm.simulation.simulate import simulated, simulated_groups
+from rfdsm.simulation.training import trained_groups
+from rfdsm.simulation.trial import seeds
+from rfdsm.spectra import Spectrum, population
 from rfdsm.theory.predict import predict
 from rfdsm.theory.training import training_curve
 from rfdsm.vocabulary import FIELDS as FIELD_WORDS
@@ -43,6 +46,8 @@ class Model(ABC):
     """Name of the axis of quantities in datasets."""
     quantities: ClassVar[tuple[str, ...]]
     """What theory and simulation have in common, and are compared by."""
+    of_law: ClassVar[tuple[str, ...]]
+    """Those that take the density of the data."""
     simulated: ClassVar[tuple[str, ...]]
     """What simulations yield, in this order."""
     predicted: ClassVar[tuple[str, ...]]
@@ -78,9 +83,9 @@ class Model(ABC):
         """Title, long name and look of a quantity."""
         return QUANTITIES[name]
 
-    def names(self, data: Any) -> tuple[str, ...]:
-        """Quantities that can be compared; with data, all that need no law."""
-        return self.quantities
+    def names(self, law: Law) -> tuple[str, ...]:
+        """Quantities that can be compared."""
+        return tuple(name for name in self.quantities if law.known or name not in self.of_law)
 
     @abstractmethod
     def structure(self, problem: Any) -> dict[str, str]:
@@ -91,20 +96,32 @@ class Model(ABC):
         """Theory: an array for each of `predicted`."""
 
     @abstractmethod
-    def limit(self, values: Mapping[str, np.ndarray]) -> Any:
-        """What a comparison holds of theory at the problem as asked."""
+    def realised(self, problem: Any, d: int, law: Law) -> Any:
+        """The problem that a simulation in d dimensions really solves."""
 
-    @abstractmethod
-    def realised(self, problem: Any, d: int, data: Any = None) -> Any:
-        """The problem that a simulation in d dimensions, or on data, really solves."""
+    def limit(self, values: Mapping[str, np.ndarray], law: Law) -> Any:
+        """What a comparison holds of theory at the problem as asked."""
+        return np.stack([values[name] for name in self.names(law)])
+
+    def error(self, problem: Any, dimensions: Sequence[int], law: Law) -> Any:
+        """Standard error of theory, (names, dimensions, *grid), where its spectrum is an estimate."""
+
+        def quantities(estimate: population.Law) -> np.ndarray:
+            spectrum = Spectrum(*population.alike(estimate))
+            at = [self.predict(self.realised(problem, d, law).at(spectrum=spectrum)) for d in dimensions]
+            return np.array([[part[name] for part in at] for name in self.names(law)], dtype=np.float64)
+
+        with np.errstate(invalid="ignore"):  # inf - inf at p = nm without ridge
+            return law.error(quantities)
 
     @abstractmethod
     def plan(self, problem: Any, d: Any, **request: Any) -> Any:
-        """A checked request: `groups` of cells that are computed together, each with the flat indices `cells`, and
-        `devices`. Raises ValueError for what cannot be simulated."""
+        """A checked request: `groups` of cells that are computed together, each with the flat indices `cells`,
+        `devices`, `d`, `key`, `trials`, and the sizes `n` and `p` over the grid. Raises ValueError for what cannot be
+        simulated."""
 
     @abstractmethod
-    def groups(self, request: Any, trials: int) -> Generator[tuple[Any, np.ndarray], None, None]:
+    def groups(self, request: Any) -> Generator[tuple[Any, np.ndarray], None, None]:
         """Each group of a plan with its values, (simulated, trials, cells, *trailing), as soon as it is done."""
 
     @abstractmethod
@@ -119,9 +136,16 @@ class Model(ABC):
     def work(self, group: Any, d: int) -> float:
         """Operations that one trial of a group takes, roughly; only ratios matter."""
 
-    @abstractmethod
-    def simulate(self, problem: Any, d: Any, progress: Progress, **request: Any) -> tuple[np.ndarray, Run]:
-        """The whole grid at once, (quantities, trials, *grid, *trailing), and what was drawn."""
+    def simulate(self, request: Any, progress: Progress) -> tuple[np.ndarray, Run]:
+        """The whole grid of a plan, (quantities, trials, *grid, *trailing), and what was drawn."""
+        parts: dict[int, np.ndarray] = {}
+        for group, values in self.groups(request):
+            parts |= {int(index): values[:, :, place] for place, index in enumerate(group.cells)}
+            progress(len(parts), request.n.size)
+        whole = np.stack([parts[index] for index in range(len(parts))], axis=2)
+        whole = whole[[self.simulated.index(name) for name in self.quantities]]
+        whole = whole.reshape(*whole.shape[:2], *request.n.shape, *whole.shape[3:])
+        return whole, Run(request.n, request.p, request.d, seeds(request.key, request.trials))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,12 +157,9 @@ class RandomFeatures(Model):
     fields = FIELDS
     axis = "loss"
     quantities = Losses.NAMES
+    of_law = ("score",)
     simulated = (*Losses.NAMES, "objective")
     predicted = (*Losses.NAMES, "objective", *Losses.BOUNDS, "converged", "residual", "steps")
-
-    def names(self, data: Any) -> tuple[str, ...]:
-        """See `Model`: the true score of real data is unknown."""
-        return tuple(name for name in self.quantities if data is None or name != "score")
 
     def structure(self, problem: Problem) -> dict[str, str]:
         """See `Model`. The schedule and target of most problems go without saying."""
@@ -153,19 +174,18 @@ class RandomFeatures(Model):
     def predict(self, problem: Problem) -> dict[str, np.ndarray]:
         return _listed(predict(problem), self.predicted)
 
-    def limit(self, values: Mapping[str, np.ndarray]) -> Losses:
+    def limit(self, values: Mapping[str, np.ndarray], law: Law) -> Any:
+        """See `Model`: with all other fields."""
         return Losses(**values)  # pyright: ignore[reportArgumentType]
 
-    def realised(self, problem: Problem, d: int, data: Any = None) -> Problem:
-        """See `Model`. Rows have exactly their covariance, not one realised from its spectrum."""
-        actual = realised(problem, d)
-        return actual if data is None else actual.at(spectrum=problem.spectrum)
+    def realised(self, problem: Problem, d: int, law: Law) -> Problem:
+        return realised(problem, d, law)
 
     def plan(self, problem: Problem, d: Any, **request: Any) -> Any:
         return plan(problem, d, **request)
 
-    def groups(self, request: Any, trials: int) -> Generator[tuple[Any, np.ndarray], None, None]:
-        return self._stacked(simulated_groups(request, trials))
+    def groups(self, request: Any) -> Generator[tuple[Any, np.ndarray], None, None]:
+        return self._stacked(simulated_groups(request))
 
     def at(self, fields: Mapping[str, np.ndarray], structure: Problem) -> tuple[Model, Problem]:
         return self, structure.at(**fields)
@@ -190,10 +210,9 @@ class RandomFeatures(Model):
         size = s.dual or s.p
         return float(s.p**2 * moments + s.p**2 * d + size**3 * (20 if s.path or s.zero else 1))
 
-    def simulate(self, problem: Problem, d: Any, progress: Progress, **request: Any) -> tuple[np.ndarray, Run]:
-        return self._reported(simulate(problem, d, progress=progress, **request))
-
-    def _reported(self, losses: Losses) -> tuple[np.ndarray, Run]:
+    def simulate(self, request: Any, progress: Progress) -> tuple[np.ndarray, Run]:
+        """See `Model`. Groups share their draws, unlike those of `groups`."""
+        losses = simulated(request, progress)
         assert losses.run is not None
         return np.stack([np.asarray(getattr(losses, name), np.float64) for name in self.quantities]), losses.run
 
@@ -207,6 +226,7 @@ class LearningCurves(RandomFeatures):
     """Variance of the output weights at time 0."""
 
     title = "Learning curves of denoising score matching with random features, per coordinate"
+    simulate = Model.simulate
     predicted = (*Losses.NAMES, "objective", *Losses.BOUNDS, "converged", "residual")
 
     @property
@@ -223,18 +243,13 @@ class LearningCurves(RandomFeatures):
     def plan(self, problem: Problem, d: Any, **request: Any) -> Any:
         return plan(problem, d, **request, primal=self.initial != 0, flow=True, records=self.times.size)
 
-    def groups(self, request: Any, trials: int) -> Generator[tuple[Any, np.ndarray], None, None]:
-        return self._stacked(trained_groups(request, trials, self.times, variance=self.initial))
+    def groups(self, request: Any) -> Generator[tuple[Any, np.ndarray], None, None]:
+        return self._stacked(trained_groups(request, self.times, variance=self.initial))
 
     def work(self, group: Any, d: int) -> float:
         """See `Model`: all eigenvectors, whatever the ridges are."""
         size = group.settings.dual or group.settings.p
         return super().work(group, d) + 20.0 * size**3
-
-    def simulate(self, problem: Problem, d: Any, progress: Progress, **request: Any) -> tuple[np.ndarray, Run]:
-        return self._reported(
-            simulate_training(problem, self.times, d, initial=self.initial, progress=progress, **request)
-        )
 
 
 RANDOM_FEATURES = RandomFeatures()

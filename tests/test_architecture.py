@@ -25,6 +25,7 @@ FLOORS = (
         "executables",
         "grids",
         "hints",
+        "laws",
         "losses",
         "machine",
         "printing",
@@ -44,7 +45,6 @@ FLOORS = (
     ("model",),
     ("generated_model",),
     ("datasets", "extrapolation", "plots", "tables"),
-    ("theory_error",),
     ("comparison", "phases"),
     ("linear",),  # a further model: its doors are those of the floors below, with its own record
     ("compiled", "csv_tables", "data", "files", "idx", "references"),
@@ -116,7 +116,7 @@ def test_the_test_sees_imports():
     """Guards every test below against an empty walk."""
     assert len(MODULES) > 20
     assert {"problem", "simulation.trial", "simulation.plan", "losses"} <= house("simulation.simulate")
-    assert {"model", "datasets", "plots", "spectra"} <= house("comparison")
+    assert {"model", "datasets", "plots", "laws"} <= house("comparison")
     assert "data" in house("cli.build")  # within a function
     assert "rfdsm" in imported("cli.app")
 

@@ -501,7 +501,7 @@ def test_data_bring_their_dimension_and_spectrum(on_rows, rows):
 def test_theory_of_many_columns_keeps_the_weights_of_the_compressed_spectrum(monkeypatch):
     """60 eigenvalues become at most 40 nodes; their weights must not be rounded to whole eigenvalues out of 60."""
     nothing = Losses(*[np.zeros((2,))] * 6, run=Run(np.array(31), np.array(49), 60, np.zeros((2, 2), np.uint32)))
-    monkeypatch.setattr(model, "simulate", lambda *_, **__: nothing)
+    monkeypatch.setattr(model, "simulated", lambda *_, **__: nothing)
     rows = np.random.default_rng(2).normal(size=(80, 60)) * np.geomspace(0.1, 3, 60)
     comparison = compare(Problem(0.51, 0.81, 1, 0.3, 1e-2), data=rows, trials=2)
     spectrum = spectra.from_data(rows)
@@ -533,6 +533,11 @@ def solver_compiled():
     predict(PROBLEM)
 
 
+def test_a_problem_is_needed():
+    with pytest.raises(ValueError, match=r"^problem must be a rfdsm.Problem, got"):
+        compare(3.0, 8)
+
+
 @pytest.mark.parametrize("trials", [1, 0, -2, True, 2.0, "8", None])
 def test_a_spread_needs_two_trials(trials):
     with pytest.raises(ValueError, match=rf"^trials = {trials!r} must be an integer >= 2"):
@@ -554,11 +559,11 @@ def test_dimensions_differ(d):
 def test_dimensions_may_be_an_array(monkeypatch):
     seen = []
 
-    def refuse(problem, d, **_):
-        seen.append(d)
+    def refuse(request, _):
+        seen.append(request.d)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(model, "simulate", refuse)
+    monkeypatch.setattr(model, "simulated", refuse)
     for d in ([7, 9], (7, 9), range(7, 10), np.array([7, 9]), 7, np.int64(7)):
         with pytest.raises(KeyboardInterrupt):
             compare(PROBLEM, d)
@@ -597,7 +602,7 @@ def test_a_ridge_of_zero_is_refused_in_single_precision():
 @pytest.mark.parametrize("name", ["psi_n", "psi_p"])
 def test_infinite_sizes_are_refused_before_any_work(name, monkeypatch):
     monkeypatch.setattr(model, "predict", None)
-    monkeypatch.setattr(model, "simulate", None)
+    monkeypatch.setattr(model, "simulated", None)
     problem = Problem(**{"psi_n": 1.0, "psi_p": 2.0, name: [1.0, np.inf], "m": 1, "t": 0.1, "ridge": 1e-2})
     with pytest.raises(ValueError, match=rf"^{name} = inf must be finite in a simulation; predict takes the limit$"):
         compare(problem, [8, 9])

@@ -1,11 +1,15 @@
 """The linear denoiser at finite d: samples, the regression, and the law it generates (docs/linear, section 6)."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
+
+from rfdsm import laws
+from rfdsm.samples import covariance_frame
 
 Array = jax.Array | np.ndarray
 
@@ -38,26 +42,54 @@ def normal_rows(key: Any, rows: int, d: int) -> Float[Array, "rows d"]:
     return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (d,)))(jnp.arange(rows))
 
 
-def draw(
-    key: Any, n: Any, padded: int, deviations: Float[Array, " d"], data: Float[Array, "rows d"] | None = None
-) -> Sample:
-    """n points, centred, in an array of `padded` rows, so that few sizes are compiled.
+class Normal(NamedTuple):
+    """The law N(0, diag(deviations^2)) that points are drawn from."""
 
-    Of N(0, diag(deviations^2)), or different rows of the data, which are those of `order`.
-    """
-    mask = (jnp.arange(padded, dtype=jnp.result_type(n)) < n).astype(deviations.dtype)
-    if data is None:
-        points = normal_rows(key, padded, deviations.shape[0]) * deviations
-    else:
-        points = data[jnp.resize(order(key, len(data)), (padded,))]
-    rows = points * mask[:, None]
+    deviations: Float[Array, " d"]
+
+    def points(self, key: Any, count: int) -> Float[Array, "count d"]:
+        """So many points."""
+        return normal_rows(key, count, self.deviations.shape[0]) * self.deviations
+
+    def tested(self, key: Any, fitted: Fitted, n: Any, a: Any, eta: Any, floor: Any, excess: Any) -> tuple[Any, Any]:
+        """Loss on fresh points of one that was fitted to n, and its excess, of which is given what the law says."""
+        return floor + excess, excess
+
+
+class Table(NamedTuple):
+    """Rows about their mean, and the deviations along the eigenvectors of their covariance, the axes of both."""
+
+    deviations: Float[Array, " d"]
+    rows: Float[Array, "rows d"]
+
+    def points(self, key: Any, count: int) -> Float[Array, "count d"]:
+        """See `Normal`: different rows, and again from the first when there are no more."""
+        return self.rows[jnp.resize(self._order(key), (count,))]
+
+    def tested(self, key: Any, fitted: Fitted, n: Any, a: Any, eta: Any, floor: Any, excess: Any) -> tuple[Any, Any]:
+        """See `Normal`: on all rows but the n of this key. The best denoiser of real data is unknown."""
+        rows, outside = self.rows[self._order(key)], jnp.arange(len(self.rows), dtype=jnp.result_type(n)) >= n
+        missed = jnp.sum((rows - a * rows @ fitted.b1.T - fitted.offset) ** 2, axis=1)
+        test = (jnp.mean(missed, where=outside) + eta * jnp.sum(fitted.b1**2)) / rows.shape[1]
+        return test, jnp.full_like(test, jnp.nan)
+
+    def _order(self, key: Any) -> Array:
+        return jax.random.permutation(key, len(self.rows))
+
+
+OF_LAW: dict[type[laws.Law], Callable[[Any, int], Normal | Table]] = {
+    laws.Gaussian: lambda law, d: Normal(np.sqrt(law.eigenvalues(d))),
+    laws.Rows: lambda law, d: Table(*covariance_frame(law.rows)),
+}
+"""What compiled code draws from."""
+
+
+def draw(key: Any, n: Any, padded: int, law: Normal | Table) -> Sample:
+    """n points, centred, in an array of `padded` rows, so that few sizes are compiled."""
+    mask = (jnp.arange(padded, dtype=jnp.result_type(n)) < n).astype(law.deviations.dtype)
+    rows = law.points(key, padded) * mask[:, None]
     mean = jnp.sum(rows, axis=0) / n
     return Sample((rows - mean) * mask[:, None], mean, n, mask)
-
-
-def order(key: Any, rows: int) -> Array:
-    """The rows of data in random order: a sample takes the first, what comes behind it is held out."""
-    return jax.random.permutation(key, rows)
 
 
 def fit(sample: Sample, key: Any, kind: str, m: Any, a: Any, eta: Any, ridge: Any) -> Fitted:

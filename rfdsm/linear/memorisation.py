@@ -14,7 +14,7 @@ from rfdsm.arguments import check_whole, keywords
 from rfdsm.executables import jitted
 from rfdsm.hints import Count, DTypeName, KeyLike
 from rfdsm.linear.divergences import statistics
-from rfdsm.linear.fitting import Fitted, Sample, draw, fit, normal_rows
+from rfdsm.linear.fitting import Fitted, Normal, Sample, draw, fit, normal_rows
 from rfdsm.linear.plan import Cell, check_memory, memory_estimate, padded_size, plan
 from rfdsm.linear.problem import Problem, check_problem
 from rfdsm.linear.simulate import Progress
@@ -81,7 +81,7 @@ def _cell(key: Any, fresh: Fresh, sigma: Any, settings: _Settings, group: _Group
     padded = group.padded
     d = fresh.rows.shape[1]
     for_points, for_noise, for_new, for_rivals = jax.random.split(key, 4)
-    sample: Sample = draw(for_points, n, padded, sigma * jnp.ones(d))
+    sample: Sample = draw(for_points, n, padded, Normal(sigma * jnp.ones(d)))
     draws = group.dual_m if group.kind == "dual" else m.astype(int)
     fitted: Fitted = fit(sample, for_noise, group.kind, draws, a, eta, ridge)
     train = (sample.rows + sample.mean) * sample.mask[:, None]
@@ -164,7 +164,7 @@ def memorisation(
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype = {one_line(dtype)} must be 'float32' or 'float64'")
     request = plan(problem, d, np.zeros(()), trials=trials, key=key)
-    scale = float(request.deviations[0])
+    scale = float(request.law.deviations[0])
     cells = [cell._replace(sigma=cell.sigma * scale) for cell in request.groups]
     if len({cell.sigma for cell in cells}) > 1:
         raise ValueError("sigma must be one number in memorisation: cells share a fresh set")

@@ -9,12 +9,13 @@ import numpy as np
 from rfdsm import comparison
 from rfdsm.arguments import keywords
 from rfdsm.hints import Count, Devices, Dimensions, KeyLike, Numbers, Rows
+from rfdsm.laws import Law
 from rfdsm.linear.generated import checked_smoothing, generated
 from rfdsm.linear.plan import Cell, Plan, plan, realised
 from rfdsm.linear.predict import predict
 from rfdsm.linear.problem import FIELDS, Problem
-from rfdsm.linear.simulate import Simulation, settings, simulate, simulated_groups
-from rfdsm.losses import DenoisingLosses, GeneratedLaw, Run
+from rfdsm.linear.simulate import settings, simulated_groups
+from rfdsm.losses import DenoisingLosses, GeneratedLaw
 from rfdsm.model import Model, Progress
 
 _OF_LOSSES = ("floor", "objective", "converged", "residual", "steps")
@@ -35,6 +36,7 @@ class LinearDenoiser(Model):
     follows: ClassVar[Mapping[str, str]] = {"noise_scale": "T"}
     axis = "quantity"
     quantities = (*DenoisingLosses.NAMES, *GeneratedLaw.NAMES)
+    of_law = ("excess",)
     simulated = (*quantities, "objective")
     predicted = (*quantities, *_OF_LOSSES)
     long_names: ClassVar[Mapping[str, str]] = {"floor": "loss of the best denoiser"}
@@ -51,10 +53,6 @@ class LinearDenoiser(Model):
         own = {name: values for name, values in fields.items() if name != "smoothing"}
         return dataclasses.replace(self, smoothing=fields["smoothing"]), structure.at(**own)
 
-    def names(self, data: Any) -> tuple[str, ...]:
-        """See `Model`: the best denoiser of real data is unknown."""
-        return tuple(name for name in self.quantities if data is None or name != "excess")
-
     def structure(self, problem: Problem) -> dict[str, str]:
         return {"spectrum": problem.spectrum.label}
 
@@ -69,20 +67,19 @@ class LinearDenoiser(Model):
         values |= {name: getattr(law, name) for name in GeneratedLaw.NAMES}
         return {name: np.broadcast_to(values[name], law.shape) for name in self.predicted}
 
-    def limit(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
-        return np.stack([values[name] for name in self.quantities])
-
-    def realised(self, problem: Problem, d: int, data: Any = None) -> Problem:
-        """See `Model`. Rows have exactly their covariance, not one realised from its spectrum."""
-        actual = realised(problem, d)
-        return actual if data is None else actual.at(spectrum=problem.spectrum)
+    def realised(self, problem: Problem, d: int, law: Law) -> Problem:
+        return realised(problem, d, law)
 
     def plan(self, problem: Problem, d: Any, **request: Any) -> Plan:
         return plan(problem, d, self.smoothing, **request)
 
-    def groups(self, request: Plan, trials: int) -> Generator[tuple[Cell, np.ndarray], None, None]:
-        for cell, result in simulated_groups(request, self.wasserstein):
-            yield cell, self._stacked(result, self.simulated)[:, :, None]
+    def groups(self, request: Plan) -> Generator[tuple[Cell, np.ndarray], None, None]:
+        for cell, found in simulated_groups(request, self.wasserstein):
+            values = [
+                getattr(found.generated if name in GeneratedLaw.NAMES else found.losses, name)
+                for name in self.simulated
+            ]
+            yield cell, np.stack(values)[:, :, None]
 
     def compilation(self, group: Cell, request: Plan) -> Any:
         return settings(group, request, self.wasserstein)
@@ -90,19 +87,6 @@ class LinearDenoiser(Model):
     def work(self, group: Cell, d: int) -> float:
         """See `Model`: moments over draws, and factorisations of d x d."""
         return float(group.n * max(group.m, 1) * d**2 + 30 * d**3)
-
-    def simulate(self, problem: Problem, d: Any, progress: Progress, **request: Any) -> tuple[np.ndarray, Run]:
-        del request["dtype"]
-        result = simulate(
-            problem, d, smoothing=self.smoothing, wasserstein=self.wasserstein, progress=progress, **request
-        )
-        assert result.run is not None
-        return self._stacked(result, self.quantities), result.run
-
-    def _stacked(self, result: Simulation, names: tuple[str, ...]) -> np.ndarray:
-        return np.stack(
-            [getattr(result.generated if name in GeneratedLaw.NAMES else result.losses, name) for name in names]
-        )
 
 
 class Comparison(comparison.Comparison):

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rfdsm import laws
 from rfdsm.arguments import base_key, check_whole
+from rfdsm.linear.fitting import OF_LAW, Normal, Table
 from rfdsm.linear.problem import Problem
-from rfdsm.samples import check_rows, covariance_frame
 from rfdsm.scope import jax_scope
 from rfdsm.simulation.devices import checked as checked_devices
 from rfdsm.simulation.memory import memory_available
@@ -33,14 +34,13 @@ class Cell(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A checked request; `deviations` has the square roots of the eigenvalues of Sigma / sigma^2, ascending."""
+    """A checked request."""
 
     d: int
     key: jax.Array
     trials: int
-    deviations: np.ndarray
-    data: np.ndarray | None
-    """Rows about their mean, in the eigenvectors of their covariance."""
+    law: Normal | Table
+    """Of the points over sigma, along the eigenvectors of its covariance, whose variances ascend."""
     devices: list[Any]
     groups: list[Cell]
     n: np.ndarray
@@ -73,12 +73,8 @@ def plan(
     if np.dtype(dtype) != np.float64:
         raise ValueError(f"dtype = {dtype!r} must be 'float64' for the linear denoiser")
     base, devices = base_key(key), checked_devices(devices)
-    if data is not None:
-        data = check_rows(data)
-        if d is not None and d != data.shape[1]:
-            raise ValueError(f"d = {d} must be the number of columns of data, {data.shape[1]}")
-        d = data.shape[1]
-    d = check_whole("d", d, 1)
+    law = laws.of(data, problem.spectrum)
+    d = law.dimension(d)
     shape = np.broadcast_shapes(problem.shape, smoothing.shape)
     psi = np.broadcast_to(problem.psi, shape).ravel()
     n = np.round(psi * d)
@@ -87,13 +83,7 @@ def plan(
         raise ValueError(
             f"n = round(psi d) = {np.min(n):.0f} must be >= 2: psi = {smallest:g} needs a d >= {1.5 / smallest:.0f}"
         )
-    if data is not None:
-        most = len(data) - max(2, -(-len(data) // 10))  # a tenth must be left to test on
-        if np.max(n) > most:
-            raise ValueError(
-                f"psi d = {np.max(n):.0f} training rows must be at most {most}: data has {len(data)} rows, a tenth is "
-                "held out for testing"
-            )
+    law.check_count(n, "psi")
     names = ("m", "a", "eta", "ridge", "sigma")
     m, a, eta, ridge, sigma = (own.ravel() for own in problem.broadcast(*names, shape=shape))
     numbers = zip(a, eta, ridge, sigma, np.broadcast_to(smoothing, shape).ravel(), strict=True)
@@ -102,23 +92,22 @@ def plan(
         Cell(np.array([k]), points, _kind(points, draws, d), draws, *map(float, own))
         for k, ((points, draws), own) in enumerate(zip(sizes, numbers, strict=True))
     ]
-    need = max(memory_estimate(cell.n, d) for cell in cells) + (0 if data is None else data.nbytes)
+    need = max(memory_estimate(cell.n, d) for cell in cells) + 8 * law.size * d
     available = check_memory(need, f"d = {d} with n = {max(cell.n for cell in cells)}", devices, memory_limit)
     # On a CPU one trial already keeps all cores busy, and batched loops can exhaust XLA's pool of threads.
     batch = 1 if devices[0].platform == "cpu" else int(np.clip(available // 4 // need, 1, trials))
     check_memory(64 * trials * psi.size, f"trials = {trials}", devices)
-    deviations, frame = (np.sqrt(problem.spectrum.realise(d)[0]), None) if data is None else covariance_frame(data)
     whole = np.reshape(n.astype(np.int64), shape)
-    return Plan(d, base, trials, deviations, frame, devices, cells, whole, batch)
+    return Plan(d, base, trials, OF_LAW[type(law)](law, d), devices, cells, whole, batch)
 
 
 def _kind(n: int, m: int, d: int) -> str:
     return "exact" if m == 0 else "dual" if n * m <= d else "primal"
 
 
-def realised(problem: Problem, d: int) -> Problem:
-    """The problem a simulation in d dimensions really solves: n = round(psi d), Sigma of size d."""
-    return problem.at(psi=np.round(problem.psi * d) / d, spectrum=problem.spectrum.realise(d)[1])
+def realised(problem: Problem, d: int, data: Any = None) -> Problem:
+    """The problem a simulation in d dimensions really solves: n = round(psi d), Sigma of size d, or that of data."""
+    return laws.of(data, problem.spectrum).realised(problem.at(psi=np.round(problem.psi * d) / d), d)
 
 
 def padded_size(n: int) -> int:

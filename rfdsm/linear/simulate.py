@@ -16,7 +16,7 @@ from rfdsm.executables import jitted
 from rfdsm.hints import Count, Devices, KeyLike, Numbers, Rows, ScheduleLike
 from rfdsm.linear.chain import check_exact, checked_stochasticity, generated_spectrum
 from rfdsm.linear.divergences import statistics
-from rfdsm.linear.fitting import Fitted, Sample, draw, fit, order
+from rfdsm.linear.fitting import Fitted, Sample, draw, fit
 from rfdsm.linear.generated import checked_smoothing
 from rfdsm.linear.plan import Cell, Plan, padded_size, plan
 from rfdsm.linear.problem import Problem
@@ -42,10 +42,9 @@ class Simulation(eqx.Module):
     """Sizes and seeds."""
 
 
-def _losses(
-    fitted: Fitted, sample: Sample, target: Any, a: Any, eta: Any, ridge: Any, held_out: Any = None
-) -> DenoisingLosses:
-    """Losses by the exact second moments of fresh points and fresh noise; fresh points are rows held out, if given."""
+def _losses(key: Any, law: Any, fitted: Fitted, sample: Sample, a: Any, eta: Any, ridge: Any) -> DenoisingLosses:
+    """Losses by the exact second moments of fresh noise, and of fresh points or over the rows that are held out."""
+    target = law.deviations**2
     d = target.shape[0]
     b1 = fitted.b1
     norm = jnp.sum(b1**2)
@@ -55,12 +54,7 @@ def _losses(
     floor = jnp.mean(target * eta / everything)
     lost = sample.rows - a * sample.rows @ b1.T
     shift = jnp.sum((sample.mean - fitted.mean) ** 2)
-    test = floor + excess
-    if held_out is not None:
-        rows, outside = held_out
-        missed = jnp.sum((rows - a * rows @ b1.T - fitted.offset) ** 2, axis=1)
-        test = (jnp.mean(missed, where=outside) + eta * norm) / d
-        excess = jnp.full_like(test, jnp.nan)
+    test, excess = law.tested(key, fitted, sample.n, a, eta, floor, excess)
     return DenoisingLosses(
         train=fitted.train,
         empirical_test=(jnp.sum(lost**2) / sample.n + shift + eta * norm) / d,
@@ -87,7 +81,7 @@ class Settings(NamedTuple):
 def settings(cell: Cell, request: Plan, wasserstein: bool) -> Settings:
     """Those of a cell."""
     bare = cell.smoothing == 0
-    kept = np.flatnonzero(request.deviations > 0) if bare else np.arange(request.d)
+    kept = np.flatnonzero(request.law.deviations > 0) if bare else np.arange(request.d)
     # the intercept costs one sample: the covariance has rank n - 1
     return Settings(
         padded=padded_size(cell.n),
@@ -110,22 +104,17 @@ def _compare_laws(root: Any, mean: Any, target: Any, rho: Any, settings: Setting
     )  # fmt: skip
 
 
-def _trial(key: Any, deviations: Any, data: Any, numbers: Any, n: Any, m: Any, settings: Settings) -> Simulation:
+def _trial(key: Any, law: Any, numbers: Any, n: Any, m: Any, settings: Settings) -> Simulation:
     a, eta, ridge, sigma, rho = numbers
-    deviations = sigma * deviations
-    target = deviations**2
+    law = jax.tree.map(lambda x: sigma * x, law)
     for_points, for_noise = jax.random.split(key)
-    rows = None if data is None else sigma * data
-    sample = draw(for_points, n, settings.padded, deviations, rows)
+    sample = draw(for_points, n, settings.padded, law)
     draws = settings.dual_m if settings.kind == "dual" else m
     fitted = fit(sample, for_noise, settings.kind, draws, a, eta, ridge)
-    law = _compare_laws(jnp.sqrt(fitted.spread) * fitted.b1, fitted.mean, target, rho, settings)
-    behind = (
-        None
-        if rows is None
-        else (rows[order(for_points, len(rows))], jnp.arange(len(rows), dtype=jnp.result_type(n)) >= n)
-    )
-    return Simulation(_losses(fitted, sample, target, a, eta, ridge, behind), law, jnp.mean(fitted.mean**2))
+    root = jnp.sqrt(fitted.spread) * fitted.b1
+    generated = _compare_laws(root, fitted.mean, law.deviations**2, rho, settings)
+    losses = _losses(for_points, law, fitted, sample, a, eta, ridge)
+    return Simulation(losses, generated, jnp.mean(fitted.mean**2))
 
 
 @lru_cache(maxsize=64)
@@ -150,7 +139,7 @@ def _cell_by_cell(
     for cell in request.groups:
         with jax_scope(), lapack_threads():
             run = _compiled(trial, settings(cell, request, wasserstein), layout, str(jax.random.key_impl(request.key)))
-            result = jax.tree.map(np.asarray, run(words, request.deviations, *(argument(cell) for argument in rest)))
+            result = jax.tree.map(np.asarray, run(words, request.law, *(argument(cell) for argument in rest)))
         yield cell, result
 
 
@@ -160,7 +149,6 @@ def simulated_groups(request: Plan, wasserstein: bool) -> Generator[tuple[Cell, 
         _trial,
         request,
         wasserstein,
-        lambda cell: request.data,
         lambda cell: np.array([cell.a, cell.eta, cell.ridge, cell.sigma, cell.smoothing]),
         lambda cell: jnp.asarray(cell.n),
         lambda cell: jnp.asarray(cell.m),
@@ -228,14 +216,14 @@ def _gathered(cells: Iterable[tuple[Cell, Any]], request: Plan, progress: Progre
     return jax.tree.map(lambda *parts: np.stack(parts, axis=1).reshape(shape), *results)
 
 
-def _chain_trial(key: Any, deviations: Any, numbers: Any, at: Any, n: Any, settings: Settings) -> GeneratedLaw:
+def _chain_trial(key: Any, law: Any, numbers: Any, at: Any, n: Any, settings: Settings) -> GeneratedLaw:
     a, eta, ridge, sigma, rho, scale, chi = numbers
-    deviations = sigma * deviations
-    sample = draw(jax.random.split(key)[0], n, settings.padded, deviations)
+    law = jax.tree.map(lambda x: sigma * x, law)
+    sample = draw(jax.random.split(key)[0], n, settings.padded, law)
     values, vectors = jnp.linalg.eigh(sample.rows.T @ sample.rows / n)
     spread = a**2 * jnp.sum(values) * n / ((n - 1) * values.size) + eta
     spectrum = generated_spectrum(jnp.maximum(values, 0.0), at, scale, ridge, spread, chi)
-    return _compare_laws(vectors * jnp.sqrt(spectrum), sample.mean, deviations**2, rho, settings)
+    return _compare_laws(vectors * jnp.sqrt(spectrum), sample.mean, law.deviations**2, rho, settings)
 
 
 @keywords("trials", "key", after=3)

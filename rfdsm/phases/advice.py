@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from rfdsm import datasets, spectra
+from rfdsm import datasets, laws
 from rfdsm.arguments import check_whole, number_array
 from rfdsm.hints import ActivationLike, Count, KeyLike, Number, Rows, ScheduleLike, SpectrumLike, TargetLike
 from rfdsm.losses import Losses
@@ -20,7 +20,7 @@ from rfdsm.phases.regimes import REGIMES, labels
 from rfdsm.phases.rivals import rivals
 from rfdsm.phases.wording import advice_text
 from rfdsm.problem import Problem
-from rfdsm.samples import check_rows, standardise
+from rfdsm.samples import standardise
 from rfdsm.spectra.population import repeated
 from rfdsm.theory.predict import predict
 from rfdsm.theory.stopping import optimal_stopping
@@ -217,26 +217,25 @@ def advise(
           ridge: 0.576 at p = 80 gives test loss 0.8501.
         ...
     """
-    rows = None
-    if data is not None:
-        rows = standardise(check_rows(data))
-        n, d = len(rows) if n is None else n, rows.shape[1] if d is None else d
+    rows = None if data is None else laws.Rows(standardise(data))
+    if rows is not None:
+        n, d = rows.size if n is None else n, rows.dimension(None) if d is None else d
         if spectrum is not None:
             raise ValueError("spectrum cannot be combined with data: it is a property of the rows")
     n, d = check_whole("n", n, 2), check_whole("d", d, 2)
     p = None if p is None else check_whole("p", p, 1)
     max_p = None if max_p is None else check_whole("max_p", max_p, 1)
     budget = check_whole("budget", budget, 0)
-    if rows is not None and d != rows.shape[1]:
-        raise ValueError(f"d = {d} must be the number of columns of data, {rows.shape[1]}")
     rate = _single("learning_rate", learning_rate, "finite and > 0") if learning_rate is not None else None
     if rate is not None and not (np.isfinite(rate) and rate > 0):
         raise ValueError(f"learning_rate = {rate:g} must be finite and > 0")
-    law = spectrum if rows is None else spectra.from_data(rows)
+    if rows is not None:
+        d, spectrum = rows.dimension(d), rows.spectrum
     asked_ridge = 0.0 if ridge is None else _single("ridge", ridge, "finite and >= 0")
     widest = max(max_p or 4 * max(n, d), p or 1)
     draws, time = _single("m", m, ">= 1"), _single("t", t, "> 0")
-    problem = Problem(n / d, 1.0, draws, time, asked_ridge, activation, law, schedule, target)
+    problem = Problem(n / d, 1.0, draws, time, asked_ridge, activation, spectrum, schedule, target)
+    source: Any = laws.of(rows, problem.spectrum)
 
     widths = np.unique(np.round(np.geomspace(min(max(1, d // 16), widest), widest, WIDTHS)).astype(int))
     widths = np.union1d(widths, [] if p is None else [p]).astype(int)
@@ -263,7 +262,7 @@ def advise(
         t=float(problem.t),
         activation=problem.activation.name,
         spectrum=problem.spectrum.label,
-        data=rows is not None,
+        data=not source.known,
         asked=_point(at_width, width),
         given=tuple(name for name, value in (("p", p), ("ridge", ridge)) if value is not None),
         boundary_p=float(crossing.roots[nearest] * d),
@@ -276,21 +275,19 @@ def advise(
         widest=widest,
         stopping=None if hopeless else _stopping(at_width, width, d, rate),
         targets={} if hopeless else rivals(at_width),
-        evidence=_evidence(at_width, d, budget, rows, key, hopeless),
-        spectrum_error={} if rows is None else spectrum_error(at_width, rows),
-        copies=0 if rows is None else repeated(rows),
+        evidence=_evidence(at_width, d, budget, source, key, hopeless),
+        spectrum_error={} if source.known else spectrum_error(at_width, source.estimate),
+        copies=0 if source.known else repeated(source.rows),
         curves=_curves(problem, widths, d, best_ridges),
     )
 
 
-def _evidence(
-    problem: Problem, d: int, budget: int, rows: np.ndarray | None, key: Any, hopeless: str | None
-) -> Evidence | str:
+def _evidence(problem: Problem, d: int, budget: int, law: laws.Law, key: Any, hopeless: str | None) -> Evidence | str:
     if hopeless:
         return "nothing was simulated"
     if not budget:
         return "no simulation was asked for (budget = 0)"
-    return measured(problem, d, widest=budget, data=rows, key=key)
+    return measured(problem, d, widest=budget, data=law, key=key)
 
 
 def _single(name: str, value: Any, allowed: str) -> float:

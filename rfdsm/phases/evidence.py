@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from scipy.special import stdtrit  # scipy.stats takes a second to import
 
+from rfdsm import laws
 from rfdsm.activations.expansion import PanelRule
 from rfdsm.arguments import base_key
 from rfdsm.comparison import Comparison, compare
@@ -15,17 +16,17 @@ from rfdsm.losses import Losses
 from rfdsm.phases import fields
 from rfdsm.phases.regimes import REGIMES, labels
 from rfdsm.problem import Problem
-from rfdsm.samples import centre, standardise
+from rfdsm.samples import standardise
 from rfdsm.simulation.plan import realised
 from rfdsm.simulation.series import conditional_choice
 from rfdsm.simulation.simulate import simulate
 from rfdsm.spectra import Spectrum
 from rfdsm.spectra.population import (
+    Estimate,
     Law,
     RepeatedRowsWarning,
     alike,
     estimate,
-    estimated,
     gaussian_rows,
     quantiles,
     sample,
@@ -47,7 +48,6 @@ TWINS = 12
 FALSE_ALARM = 0.01
 """... and how often that happens to Gaussian ones."""
 TESTED = ("test", "empirical_test")
-HELD_OUT = 0.1
 NAMES = (*("train", "empirical_test", "test"), *fields.SIGNED)
 """Quantities that are measured."""
 
@@ -95,20 +95,21 @@ class Evidence:
         return (self.mean[name] - self.theory[name]) * self.scale, self.error[name] * self.scale
 
 
-def measured(problem: Problem, d: int, *, widest: int, data: np.ndarray | None, key: Any) -> Evidence | str:
-    """Simulates one problem at the same ratios in a modest dimension, or on rows of data.
+def measured(problem: Problem, d: int, *, widest: int, data: Any, key: Any) -> Evidence | str:
+    """Simulates one problem at the same ratios in a modest dimension, or on data: rows or a law.
 
     Returns the evidence, or in words why there is none.
     """
-    found = _on_rows(problem, d, widest, data) if data is not None else _in_modest_dimension(problem, d, widest)
+    law = laws.of(data, problem.spectrum)
+    found = (_in_modest_dimension if law.known else _on_rows)(problem, d, widest, law)
     if isinstance(found, str):
         return found
     asked, size = found
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RepeatedRowsWarning)  # said where the rows came in
-        compared = compare(asked, size, trials=TRIALS, key=key, data=data)
+        compared = compare(asked, size, trials=TRIALS, key=key, data=law)
     # Real rows have no known score, and theory for them is that of Gaussian data.
-    limit = predict(realised(asked, size) if data is None else asked)
+    limit = predict(realised(asked, size, law))
     simulated = _losses(compared, compared.simulation, limit, asked)
     trials, theory = quantities(simulated), quantities(_losses(compared, compared.theory, limit, asked))
     mean = quantities({name: np.mean(values, axis=0) for name, values in simulated.items()})
@@ -119,26 +120,23 @@ def measured(problem: Problem, d: int, *, widest: int, data: np.ndarray | None, 
         n=int(run.n),
         p=int(run.p),
         trials=TRIALS,
-        scale=1.0 if data is not None else size / d,
-        rows=None if data is None else len(data),
+        scale=size / d,
+        rows=law.size or None,
         regime=REGIMES[int(labels({field: mean[field] for field in fields.SIGNED}))],
         theory={name: float(theory[name]) for name in NAMES},
         mean={name: float(mean[name]) for name in NAMES},
         error={name: float(np.std(trials[name], ddof=1) / TRIALS**0.5) for name in NAMES},
-        gaussian={}
-        if data is None or not np.all(np.isfinite(compared.theory))
-        else _twins(asked, len(data), size, key),
+        gaussian={} if law.known or not np.all(np.isfinite(compared.theory)) else _twins(asked, law.size, size, key),
     )
 
 
-def spectrum_error(problem: Problem, data: np.ndarray) -> dict[str, float]:
+def spectrum_error(problem: Problem, found: Estimate) -> dict[str, float]:
     """Standard error of the theory's NAMES and of the floor, for its spectrum is estimated from rows.
 
     The rows are standardised by their own variance, and whoever asks may mean the population by its own: the larger
     error of the two, for repetitions as they are and for repetitions of equal mean.
     """
     names = (*NAMES, "floor")
-    found = estimated(centre(data))
     mean = float(found.law.weights @ found.law.nodes)
 
     def values(law: Law) -> np.ndarray:
@@ -160,7 +158,7 @@ def quantities(named: dict[str, Any]) -> dict[str, Any]:
     return {name: fields.value(name, named) if name in fields.SIGNED else named[name] for name in NAMES}
 
 
-def _in_modest_dimension(problem: Problem, d: int, widest: int) -> tuple[Problem, int] | str:
+def _in_modest_dimension(problem: Problem, d: int, widest: int, law: laws.Law) -> tuple[Problem, int] | str:
     psi_n, psi_p = float(problem.psi_n), float(problem.psi_p)
     fewest = min(psi_n, psi_p, 1.0)
     size = min(d, max(LARGEST_D, int(np.ceil(LEAST / fewest))), int(widest / psi_p), int(LARGEST_N / psi_n))
@@ -173,28 +171,26 @@ def _in_modest_dimension(problem: Problem, d: int, widest: int) -> tuple[Problem
         count, width = realised(problem, size).psi_n * size, psi_p * size
     except ValueError as error:  # less than one of something
         return f"no finite-size estimate is possible: {error}"
-    if TRIALS * _work(problem, size, int(width), float(count), None) > WORK:
+    if TRIALS * _work(problem, size, int(width), float(count), law) > WORK:
         return f"no finite-size estimate was made: in d = {size} dimensions it would take too long"
     return problem, size
 
 
-def _on_rows(problem: Problem, d: int, widest: int, data: np.ndarray) -> tuple[Problem, int] | str:
-    most = len(data) - max(2, int(np.ceil(HELD_OUT * len(data))))
-    if most < 1:
-        return f"{len(data)} rows are too few to train on some and test on others: not simulated"
+def _on_rows(problem: Problem, d: int, widest: int, law: laws.Law) -> tuple[Problem, int] | str:
+    if law.most < 1:
+        return f"{law.size} rows are too few to train on some and test on others: not simulated"
     psi_p = min(float(problem.psi_p), widest / d)
-    each = (TRIALS + TWINS) * _work(problem, d, 1, float(len(data)), np.mean(data**2, axis=1))
+    each = (TRIALS + TWINS) * _work(problem, d, 1, float(law.size), law)
     psi_p = min(psi_p, WORK / each / d)
-    asked = problem.at(psi_n=np.asarray(min(float(problem.psi_n), most / d)), psi_p=np.asarray(psi_p))
+    asked = problem.at(psi_n=np.asarray(min(float(problem.psi_n), law.most / d)), psi_p=np.asarray(psi_p))
     if np.round(float(asked.psi_n) * d) < 1 or np.round(psi_p * d) < 1:
         return f"at d = {d} nothing would be left of the samples or features: not simulated"
     return asked, d
 
 
-def _work(problem: Problem, d: int, p: int, points: float, norms: np.ndarray | None) -> float:
+def _work(problem: Problem, d: int, p: int, points: float, law: laws.Law) -> float:
     """Products in the moments of one network given its points: terms of a series times nodes of a rule."""
-    eigenvalues = problem.spectrum.realise(d)[0]
-    choice = conditional_choice(problem.activation, d, max(p, 512), problem.level, norms, eigenvalues, "float64")
+    choice = conditional_choice(problem.activation, d, max(p, 512), problem.level, law.mean_square(d), "float64")
     nodes = 1 if choice.rule is None else choice.rule.size * (PANEL if isinstance(choice.rule, PanelRule) else 1)
     return points * p * choice.terms * nodes
 

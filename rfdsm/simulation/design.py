@@ -7,52 +7,103 @@ as in float64 (their variance is 1 - 2e-6, as they end at 5.4 standard deviation
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from rfdsm import laws
 from rfdsm.activations import Activation
 from rfdsm.targets import Asked
 
 Carry = TypeVar("Carry")
+FRESH = 4
+"""Folded into a trial's key for points that stand for the law."""
 DRAWS = "draws"
 """Name of the mesh axis over which the draws of one trial are spread."""
 
 
-class Points(NamedTuple):
-    """`size` points to be noised, Gaussian ones or rows of the data, and the key their noise is drawn from."""
+class Normal(NamedTuple):
+    """N(0, diag(eigenvalues)), and in a trial `size` points of it, drawn from `rows_key`, their noise from `key`.
 
-    key: Key[Array, ""]
-    rows_key: Key[Array, ""]
-    size: Int[Array, ""]
-    deviations: Float[Array, " d"]
-    """Of the coordinates of Gaussian points."""
-    data: Float[Array, "all_rows d"] | None
-    order: Int[Array, " all_rows"] | None
-    """Which row of the data comes first, second, ..."""
+    W and z are rotation invariant, so a diagonal covariance is the general case.
+    """
+
+    eigenvalues: Float[Any, " d"]
+    key: Any = None
+    rows_key: Any = None
+    size: Any = None
+    deviations: Any = None
+
+    def drawn(self, key: Key[Array, ""], n: Int[Array, ""]) -> tuple["Normal", "Normal"]:
+        """Of a trial of this key n training points, and others that stand for the law."""
+        _, key_x, key_z = jax.random.split(key, 3)
+        training = Normal(self.eigenvalues, key_z, key_x, n, jnp.sqrt(self.eigenvalues))
+        return training, training._replace(rows_key=jax.random.fold_in(jax.random.fold_in(key, FRESH), 0))
 
     def rows(self, index: Int[Array, " c"]) -> Float[Array, "c d"]:
         """The points of these numbers."""
-        if self.data is None or self.order is None:
-            return self.deviations * normals(self.rows_key, index, self.deviations)
-        return self.data[self.order[index]]
+        return self.deviations * normals(self.rows_key, index, self.deviations)
 
     def noised(self, row: Int[Array, " c"], z_key: Key[Array, ""], number: Int[Array, " c"], asked: Asked) -> "Noised":
         """y = a x + sqrt(h) z for the points of these numbers and the normal vectors of those, and their targets."""
-        if self.data is None:  # in one call, which compiles faster
-            both = jnp.stack([self.rows_key, z_key])[jnp.repeat(jnp.arange(2), len(row))]
-            x, z = jnp.split(normals(both, jnp.concatenate([row, number]), self.deviations), 2)
-            x = self.deviations * x
-        else:
-            x, z = self.rows(row), normals(z_key, number, self.deviations)
-        offset = -asked.beta * z if asked.alpha is None else -asked.alpha * x - asked.beta * z
-        return Noised(asked.a * x + jnp.sqrt(asked.h) * z, offset, jnp.ones(len(row), bool))
+        both = jnp.stack([self.rows_key, z_key])[jnp.repeat(jnp.arange(2), len(row))]
+        x, z = jnp.split(normals(both, jnp.concatenate([row, number]), self.deviations), 2)  # at once compiles faster
+        return Noised.of(self.deviations * x, z, asked)
+
+    def average(self, population: Callable[[Array], Any], over: Callable[[Any], Any], held_out: Any) -> Any:
+        """Of fresh points, by one of two ways to take it: over a population of these eigenvalues, or over points."""
+        return population(self.eigenvalues)
+
+    def floor(self, asked: Asked) -> Any:
+        """Loss of the true score."""
+        return jnp.mean(asked.floor(self.eigenvalues))
+
+
+class Table(NamedTuple):
+    """Rows of data, and in a trial the first `size` in some order. Methods are those of `Normal`."""
+
+    data: Float[Any, "all_rows d"]
+    key: Any = None
+    size: Any = None
+    order: Any = None
+    """Which row comes first, second, ..."""
+
+    def drawn(self, key: Key[Array, ""], n: Int[Array, ""]) -> tuple["Table", "Table"]:
+        """All rows but the training points are held out."""
+        _, key_x, key_z = jax.random.split(key, 3)
+        order = jax.random.permutation(jax.random.fold_in(key_x, 1), len(self.data))
+        return Table(self.data, key_z, n, order), Table(self.data, key_z, len(self.data) - n, jnp.roll(order, -n))
+
+    def rows(self, index: Int[Array, " c"]) -> Float[Array, "c d"]:
+        """See `Normal`."""
+        return self.data[self.order[index]]
+
+    def noised(self, row: Int[Array, " c"], z_key: Key[Array, ""], number: Int[Array, " c"], asked: Asked) -> "Noised":
+        """See `Normal`."""
+        return Noised.of(self.rows(row), normals(z_key, number, self.data), asked)
+
+    def average(self, population: Callable[[Array], Any], over: Callable[[Any], Any], held_out: Any) -> Any:
+        """See `Normal`."""
+        return over(held_out)
+
+    def floor(self, asked: Asked) -> Any:
+        """See `Normal`: unknown."""
+        return jnp.nan
+
+
+Points = Normal | Table
+OF_LAW: dict[type[laws.Law], Callable[[Any, int, str], Points]] = {
+    laws.Gaussian: lambda law, d, dtype: Normal(np.asarray(law.eigenvalues(d), float)),
+    laws.Rows: lambda law, d, dtype: Table(np.asarray(law.rows, dtype)),
+}
+"""What compiled code draws from, given the dimension and the precision of features."""
 
 
 class Design(NamedTuple):
-    """One trial: a network's frozen features, the points it is trained on, and held-out rows of the data."""
+    """One trial: a network's frozen features, the points it is trained on, and others."""
 
     W: Float[Array, "p d"]
     training: Points
@@ -67,36 +118,24 @@ class Noised(NamedTuple):
     """Minus the target alpha x_i + beta z_ij: a network's error is B phi(y) + offset."""
     valid: Bool[Array, " c"]
 
-
-def draw(
-    key: Key[Array, ""],
-    n: Int[Array, ""],
-    p: int,
-    eigenvalues: Float[Array, " d"],
-    data: Float[Array, "rows d"] | None,
-    W: Float[Array, "p d"] | None = None,
-) -> Design:
-    """Draw a trial with n training points and p features, or take the features that were drawn already.
-
-    Without data, points are Gaussian with covariance diag(eigenvalues) (W and z are rotation invariant, so a diagonal
-    covariance is the general case). With data, n rows are picked at random without replacement and all others are held
-    out.
-    """
-    key_W, key_x, key_z = jax.random.split(key, 3)
-    deviations = jnp.sqrt(eigenvalues)
-    W = normals(key_W, jnp.arange(p), deviations) if W is None else W
-    order = None if data is None else jax.random.permutation(jax.random.fold_in(key_x, 1), data.shape[0])
-    training = Points(key_z, key_x, n, deviations, data, order)
-    if data is None or order is None:
-        return Design(W, training, training)
-    return Design(W, training, training._replace(size=data.shape[0] - n, order=jnp.roll(order, -n)))
+    @staticmethod
+    def of(x: Float[Array, "c d"], z: Float[Array, "c d"], asked: Asked) -> "Noised":
+        """Points and noise, all valid."""
+        offset = -asked.beta * z if asked.alpha is None else -asked.alpha * x - asked.beta * z
+        return Noised(asked.a * x + jnp.sqrt(asked.h) * z, offset, jnp.ones(len(x), bool))
 
 
-def normals(key: Key[Array, "..."], number: Int[Array, " c"], like: Float[Array, " d"]) -> Float[Array, "c d"]:
-    """Standard normal vectors, of the length and dtype of `like`, by their numbers in the stream of a key (or of c)."""
+def draw(key: Key[Array, ""], n: Int[Array, ""], p: int, law: Points, W: Float[Array, "p d"] | None = None) -> Design:
+    """Draw a trial with n training points and p features, or take the features that were drawn already."""
+    W = normals(jax.random.split(key, 3)[0], jnp.arange(p), law[0]) if W is None else W
+    return Design(W, *law.drawn(key, n))
+
+
+def normals(key: Key[Array, "..."], number: Int[Array, " c"], like: Float[Any, "*rows d"]) -> Float[Array, "c d"]:
+    """Standard normal vectors, like those given, by their numbers in the stream of a key (or of c)."""
 
     def one(key: Array, number: Array) -> Array:
-        return jax.random.normal(jax.random.fold_in(key, number), like.shape, jnp.float32)
+        return jax.random.normal(jax.random.fold_in(key, number), like.shape[-1:], jnp.float32)
 
     return jax.vmap(one, in_axes=(0 if key.ndim else None, 0))(key, number).astype(like.dtype)
 

@@ -21,7 +21,7 @@ from rfdsm.problem import Problem
 from rfdsm.sampling import Sampler, metrics
 from rfdsm.sampling.chain import at_levels, first_variance
 from rfdsm.scope import jax_scope
-from rfdsm.simulation.design import Design, draw, features, normals
+from rfdsm.simulation.design import Design, features, normals
 from rfdsm.simulation.memory import memory_estimate
 from rfdsm.simulation.network import output_weights
 from rfdsm.simulation.plan import Group, Plan, Settings, plan, realised
@@ -32,8 +32,8 @@ Progress = Callable[[int, int], Any]
 NETWORKS = ("independent", "shared")
 FRESH = 4096
 """Points that stand for the data's law in the relative distance."""
-_STREAMS = {"sampling": 3, "fresh": 4, "W": 5, "z": 6}
-"""Keys of a trial beside the three of its design."""
+_STREAMS = {"sampling": 3, "W": 5, "z": 6}
+"""Keys of a trial beside those of its design."""
 
 
 class SimulatedGeneration(Printed):
@@ -104,7 +104,7 @@ def simulate_generation(
     *,
     samples: Count = 1000,
     trials: Count = 1,
-    networks: Count | str = "independent",
+    networks: str = "independent",
     key: KeyLike = 0,
     data: Rows | None = None,
     start: Number | None = None,
@@ -150,36 +150,10 @@ def simulate_generation(
     if networks not in NETWORKS:
         raise ValueError(f"networks = {one_line(networks)} must be one of {', '.join(NETWORKS)}")
     size = check_whole("samples", samples, 2)
-    request, settings = check_request(
+    planned = check_request(
         problem, sampler, d, size, trials=trials, key=key, data=data, ridges=ridges, memory_limit=memory_limit
     )
-    cells = [_cell(request, group, settings) for group in request.groups]
-    law = problem if data is not None else realised(problem, request.d)
-    steps = sampler.steps(problem.schedule, problem.target, law.spectrum.mean)
-    first = np.asarray(first_variance(problem, sampler, start))
-    with jax_scope():
-        words, generator = seeds(request.key, trials), str(jax.random.key_impl(request.key))
-    own, done, found = np.asarray(networks == "independent"), 0, []
-    for word in words:
-        with jax_scope(), lapack_threads():
-            points = _points(word, cells[0], first, request.groups[0].n, size, generator)
-            y, path = points.start, []
-            for k, cell in enumerate(cells):
-                A, C, spread = (np.asarray(float(x[k])) for x in steps)
-                step = _Step(A, C, spread, np.int32(k), own)
-                arguments = (word, cell, step, y, points.vectors)
-                function = _stepped(settings.activation, settings, generator)
-                run = executable(settings.activation, function, *signature(arguments))
-                y, along = jax.block_until_ready(run(*arguments))
-                path.append(np.asarray(along))
-                done += 1
-                if progress is not None:
-                    progress(done, trials * sampler.size)
-            found.append(_measured(np.asarray(y), points, np.stack(path), request, keep_samples))
-    stacked = {name: np.stack([part[name] for part in found]) for name in found[0]}
-    return SimulatedGeneration(
-        **stacked, run=Run(request.n[:1].reshape(()), request.p[:1].reshape(()), request.d, words)
-    )
+    return generated(problem, sampler, *planned, size, networks, start, keep_samples, progress)
 
 
 def check_request(
@@ -195,6 +169,49 @@ def check_request(
     settings = _common([group.settings for group in planned.groups])
     _check_memory(planned, settings, samples)
     return planned, settings
+
+
+def generated(
+    problem: Problem,
+    sampler: Sampler,
+    request: Plan,
+    settings: Settings,
+    size: int,
+    networks: str,
+    start: Any,
+    keep_samples: bool = False,
+    progress: Progress | None = None,
+) -> SimulatedGeneration:
+    """What `simulate_generation` returns, of what `check_request` gave."""
+    first = np.asarray(first_variance(problem, sampler, start))
+    cells = [_cell(request, group, settings) for group in request.groups]
+    variance = realised(problem, request.d, request.law).spectrum.mean
+    steps = sampler.steps(problem.schedule, problem.target, variance)
+    with jax_scope():
+        words, generator = seeds(request.key, request.trials), str(jax.random.key_impl(request.key))
+    n = request.groups[0].n
+    many = request.law.fresh(n, max(size, FRESH))
+    own, done, found = np.asarray(networks == "independent"), 0, []
+    for word in words:
+        with jax_scope(), lapack_threads():
+            points = _points(word, cells[0], first, n, size, many, generator)
+            y, path = points.start, []
+            for k, cell in enumerate(cells):
+                A, C, spread = (np.asarray(float(x[k])) for x in steps)
+                step = _Step(A, C, spread, np.int32(k), own)
+                arguments = (word, cell, step, y, points.vectors)
+                function = _stepped(settings.activation, settings, generator)
+                run = executable(settings.activation, function, *signature(arguments))
+                y, along = jax.block_until_ready(run(*arguments))
+                path.append(np.asarray(along))
+                done += 1
+                if progress is not None:
+                    progress(done, request.trials * sampler.size)
+            found.append(_measured(np.asarray(y), points, np.stack(path), request, keep_samples))
+    stacked = {name: np.stack([part[name] for part in found]) for name in found[0]}
+    return SimulatedGeneration(
+        **stacked, run=Run(request.n[:1].reshape(()), request.p[:1].reshape(()), request.d, words)
+    )
 
 
 class _Points(NamedTuple):
@@ -246,18 +263,11 @@ def _stream(word: Array, generator: str, name: str, number: Any = 0) -> Any:
     return jax.random.fold_in(key, number)
 
 
-@partial(jitted, static_argnames=("n", "size", "generator"))
-def _points(word: Array, cell: Cell, first: Array, n: int, size: int, generator: str) -> _Points:
-    eigenvalues = jnp.asarray(cell.eigenvalues)
-    nothing = jnp.zeros((0, eigenvalues.size))
-    design = draw(jax.random.wrap_key_data(word, impl=generator), jnp.asarray(n), 0, eigenvalues, cell.data, nothing)
-    training = design.training.rows(jnp.arange(n))
-    if cell.data is None:
-        new = normals(_stream(word, generator, "fresh"), jnp.arange(max(size, FRESH)), eigenvalues)
-        fresh = jnp.sqrt(eigenvalues) * new
-    else:
-        fresh = design.held_out.rows(jnp.arange(len(cell.data) - n))
-    start = jnp.sqrt(first) * normals(_stream(word, generator, "sampling"), jnp.arange(size), eigenvalues)
+@partial(jitted, static_argnames=("n", "size", "many", "generator"))
+def _points(word: Array, cell: Cell, first: Array, n: int, size: int, many: int, generator: str) -> _Points:
+    drawn = cell.law.drawn(jax.random.wrap_key_data(word, impl=generator), jnp.asarray(n))
+    training, fresh = (points.rows(jnp.arange(count)) for points, count in zip(drawn, (n, many), strict=True))
+    start = jnp.sqrt(first) * normals(_stream(word, generator, "sampling"), jnp.arange(size), training)
     values, vectors = jnp.linalg.eigh(training.T @ training / n)
     return _Points(training, fresh, values, vectors, start)
 
@@ -268,11 +278,10 @@ def _stepped(activation: Activation, settings: Settings, generator: str) -> Call
     del activation
 
     def network(word: Array, cell: Cell, step: _Step) -> Trial:
-        eigenvalues = jnp.asarray(cell.eigenvalues)
         shared = jax.random.split(jax.random.wrap_key_data(word, impl=generator), 3)[0]
         keys = [jax.random.key_data(key) for key in (_stream(word, generator, "W", step.number), shared)]
         key = jax.random.wrap_key_data(jnp.where(step.own, *keys), impl=generator)
-        W = normals(key, jnp.arange(settings.p), eigenvalues)
+        W = normals(key, jnp.arange(settings.p), cell.law[0])
         trial = Trial.drawn(jax.random.wrap_key_data(word, impl=generator), cell, settings, 1, W)
         points = trial.design.training._replace(key=_stream(word, generator, "z", step.number))
         return trial._replace(design=Design(W, points, trial.design.held_out))
@@ -297,7 +306,8 @@ def _measured(y: np.ndarray, points: _Points, path: np.ndarray, request: Plan, k
     """What is reported of one trial."""
     size, d = y.shape
     training, fresh = np.asarray(points.training), np.asarray(points.fresh)
-    target = request.eigenvalues if request.data is None else np.ones(d)
+    target = request.law.eigenvalues(d)
+    variance = np.mean(target)
     singular = np.any(target <= 0)
     finite = np.all(np.isfinite(y))
     values: dict[str, Any] = dict.fromkeys(("mean_squared", "trace", "logdet", "kl", "reverse_kl"), np.nan)
@@ -308,27 +318,27 @@ def _measured(y: np.ndarray, points: _Points, path: np.ndarray, request: Plan, k
         fit = metrics.fit_gaussian(y, np.where(singular, 1.0, target))
         values |= {name: getattr(fit, name) for name in ("covariance", "trace", "logdet")}
         values["mean_squared"] = float(fit.mean @ fit.mean) / d - fit.trace / size
-        values |= _along(path[-1], np.asarray(points.vectors), target, size - 1, request.data is None)
-        if request.data is None:
-            values |= {name: np.inf if singular else getattr(fit, name) for name in ("kl", "reverse_kl")}
+        values |= _along(path[-1], np.asarray(points.vectors), target, size - 1)
+        values |= {name: np.inf if singular else getattr(fit, name) for name in ("kl", "reverse_kl")}
+        if not request.law.known:
+            variance = np.mean(np.var(fresh, axis=0))
+            values |= dict.fromkeys(("kl", "reverse_kl", "kl_along", "reverse_kl_along"), np.nan)
         near = metrics.memorised(y, training, fresh[:size])
         values |= {"copied": near.fraction, "copied_null": near.fraction_null}
         values |= {"nearest": near.nearest, "nearest_null": near.nearest_null}
         if size > d + 1:
-            sigma = np.sqrt(np.mean(np.var(fresh, axis=0)) if request.data is not None else np.mean(target))
-            values["sign"] = metrics.relative_distance((fit.mean, fit.covariance), training, fresh, sigma=sigma).sign
+            law = fit.mean, fit.covariance
+            values["sign"] = metrics.relative_distance(law, training, fresh, sigma=np.sqrt(variance)).sign
     kept = {"samples": y} if keep else {}
     found = {"eigenvalues": np.asarray(points.eigenvalues), "variances": path[-1], "path": path}
     return found | {name: np.asarray(value) for name, value in values.items()} | kept
 
 
-def _along(variance: np.ndarray, vectors: np.ndarray, target: np.ndarray, nu: int, known: bool) -> dict[str, float]:
+def _along(variance: np.ndarray, vectors: np.ndarray, target: np.ndarray, nu: int) -> dict[str, float]:
     """Of the normal law with these variances, estimated with nu degrees of freedom, along the vectors."""
     from scipy.special import digamma  # loaded on use: importing the package stays cheap
 
     logdet = float(np.mean(np.log(variance)) - digamma(nu / 2) + np.log(nu / 2))
-    if not known:
-        return {"logdet_along": logdet}
     if np.any(target <= 0):
         return {"logdet_along": logdet, "kl_along": np.inf, "reverse_kl_along": np.inf}
     difference = logdet - float(np.mean(np.log(target)))

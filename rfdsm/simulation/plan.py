@@ -7,12 +7,12 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from rfdsm import laws
 from rfdsm.activations import Activation
 from rfdsm.activations.expansion import Rule
 from rfdsm.arguments import MOST, base_key, check_whole, number_array
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem, check_problem
-from rfdsm.samples import check_rows
 from rfdsm.schedules import Level
 from rfdsm.simulation.devices import checked as checked_devices
 from rfdsm.simulation.memory import coefficient_chunk, feature_chunk, memory_available, memory_estimate
@@ -31,15 +31,16 @@ MANY_DRAWS = 8
 _RESULTS = (*Losses.NAMES, "objective", *Losses.BOUNDS)
 
 
-def realised(problem: Problem, d: int) -> Problem:
+def realised(problem: Problem, d: int, data: Any = None) -> Problem:
     """The problem a simulation in d dimensions really solves: n = round(psi_n d), p = round(psi_p d), Sigma of size d.
+
+    With data, rows or a law, Sigma is the problem's own.
 
     Raises:
         ValueError: d too small for n >= 1 and p >= 1, or infinite psi_n or psi_p.
     """
     n, p = (_sizes(problem, name, d) for name in ("psi_n", "psi_p"))
-    _, spectrum = problem.spectrum.realise(d)
-    return problem.at(psi_n=n / d, psi_p=p / d, spectrum=spectrum)
+    return laws.of(data, problem.spectrum).realised(problem.at(psi_n=n / d, psi_p=p / d), d)
 
 
 def _sizes(problem: Problem, name: str, d: int) -> np.ndarray:
@@ -101,9 +102,9 @@ class Plan(NamedTuple):
 
     d: int
     key: jax.Array
+    trials: int
     dtype: np.dtype
-    data: np.ndarray | None
-    eigenvalues: Float[np.ndarray, " d"]
+    law: laws.Law
     devices: list[Any]
     n: Int[np.ndarray, "*grid"]
     p: Int[np.ndarray, "*grid"]
@@ -145,33 +146,27 @@ def plan(
     if solves:
         _check_single_precision(dtype, problem)
     trials = check_whole("trials", trials, 1)
-    if data is not None:
-        data = check_rows(data)
-        if d is not None and d != data.shape[1]:
-            raise ValueError(f"d = {one_line(d)} must be the number of columns of data, {data.shape[1]}")
-        d = data.shape[1]
-    d = check_whole("d", d, 1)
+    law = laws.of(data, problem.spectrum)
+    d = law.dimension(d)
     available = memory_available(devices) if memory_limit is None else _checked_limit(memory_limit)
     # Before anything of that size is made.
     _check_sizes(problem, d, dtype, trials, records, available)
-    actual = realised(problem, d)
+    actual = realised(problem, d, law)
     psi_n, psi_p, m, t, ridge = actual.broadcast()
     n, p = (np.asarray(np.round(psi * d), np.int64) for psi in (psi_n, psi_p))
-    _check_counts(n, np.where(np.isinf(m), 1, m), data)
-    eigenvalues = np.ones(d) if data is not None else problem.spectrum.realise(d)[0]
-    law = problem if data is not None else actual  # what schedules and targets know of the data's variance
-    norms = None if data is None else np.mean(data**2, axis=1)
+    _check_draws(n, np.where(np.isinf(m), 1, m))
+    law.check_count(n, "psi_n")
+    eigenvalues, mean_square = law.eigenvalues(d), law.mean_square(d)
     keys = np.stack([x.ravel() for x in (p, n, m, t)], axis=1)
     _, members = np.unique(keys, axis=0, return_inverse=True)
-    order, memory, rows = [], [], 0 if data is None else len(data)
-    choices = []
+    order, memory, choices = [], [], []
     for member in dict.fromkeys(members.ravel().tolist()):  # in the order of the grid
         cells = np.flatnonzero(members == member)
         cells = cells[np.argsort(-ridge.ravel()[cells], kind="stable")]
         ridges = ridge.ravel()[cells]
         group_p, group_n, group_m, group_t = keys[cells[0]]
         size = int(group_p)
-        asked = Asked(*(float(value) for value in law.asked_at(np.float64(group_t))))
+        asked = Asked(*(float(value) for value in actual.asked_at(np.float64(group_t))))
         level = Level(asked.a, asked.h, asked.scale)
         population = population_choice(problem.activation, size, level, eigenvalues)
         infinite = bool(np.isinf(group_m))
@@ -181,12 +176,12 @@ def plan(
         if dtype == np.float32 and not infinite and ridges[-1] >= LEAST_SINGLE_RIDGE * population.second:
             least = np.mean(asked.floor(eigenvalues)) / asked.null(np.mean(eigenvalues))
             precision = "float32" if least >= LEAST_SINGLE_LOSS else "float64"
-        conditional = conditional_choice(problem.activation, d, size, level, norms, eigenvalues, precision)
+        conditional = conditional_choice(problem.activation, d, size, level, mean_square, precision)
         choices += [conditional, population]
         eigenvectors = flow or (solves and (len(ridges) > 1 or ridges[-1] == 0))
         itemsize = np.dtype(precision).itemsize
         need = memory_estimate(
-            size, d, terms=conditional.terms, rows=rows, itemsize=itemsize, eigenvectors=bool(eigenvectors)
+            size, d, terms=conditional.terms, rows=law.size, itemsize=itemsize, eigenvectors=bool(eigenvectors)
         )
         memory.append((need, int(group_n), size))
         settings = Settings(
@@ -219,7 +214,7 @@ def plan(
         )
     _check_memory(max(memory), d, dtype, available)
     warn_if_inexact(choices, problem.activation, d, dtype.name)
-    return Plan(d, base, dtype, data, eigenvalues, devices, n, p, order, available)
+    return Plan(d, base, trials, dtype, law, devices, n, p, order, available)
 
 
 def _padded(draws: int, p: int) -> int:
@@ -255,18 +250,10 @@ def _check_sizes(problem: Problem, d: int, dtype: np.dtype, trials: int, records
         )
 
 
-def _check_counts(n: np.ndarray, m: np.ndarray, data: np.ndarray | None) -> None:
+def _check_draws(n: np.ndarray, m: np.ndarray) -> None:
     largest = float(np.max(n * m))
     if largest > MOST - 2**24:  # loops in chunks end a little beyond the last draw
         raise ValueError(f"n m = {largest:.3g} noise draws in all must be at most 2.1e9: take a smaller m, psi_n or d")
-    if data is None:
-        return
-    most = len(data) - max(2, -(-len(data) // 10))  # a tenth must be left to test on
-    if np.max(n) > most:
-        raise ValueError(
-            f"psi_n d = {np.max(n)} training rows must be at most {most}: data has {len(data)} rows, a tenth is held "
-            "out for testing"
-        )
 
 
 def _check_memory(largest: tuple[int, int, int], d: int, dtype: np.dtype, available: int) -> None:

@@ -20,14 +20,12 @@ def conditional_choice(
     d: int,
     p: int,
     level: Level,
-    norms: Float[np.ndarray, " points"] | None,
-    eigenvalues: Float[np.ndarray, " d"],
+    mean_square: float,
     dtype: str,
 ) -> Choice:
-    """For moments given the points; `norms` are |x_i|^2/d of real rows, which Gaussian points need not give."""
-    typical = float(np.mean(eigenvalues if norms is None else norms))
+    """For moments given the points, of which |x_i|^2/d has this mean."""
     most = math.sqrt(level.h * _quantile(1 - 1e-3 / p, float(d)))
-    return choose(activation, level.a * math.sqrt(typical), most, sizes(float(d), p), TOLERANCE[dtype])
+    return choose(activation, level.a * math.sqrt(mean_square), most, sizes(float(d), p), TOLERANCE[dtype])
 
 
 def population_choice(activation: Activation, p: int, level: Level, eigenvalues: Float[np.ndarray, " d"]) -> Choice:

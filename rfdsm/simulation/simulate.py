@@ -67,7 +67,7 @@ def trained_on(trial: Trial) -> Moments | Samples:
 def fitted(trial: Trial, train_on: Any) -> Networks:
     """The minimisers for all ridges of the trial's cell."""
     settings, cell = trial.settings, trial.cell
-    dual, d = settings.dual, len(cell.eigenvalues)
+    dual, d = settings.dual, trial.law.W.shape[1]
     positive = cell.ridges[:-1] if settings.zero else cell.ridges
     path = filters = None
     solutions: list[Solution] = []
@@ -175,6 +175,11 @@ def simulate(
     request = plan(
         problem, d, trials=trials, key=key, data=data, dtype=dtype, devices=devices, memory_limit=memory_limit
     )
+    return simulated(request, progress)
+
+
+def simulated(request: Plan, progress: Progress | None = None) -> Losses:
+    """What `simulate` returns, of its plan."""
     parts: dict[int, Losses] = {}
     told, total = 0, request.n.size
 
@@ -187,37 +192,35 @@ def simulate(
     def tick(cells: float) -> None:
         tell(min(len(parts) + int(cells), total - 1))
 
-    for group, losses in simulated_groups(request, trials, share=True, tick=tick):
+    for group, losses in simulated_groups(request, share=True, tick=tick):
         for place, index in enumerate(group.cells):
             parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
         tell(len(parts))
-    with jax_scope():
-        words = seeds(request.key, trials)
-    return reported(gathered(parts, problem.shape, 1), request, words)
+    return reported(gathered(parts, request.n.shape, 1), request, stacklevel=4)
 
 
 def simulated_groups(
-    request: Plan, trials: Count, share: bool = False, tick: Tick | None = None
+    request: Plan, share: bool = False, tick: Tick | None = None
 ) -> Generator[tuple[Group, Losses], None, None]:
     """The groups of a plan, each with its losses (NumPy arrays, shape (trials, K)) as soon as it is done.
 
     With `share` groups have draws and moments in common and are done together, which may decide on their last digits.
     """
     with jax_scope():
-        words, layout = seeds(request.key, trials), mesh(request.devices, trials)
+        words, layout = seeds(request.key, request.trials), mesh(request.devices, request.trials)
         generator = str(jax.random.key_impl(request.key))
     if layout.size > 1 or any(group.settings.together for group in request.groups):
-        yield from group_by_group(request, trials, _compiled)
+        yield from group_by_group(request, _compiled)
         return
     yield from _one_by_one(staged(request, words, generator, fitted, trained_on, share, tick))
 
 
 def group_by_group(
-    request: Plan, trials: Count, compile_for: Callable[..., Any], *rest: Any
+    request: Plan, compile_for: Callable[..., Any], *rest: Any
 ) -> Generator[tuple[Group, Losses], None, None]:
     """What `compile_for(activation, settings, mesh, generator)` makes of (words, cell, *rest), for each group."""
     with jax_scope():
-        words, layout = seeds(request.key, trials), mesh(request.devices, trials)
+        words, layout = seeds(request.key, request.trials), mesh(request.devices, request.trials)
         compiled = partial(compile_for, mesh=layout, generator=str(jax.random.key_impl(request.key)))
         groups = run_groups(request, compiled, layout.size == 1, words, *rest)
     yield from _one_by_one(groups)

@@ -64,7 +64,7 @@ def _within(groups: list[Group], request: Plan) -> list[Family]:
     """
     if len(groups) == 1:
         return [Family(groups)]
-    widest, rows = groups[0].settings, 0 if request.data is None else len(request.data)
+    widest, rows = groups[0].settings, request.law.size
     vectors = any(group.settings.path or group.settings.zero for group in groups)
     itemsize = np.dtype(widest.dtype).itemsize
     need = memory_estimate(

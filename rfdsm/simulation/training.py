@@ -17,14 +17,13 @@ from rfdsm.executables import jitted
 from rfdsm.hints import Count, Devices, DTypeName, KeyLike, Number, Numbers, Rows
 from rfdsm.losses import Losses
 from rfdsm.problem import Problem
-from rfdsm.scope import jax_scope
 from rfdsm.simulation import eigenpath
 from rfdsm.simulation.descent import descend
 from rfdsm.simulation.devices import spread
 from rfdsm.simulation.moments import training_samples
 from rfdsm.simulation.plan import Group, Plan, Settings, plan
 from rfdsm.simulation.simulate import Progress, group_by_group
-from rfdsm.simulation.trial import Cell, Trial, gathered, reported, seeds
+from rfdsm.simulation.trial import Cell, Trial, gathered, reported
 from rfdsm.values import one_line
 
 INITIAL = 17
@@ -105,19 +104,16 @@ def simulate_training(
     weights = None if np.ndim(start) == 0 else np.asarray(start, float)
     variance = float(start) if np.ndim(start) == 0 else None
     parts: dict[int, Losses] = {}
-    for group, losses in trained_groups(request, trials, times, weights, optimiser, batch_size, variance):
+    for group, losses in trained_groups(request, times, weights, optimiser, batch_size, variance):
         for place, index in enumerate(group.cells):
             parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
         if progress is not None:
             progress(len(parts), request.n.size)
-    with jax_scope():
-        words = seeds(request.key, trials)
-    return reported(gathered(parts, problem.shape, 1), request, words)
+    return reported(gathered(parts, problem.shape, 1), request, stacklevel=3)
 
 
 def trained_groups(
     request: Plan,
-    trials: Count,
     times: np.ndarray,
     weights: np.ndarray | None = None,
     optimiser: Any = None,
@@ -131,7 +127,7 @@ def trained_groups(
     """
     options: dict[str, Any] = dict(optimiser=optimiser, batch_size=batch_size, variance=variance)
     recorded = np.asarray(times, int if optimiser is not None else float)
-    yield from group_by_group(request, trials, partial(_compiled, **options), recorded, weights)
+    yield from group_by_group(request, partial(_compiled, **options), recorded, weights)
 
 
 @kept(maxsize=32)

@@ -17,7 +17,7 @@ from rfdsm.hints import Count
 from rfdsm.losses import Losses, Run
 from rfdsm.machine import cores
 from rfdsm.scope import jax_scope
-from rfdsm.simulation.design import Design, Points, draw
+from rfdsm.simulation.design import OF_LAW, Design, Points, draw
 from rfdsm.simulation.exact import Series, conditional_moments, population_moments
 from rfdsm.simulation.moments import Law, Moments, training_moments
 from rfdsm.simulation.plan import Group, Plan, Settings
@@ -36,24 +36,21 @@ class Cell(NamedTuple):
     """Of A phi/sqrt(p), the output weights in their own units."""
     ridges: Any
     """Shape (K,)."""
-    eigenvalues: Any
-    """Of Sigma, shape (d,)."""
-    data: Any
-    """Rows, shape (rows, d), or None."""
+    law: Any
+    """Of the points, as they are drawn."""
     conditional_rule: Any
     population_rule: Any
 
     @staticmethod
     def of(request: Plan, group: Group) -> "Cell":
-        """The arguments of a group; data in the precision of its features, all else in double precision."""
-        ridges, eigenvalues = (np.asarray(x, float) for x in (group.ridges, request.eigenvalues))
+        """The arguments of a group; rows in the precision of its features, all else in double precision."""
+        ridges, amplitude = (np.asarray(x, float) for x in (group.ridges, group.amplitude))
         asked = jax.tree.map(lambda x: np.asarray(x, float), group.asked)
         if group.asked.alpha == 0:
             asked = asked._replace(alpha=None)
-        amplitude = np.asarray(group.amplitude, float)
-        data = None if request.data is None else np.asarray(request.data, group.settings.dtype)
+        law = OF_LAW[type(request.law)](request.law, request.d, group.settings.dtype)
         rules = jax.tree.map(lambda x: np.asarray(x, float), (group.conditional_rule, group.population_rule))
-        return Cell(np.int32(group.n), np.int32(group.m), asked, amplitude, ridges, eigenvalues, data, *rules)
+        return Cell(np.int32(group.n), np.int32(group.m), asked, amplitude, ridges, law, *rules)
 
 
 class Trial(NamedTuple):
@@ -67,8 +64,8 @@ class Trial(NamedTuple):
     @staticmethod
     def drawn(key: Key[Array, ""], cell: Cell, settings: Settings, shards: int, W: Array | None = None) -> "Trial":
         """The trial of this key; `shards` devices share its draws. `W` are its features, if they are there already."""
-        eigenvalues = jnp.asarray(cell.eigenvalues, settings.dtype)
-        design = draw(key, jnp.asarray(cell.n), settings.p, eigenvalues, cell.data, W)
+        points = jax.tree.map(lambda x: jnp.asarray(x, settings.dtype), cell.law)
+        design = draw(key, jnp.asarray(cell.n), settings.p, points, W)
         law = Law(design.W, settings.activation, cell.asked, settings.chunk, shards)
         return Trial(law.in_precision(settings.dtype), design, cell, settings)
 
@@ -85,12 +82,11 @@ class Trial(NamedTuple):
 
     def fresh(self) -> Moments:
         """Moments over what was not trained on: the population, or the held-out rows of the data."""
-        if self.cell.data is not None:
-            return self.given(self.design.held_out)
+        return self.cell.law.average(self._population, self.given, self.design.held_out)
+
+    def _population(self, eigenvalues: Array) -> Moments:
         law = self.law._replace(asked=self.cell.asked).in_precision("float64")
-        return population_moments(
-            law, self.cell.eigenvalues, Series(self.settings.population_terms, self.cell.population_rule)
-        )
+        return population_moments(law, eigenvalues, Series(self.settings.population_terms, self.cell.population_rule))
 
     @property
     def scale(self) -> Float[Array, ""]:
@@ -119,8 +115,7 @@ class Trial(NamedTuple):
         asked = self.cell.asked
         if asked.alpha is None:
             asked = asked._replace(alpha=jnp.zeros_like(asked.beta))
-        # The true score of real data is unknown.
-        floor = jnp.mean(asked.floor(self.cell.eigenvalues)) if self.cell.data is None else jnp.nan
+        floor = self.cell.law.floor(asked)
         values = {"empirical_test": train, **values}
         test = values["test"]
         own: dict[str, Any] = {"train": train, "score": asked.score_unit * (test - floor), "objective": objective}
@@ -216,15 +211,17 @@ def gathered(parts: dict[int, Losses], shape: tuple[int, ...], axis: int) -> Los
     return jax.tree.map(joined, *(parts[index] for index in range(len(parts))))
 
 
-def reported(losses: Losses, request: Plan, words: np.ndarray) -> Losses:
+def reported(losses: Losses, request: Plan, stacklevel: int) -> Losses:
     """With what was really drawn; a RuntimeWarning counts the networks that could not be solved."""
+    with jax_scope():
+        words = seeds(request.key, request.trials)
     failed = int(np.sum(~np.isfinite(losses.train)))
     if failed:
         warnings.warn(
             f"{failed} of {losses.train.size} simulated networks could not be solved and are NaN: "
             "the ridge is too small for double precision; use ridge = 0 or a larger one",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
     values = {name: getattr(losses, name) for name in (*Losses.NAMES, "objective", *Losses.BOUNDS)}
     return Losses(**values, run=Run(request.n, request.p, request.d, words))

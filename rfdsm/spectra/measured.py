@@ -112,9 +112,15 @@ def from_data(rows: Rows, nodes: Count = 40, sample: Any = False) -> Spectrum:
         with lapack_threads():
             eigenvalues[d - gram.shape[0] :] = np.linalg.eigvalsh(gram) / count
         return _compressed(eigenvalues, nodes, label, "eigenvalues of data", max(count, d) * EPS, math.sqrt(EPS))
-    law, error = population.from_rows(centred)
+    population.warn_if_repeated(centred)
+    return from_estimate(population.estimated(centred), count, d, nodes)
+
+
+def from_estimate(found: population.Estimate, rows: int, d: int, nodes: int = 40) -> Spectrum:
+    """That of `from_data`, from what was estimated from so many rows in d dimensions."""
+    law = found.law
     points, weights, thinned = thin(*law, nodes, float(law.weights @ law.nodes))
-    return Spectrum(points, weights, f"population of {label}", error + thinned)
+    return Spectrum(points, weights, f"population of data(rows={rows}, d={d})", found.uncertainty + thinned)
 
 
 def _of_eigenvalues(values: np.ndarray, nodes: int, label: str, name: str, unit: float, skew: str = "") -> Spectrum:

@@ -79,6 +79,12 @@ class Estimate(NamedTuple):
     drawn: Law
     """The estimate as d eigenvalues can have it."""
 
+    @property
+    def uncertainty(self) -> float:
+        """Twice the standard error of <1/(1 + x lambda)> at the x where it is largest."""
+        x = np.logspace(-2, 3, 21)[:, None] / (self.law.weights @ self.law.nodes)
+        return 2 * float(self.error(lambda law: (law.weights / (1 + x * law.nodes)).sum(axis=1)).max())
+
     def error(self, value: Callable[[Law], np.ndarray]) -> np.ndarray:
         """Standard error of anything that follows from the spectrum: the largest of the three (see the module)."""
         here = value(self.law)
@@ -156,22 +162,15 @@ def estimated(centred: Float[np.ndarray, "rows d"]) -> Estimate:
     return Estimate(law, _of_equal(own), whole.freedom, parts, scale, gaussian, _of_equal(values))
 
 
-def from_rows(centred: Float[np.ndarray, "rows d"]) -> tuple[Law, float]:
-    """The estimate, and twice the standard error of <1/(1 + x lambda)> at the x where it is largest.
-
-    A RepeatedRowsWarning says how many rows are copies of others.
-    """
-    if copies := repeated(centred):
+def warn_if_repeated(rows: Float[np.ndarray, "rows d"]) -> None:
+    """A RepeatedRowsWarning says how many rows are copies of others."""
+    if copies := repeated(rows):
         warnings.warn(
-            f"data repeats rows: {copies} of {len(centred)} are copies of others and count as independent samples; if "
+            f"data repeats rows: {copies} of {len(rows)} are copies of others and count as independent samples; if "
             "they are not, drop them: numpy.unique(rows, axis=0)",
             RepeatedRowsWarning,
             stacklevel=1,  # one place, whoever calls: said once
         )
-    found = estimated(centred)
-    x = np.logspace(-2, 3, 21)[:, None] / (found.law.weights @ found.law.nodes)
-    error = found.error(lambda law: (law.weights / (1 + x * law.nodes)).sum(axis=1))
-    return found.law, 2 * float(error.max())
 
 
 def repeated(rows: Float[np.ndarray, "rows d"]) -> int:

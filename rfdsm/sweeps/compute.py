@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rfdsm.laws import Law
 from rfdsm.model import Model
 from rfdsm.sweeps.configuration import Configuration, versions
 from rfdsm.sweeps.errors import SweepError
@@ -36,7 +37,7 @@ class Context(NamedTuple):
     trials: int
     key: tuple[list[int], str]
     """Words and kind."""
-    data: np.ndarray | None
+    law: Law
     dtype: str
     memory_limit: int | None
     versions: dict[str, str]
@@ -52,11 +53,11 @@ class Task(NamedTuple):
     """Of the model, shape (fields, cells)."""
 
 
-def simulated(request: Request, trials: int) -> Generator[Result, None, None]:
+def simulated(request: Request) -> Generator[Result, None, None]:
     """Results of the groups of a plan, each as soon as it is done."""
     start = time.perf_counter()
     # Closed here, not by the garbage collector, which would swallow a Ctrl-C that comes in between.
-    with closing(request.model.groups(request.plan._replace(groups=request.groups), trials)) as groups:
+    with closing(request.model.groups(request.plan._replace(groups=request.groups))) as groups:
         for _, values in groups:
             yield Result({"losses": values}, time.perf_counter() - start, device(request.plan.devices))
             start = time.perf_counter()
@@ -68,7 +69,7 @@ def context(configuration: Configuration, memory_limit: int | None) -> Context:
     key = c.key_words, str(jax.random.key_impl(c.key))
     models = {part.prefix: part.model for part in c.parts}
     one = {name: np.asarray(getattr(c.problem, name)).flat[0] for name in c.model.fields}
-    return Context(models, c.problem.at(**one), c.trials, key, c.data, c.dtype, memory_limit, versions())
+    return Context(models, c.problem.at(**one), c.trials, key, c.law, c.dtype, memory_limit, versions())
 
 
 def task(configuration: Configuration, unit: Unit) -> Task:
@@ -93,11 +94,11 @@ def run_task(task: Task, context: Context) -> Result:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said when the sweep was planned
         plan = model.plan(
-            problem, task.d, trials=context.trials, key=key, data=context.data, dtype=context.dtype,
+            problem, task.d, trials=context.trials, key=key, data=context.law, dtype=context.dtype,
             devices=jax.local_devices(), memory_limit=context.memory_limit,
         )  # fmt: skip
     request = Request(model, plan, plan.groups)
-    (result,) = simulated(request, context.trials)
+    (result,) = simulated(request)
     return result._replace(seconds=time.perf_counter() - start)
 
 

@@ -1,7 +1,6 @@
 """What is swept, as text: written into the store, compared with it before anything is added, and read back from it."""
 
 import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -12,11 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rfdsm import __version__, spectra
+from rfdsm import __version__, laws
 from rfdsm.arguments import base_key, check_whole, flow_times
 from rfdsm.generated_model import GeneratedSamples
 from rfdsm.model import RANDOM_FEATURES, LearningCurves, Model
-from rfdsm.samples import check_rows
 from rfdsm.sweeps import models
 from rfdsm.sweeps.errors import SweepError
 from rfdsm.sweeps.models import ActivationError
@@ -59,7 +57,7 @@ class Configuration:
     """Empty where nothing is simulated."""
     trials: int
     key: jax.Array
-    data: np.ndarray | None
+    law: laws.Law
     dtype: str
     curves: LearningCurves | None = None
     """Times and start of learning curves, where these are asked for."""
@@ -95,7 +93,7 @@ class Configuration:
         described: dict[str, Any] = {
             "format": FORMAT,
             "versions": versions(),
-            "data": None if self.data is None else {"shape": list(self.data.shape), "sha256": digest(self.data)},
+            "data": self.law.provenance,
         }
         described |= models.text(self.model, self.problem) | {
             "quantities": list(self.quantities),
@@ -136,11 +134,9 @@ def checked(
     quantities = _quantities(quantities)
     curves = _curves(model, problem, quantities, times, initial)
     listed = (isinstance(d, list | tuple)) or (isinstance(d, np.ndarray) and d.ndim > 0)
-    dimensions: list[Any] = list(d) if listed else [] if d is None else [d]
-    if data is not None:
-        data = check_rows(data)
-        problem = problem.at(spectrum=spectra.from_data(data))
-        dimensions = [data.shape[1]] if d is None else dimensions
+    law = laws.of(data, problem.spectrum)
+    problem = problem.at(spectrum=law.spectrum)
+    dimensions: list[Any] = list(d) if listed else list(law.dimensions) if d is None else [d]
     needed = "simulation" in quantities or "comparison" in quantities
     simulated = needed or (curves is not None and bool(dimensions))
     if (needed and not dimensions) or (simulated and len({str(size) for size in dimensions}) < len(dimensions)):
@@ -161,7 +157,7 @@ def checked(
         tuple(int(size) for size in dimensions) if simulated else (),
         int(trials),
         base_key(key),
-        data,
+        law,
         kind,
         curves,
     )
@@ -229,7 +225,7 @@ def read(
             tuple(described["d"]),
             described["trials"],
             key,
-            data,
+            laws.of(data, found.spectrum),
             described["dtype"],
             None if curves is None else LearningCurves(models.array(curves["times"]), curves["initial"]),
         )
@@ -265,9 +261,3 @@ def _short(value: Any) -> str:
 def versions() -> dict[str, str]:
     """Of the software that makes the numbers; other releases round differently, if no more than that."""
     return {"rfdsm": __version__} | {name: metadata.version(name) for name in ("jax", "jaxlib")}
-
-
-def digest(array: np.ndarray) -> str:
-    """SHA-256 of an array's dtype, shape and values."""
-    described = f"{array.dtype.str} {array.shape} ".encode()
-    return hashlib.sha256(described + np.ascontiguousarray(array).tobytes()).hexdigest()

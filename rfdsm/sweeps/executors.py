@@ -61,7 +61,7 @@ class InProcess(Executor):
     def _until_failure(layout: Layout, place: tuple[str, int], units: Sequence[Unit]) -> Any:
         """Yields outcomes; returns the units behind the first that failed."""
         request = layout.requests[place]._replace(groups=[unit.group for unit in units])
-        results = simulated(request, layout.configuration.trials)
+        results = simulated(request)
         try:
             for index, unit in enumerate(units):
                 try:

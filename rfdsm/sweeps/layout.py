@@ -75,7 +75,7 @@ class Layout:
 def layout(configuration: Configuration, memory_limit: int | None = None) -> Layout:
     """Cut a sweep into units. Raises ValueError for what cannot be simulated; see `simulate`."""
     c = configuration
-    given: dict[str, Any] = dict(trials=c.trials, key=c.key, data=c.data, dtype=c.dtype)
+    given: dict[str, Any] = dict(trials=c.trials, key=c.key, data=c.law, dtype=c.dtype)
     given |= dict(devices=jax.local_devices(), memory_limit=memory_limit)
     theory, blocks, requests = [], [], {}
     for part in c.parts:

@@ -16,7 +16,6 @@ from rfdsm.sweeps.compute import Result
 from rfdsm.sweeps.configuration import Configuration, Part
 from rfdsm.sweeps.layout import Layout
 from rfdsm.sweeps.store import Failure
-from rfdsm.theory_error import sampling_error
 
 LISTED = 10_000
 """Most units whose wall times are listed one by one."""
@@ -82,7 +81,7 @@ def _of_theory(c: Configuration, part: Part, limit: dict[str, np.ndarray]) -> xr
 def _compared(layout: Layout, part: Part, results: Mapping[str, Result], limit: dict[str, np.ndarray]) -> xr.Dataset:
     """Everything that `compare` says of the same simulations."""
     c, model = layout.configuration, part.model
-    names = model.names(c.data)
+    names = model.names(c.law)
     at = [_theory(layout, part, results, f"theory-d{d}") for d in c.dimensions]
     with jax_scope():
         words = seeds(c.key, c.trials)
@@ -92,7 +91,7 @@ def _compared(layout: Layout, part: Part, results: Mapping[str, Result], limit: 
         problem=c.problem,
         dimensions=c.dimensions,
         names=names,
-        limit=model.limit(limit),
+        limit=model.limit(limit, c.law),
         theory=np.stack([np.stack([values[name] for values in at]) for name in names]),
         simulation=np.stack([np.stack([x[model.simulated.index(name)] for x in simulations]) for name in names]),
         runs=tuple(Run(plan.n, plan.p, plan.d, words) for plan in plans),
@@ -100,11 +99,11 @@ def _compared(layout: Layout, part: Part, results: Mapping[str, Result], limit: 
             trials=c.trials,
             key=str(c.key_words),
             dtype=c.dtype,
-            data=None if c.data is None else list(c.data.shape),
+            data=c.law.shape,
             quantities=list(c.quantities),
         ),
         model=model,
-        theory_error=0.0 if c.data is None else sampling_error(model, c.problem, c.dimensions, names, c.data),
+        theory_error=model.error(c.problem, c.dimensions, c.law),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a single trial has no spread: NaN

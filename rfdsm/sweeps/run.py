@@ -41,7 +41,7 @@ def sweep(
     wasserstein: bool = True,
     sampler: Any = None,
     samples: Count = 1000,
-    networks: Count | str = "independent",
+    networks: str = "independent",
     start: Number | None = None,
 ) -> xr.Dataset:
     """Theory, simulation or their comparison over a grid of problems, in a store that survives any interruption.

@@ -110,7 +110,7 @@ class Sweep:
         for unit in self.plan.theory:
             if unit.name not in self.results:
                 model = c.part(unit.part).model
-                actual = c.problem if unit.d == 0 else model.realised(c.problem, unit.d, c.data)
+                actual = c.problem if unit.d == 0 else model.realised(c.problem, unit.d, c.law)
                 self._keep(unit, compute.theory(model, actual))
 
     def compute_simulations(self, workers: Executor, report: Report) -> None:

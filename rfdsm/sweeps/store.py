@@ -23,10 +23,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from filelock import FileLock, Timeout
 
+from rfdsm.arrays import digest
 from rfdsm.files import located
 from rfdsm.problem import Problem
 from rfdsm.sweeps.compute import Result
-from rfdsm.sweeps.configuration import Configuration, difference, digest, read
+from rfdsm.sweeps.configuration import Configuration, difference, read
 from rfdsm.sweeps.errors import SweepError
 
 WORTH_SYNCING = 0.1
@@ -69,10 +70,10 @@ class Store:
                 (folder / name).mkdir(exist_ok=True)
             with FileLock(folder / "locks" / "store.lock", timeout=_PATIENCE):
                 if not (folder / _CONFIGURATION).exists():
-                    if configuration.data is not None:
+                    for name, array in configuration.law.arrays:
                         buffer = io.BytesIO()
-                        np.save(buffer, configuration.data, allow_pickle=False)
-                        _write(folder / "data.npy", buffer.getvalue(), sync=True)
+                        np.save(buffer, array, allow_pickle=False)
+                        _write(folder / f"{name}.npy", buffer.getvalue(), sync=True)
                     _write(folder / _CONFIGURATION, text.encode(), sync=True)
             there = (folder / _CONFIGURATION).read_text(encoding="utf-8")
         except OSError as error:

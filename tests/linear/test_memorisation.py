@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rfdsm import linear
-from rfdsm.linear.fitting import draw, fit, normal_rows
+from rfdsm.linear.fitting import Normal, draw, fit, normal_rows
 from rfdsm.sampling.neighbours import nearest_two
 from rfdsm.sampling.overlaps import Fresh, log_mean_density, log_pair_sum, relative_distance
 
@@ -107,7 +107,7 @@ def test_a_trial_done_plainly(transposed):
     fresh = sigma * np.asarray(jax.random.normal(for_fresh, (N, d), jnp.float32), dtype=float)
     for_points, for_noise, for_new, for_rivals = jax.random.split(for_cells, 4)
     for place, (n, kind) in enumerate([(4, "dual"), (20, "primal")]):
-        sample = draw(for_points, n, n, sigma * jnp.ones(d))
+        sample = draw(for_points, n, n, Normal(sigma * jnp.ones(d)))
         a, eta = np.exp(-0.4), float(problem.eta)
         fitted = jax.jit(fit, static_argnames=("kind", "m"))(sample, for_noise, kind, 1, a, eta, 0.02)
         train, b1, mean = np.asarray(sample.rows + sample.mean), np.asarray(fitted.b1), np.asarray(fitted.mean)

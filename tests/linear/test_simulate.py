@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rfdsm import linear, spectra
-from rfdsm.linear.fitting import draw, fit, normal_rows
+from rfdsm.linear.fitting import Normal, draw, fit, normal_rows
 from rfdsm.linear.plan import realised
 
 compiled_fit = jax.jit(fit, static_argnames=("kind", "m"))
@@ -35,9 +35,9 @@ def test_the_denoiser_is_the_ridge_regression_with_intercept(n, m, ridge, kind):
     d, a, eta = 8, 0.6, 0.3
     deviations = np.linspace(0.5, 2.0, d)
     keys = jax.random.split(jax.random.key(1))
-    sample = draw(keys[0], n, n, deviations)
+    sample = draw(keys[0], n, n, Normal(deviations))
     b0, b1, train = plain_fit(sample, m, keys[1], a, eta, ridge)
-    padded = draw(keys[0], n, 32, deviations)  # more rows than points change nothing
+    padded = draw(keys[0], n, 32, Normal(deviations))  # more rows than points change nothing
     for each in (sample, padded):
         fitted = compiled_fit(each, keys[1], kind, m, a, eta, ridge)
         np.testing.assert_allclose(fitted.b1, b1, atol=1e-9 * np.abs(b1).max())
@@ -51,7 +51,7 @@ def test_the_denoiser_is_the_ridge_regression_with_intercept(n, m, ridge, kind):
 
 def test_exact_noise_is_the_limit_of_many_draws():
     keys = jax.random.split(jax.random.key(2))
-    sample = draw(keys[0], 12, 12, np.ones(6))
+    sample = draw(keys[0], 12, 12, Normal(np.ones(6)))
     limit = compiled_fit(sample, keys[1], "exact", 0, 0.7, 0.4, 0.1)
     many = compiled_fit(sample, keys[1], "primal", 20_000, 0.7, 0.4, 0.1)
     assert np.max(np.abs(many.b1 - limit.b1)) < 0.02
@@ -66,7 +66,7 @@ def test_statistics_are_those_of_draws():
     base = jax.random.fold_in(jax.random.key(key), 0)
     for_points, for_noise = jax.random.split(base)
     eigenvalues = 1.69 * np.repeat([0.5, 1.5], 3)
-    sample = draw(for_points, 18, 32, np.sqrt(eigenvalues))
+    sample = draw(for_points, 18, 32, Normal(np.sqrt(eigenvalues)))
     a, eta = float(problem.a), float(problem.eta)
     fitted = compiled_fit(sample, for_noise, "primal", 2, a, eta, 0.1)
     b1, b0 = np.asarray(fitted.b1), np.asarray(fitted.offset)
@@ -116,7 +116,7 @@ def test_directions_without_variance_are_left_out():
     result = linear.simulate(problem, d, key=4).generated
     for_points, for_noise = jax.random.split(jax.random.fold_in(jax.random.key(4), 0))
     eigenvalues = 1.69 * np.array([0, 0, 1.5, 1.5, 1.5, 1.5])
-    sample = draw(for_points, 12, 128, np.sqrt(eigenvalues))
+    sample = draw(for_points, 12, 128, Normal(np.sqrt(eigenvalues)))
     fitted = compiled_fit(sample, for_noise, "primal", 2, float(problem.a), float(problem.eta), 0.1)
     root = np.sqrt(float(fitted.spread)) * np.asarray(fitted.b1)
     assert np.all(np.abs(root[:2]) < 1e-12)

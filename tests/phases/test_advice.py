@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rfdsm import Problem, activations, advise, optimal, plots, predict, spectra
+from rfdsm import Problem, activations, advise, laws, optimal, plots, predict, spectra
 from rfdsm.data import load, standardise
 from rfdsm.phases import Evidence, evidence
 from rfdsm.phases.regimes import REGIMES
 from rfdsm.samples import centre
-from rfdsm.spectra.population import alike, estimate, sample
+from rfdsm.spectra.population import alike, estimate, estimated, sample
 from rfdsm.sweeps import picture
 from rfdsm.units import flow_steps
 from tests.phases.test_boundaries import CUBIC
@@ -158,7 +158,7 @@ def test_errors_hold_for_populations_of_variance_one():
         rows = standardise(np.random.default_rng(seed).normal(size=(40, 60)) * values**0.5)
         law = alike(estimate(sample(centre(rows))))
         asked = dataclasses.replace(problem, spectrum=spectra.Spectrum(*law))
-        found, errors = predict(asked), evidence.spectrum_error(asked, rows)
+        found, errors = predict(asked), evidence.spectrum_error(asked, estimated(centre(rows)))
         covered += [
             abs(float(getattr(found, name) - getattr(right, name))) < 2 * errors[name] for name in ("floor", "test")
         ]
@@ -225,9 +225,9 @@ def test_work_is_bounded_in_few_dimensions():
     """Exact moments take hundreds of terms there; tanh on 600 rows of 3 columns would take hours at p = 512."""
     for d, widest in ((64, 512), (12, 512), (3, 512)):
         rows = standardise(np.random.default_rng(0).normal(size=(600, d)))
-        asked, _ = evidence._on_rows(Problem(600 / d, 2000 / d, 7, 0.5, 1e-3), d, widest, rows)
+        asked, _ = evidence._on_rows(Problem(600 / d, 2000 / d, 7, 0.5, 1e-3), d, widest, laws.Rows(rows))
         width = round(float(asked.psi_p) * d)
-        work = (evidence.TRIALS + evidence.TWINS) * evidence._work(asked, d, width, 600, np.mean(rows**2, axis=1))
+        work = (evidence.TRIALS + evidence.TWINS) * evidence._work(asked, d, width, 600, laws.Rows(rows))
         assert work <= 1.1 * evidence.WORK and (width == 512) == (d == 64) and width >= 1
 
 

@@ -26,7 +26,7 @@ H, DRAWS = 0.4, 100_000
 def drawn(p, d, n, eigenvalues=None, key=1):
     """W, the points, and both as NumPy arrays."""
     eigenvalues = jnp.ones(d) if eigenvalues is None else jnp.asarray(eigenvalues)
-    trial = design.draw(jax.random.key(key), jnp.asarray(n), p, eigenvalues, None)
+    trial = design.draw(jax.random.key(key), jnp.asarray(n), p, design.Normal(eigenvalues))
     return trial, np.asarray(trial.W), np.asarray(trial.training.rows(jnp.arange(n)))
 
 
@@ -207,7 +207,7 @@ def test_the_chosen_number_of_terms_is_enough(name):
     rho = W @ W.T / np.outer(length, length)
     for t in (0.01, 0.1, 1.0):
         h = -np.expm1(-2 * t)
-        choice = series.conditional_choice(activation, d, p, t, None, np.ones(d), "float64")
+        choice = series.conditional_choice(activation, d, p, t, 1.0, "float64")
         assert choice.error <= 1e-9
         means, deviations = np.sqrt(1 - h) * W @ x.T / np.sqrt(d), np.sqrt(h / d) * length[:, None]
         C, second = map(np.asarray, expand(jnp.asarray(means), jnp.asarray(deviations), 48, rule))
@@ -252,7 +252,8 @@ N, P, D, RIDGE, T = 12, 40, 24, 1e-2, 0.4
 def rebuilt(problem, m, key):
     """W, points and the ridge solution B of trial 0, by NumPy from the training draws."""
     eigenvalues, _ = problem.spectrum.realise(D)
-    trial = design.draw(jax.random.fold_in(jax.random.key(key), 0), jnp.asarray(N), P, jnp.asarray(eigenvalues), None)
+    law = design.Normal(jnp.asarray(eigenvalues))
+    trial = design.draw(jax.random.fold_in(jax.random.key(key), 0), jnp.asarray(N), P, law)
     W, x = np.asarray(trial.W), np.asarray(trial.training.rows(jnp.arange(N)))
     i = np.arange(N * m) % N
     z = np.asarray(design.normals(trial.training.key, jnp.arange(N * m), trial.training.deviations))

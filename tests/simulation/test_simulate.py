@@ -23,7 +23,7 @@ TANH = activations.get("tanh")
 @pytest.fixture(scope="module")
 def trial():
     """A small trial and its training draws written out: features (nm, p), noise (nm, d)."""
-    drawn = design.draw(jax.random.key(1), jnp.asarray(N), P, jnp.linspace(0.5, 1.5, D), None)
+    drawn = design.draw(jax.random.key(1), jnp.asarray(N), P, design.Normal(jnp.linspace(0.5, 1.5, D)))
     i = np.arange(N * DRAWS) % N
     z = np.asarray(design.normals(drawn.training.key, jnp.arange(N * DRAWS), drawn.training.deviations))
     y = np.sqrt(1 - H) * np.asarray(drawn.training.rows(jnp.asarray(i))) + np.sqrt(H) * z
@@ -45,7 +45,7 @@ def symmetric(parts):
 
 
 def test_points_are_gaussian_with_the_covariance_asked_for():
-    drawn = design.draw(jax.random.key(5), jnp.asarray(10), 3, jnp.asarray([0.0, 0.25, 4.0]), None)
+    drawn = design.draw(jax.random.key(5), jnp.asarray(10), 3, design.Normal(jnp.asarray([0.0, 0.25, 4.0])))
     rows = np.asarray(drawn.training.rows(jnp.arange(20000)))
     np.testing.assert_allclose(np.std(rows, axis=0), [0.0, 0.5, 2.0], rtol=0.02)
     np.testing.assert_allclose(np.corrcoef(rows[:, 1:].T), np.eye(2), atol=0.03)
@@ -307,7 +307,7 @@ def test_real_rows_are_split_into_training_and_held_out():
     losses = simulate(Problem(3.0, 40.0, 8, 0.02, 1e-8), data=data, trials=3)
     assert losses.shape == (3,)
     assert np.all(np.isnan(losses.score)) and np.all(np.isnan(losses.floor))
-    drawn = design.draw(jax.random.key(0), jnp.asarray(24), 5, jnp.ones(8), jnp.asarray(data))
+    drawn = design.draw(jax.random.key(0), jnp.asarray(24), 5, design.Table(jnp.asarray(data)))
     train, held_out = (np.asarray(part.rows(jnp.arange(part.size))) for part in (drawn.training, drawn.held_out))
     np.testing.assert_array_equal(np.sort(np.concatenate([train, held_out]), axis=0), np.sort(data, axis=0))
     assert len(train) == 24 and len(held_out) == 36

@@ -36,7 +36,7 @@ def test_sharing_changes_no_number(name, monkeypatch):
     monkeypatch.setattr(
         module,
         "simulated_groups",
-        lambda request, trials, **_: module.group_by_group(request, trials, module._compiled),
+        lambda request, **_: module.group_by_group(request, module._compiled),
     )
     apart = simulate(problem, 16, trials=2, **options)
     rtol = 1e-5 if options.get("dtype") == "float32" else 1e-12

@@ -48,7 +48,7 @@ def test_flow_ends_at_the_minimiser_and_starts_from_nothing(m, psi_p):
 def test_flow_is_the_solution_of_the_differential_equation(flow):
     """By matrix exponentials of the moments written out, for one trial."""
     key = jax.random.fold_in(jax.random.key(5), 1)
-    drawn = design.draw(key, jnp.asarray(N), P, jnp.ones(D), None)
+    drawn = design.draw(key, jnp.asarray(N), P, design.Normal(jnp.ones(D)))
     i = np.arange(3 * N) % N
     z = np.asarray(design.normals(drawn.training.key, jnp.arange(3 * N), jnp.ones(D)))
     y = np.exp(-T) * np.asarray(drawn.training.rows(jnp.asarray(i))) + np.sqrt(-np.expm1(-2 * T)) * z

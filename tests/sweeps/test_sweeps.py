@@ -286,13 +286,13 @@ class Disturbed:
         error = error or RuntimeError("out of luck\nand memory")
         self.times, self.error, self.calls, self.simulated = times, error, 0, executors.simulated
 
-    def __call__(self, request, trials):
+    def __call__(self, request):
         for group in request.groups:
             if group.n == 33 and group.settings.p == 64:
                 self.calls += 1
                 if self.calls <= self.times:
                     raise self.error
-            yield from self.simulated(request._replace(groups=[group]), trials)
+            yield from self.simulated(request._replace(groups=[group]))
 
 
 def test_a_cell_that_always_raises_is_given_up(whole, tmp_path, monkeypatch):
