@@ -250,7 +250,7 @@ def test_limits_and_signs(name):
     assert moments.beta_a[-1] <= 1e-4 * moments.v_squared[-1]
 
 
-@pytest.mark.parametrize("name", ["tanh", "relu", "erf", "gelu", "sin", "linear"])
+@pytest.mark.parametrize("name", ["tanh", "relu"])
 def test_jit_vmap_and_broadcasting(name):
     activation = activations.get(name)
     shared, private = np.array([[0.3], [0.9]]), np.array([0.1, 0.5, 2.0])

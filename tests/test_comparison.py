@@ -247,14 +247,6 @@ def small(asked, steps):
     return compare(asked, [4, 6], progress=lambda done, total: steps.append((done, total)), **OPTIONS)
 
 
-@pytest.mark.slow
-def test_shapes(small):
-    assert small.names == Losses.NAMES
-    assert small.dimensions == (4, 6)
-    assert small.theory.shape == (4, 2, 2, 2)
-    assert small.simulation.shape == (4, 2, 3, 2, 2)
-
-
 def test_theory_is_that_of_the_realised_ratios(small):
     """d = 4: n = 6, p = 5, one eigenvalue in four small; d = 6: n = 10, p = 8, two in six."""
     for k, (d, n, p, low) in enumerate([(4, 6, 5, 1), (6, 10, 8, 2)]):
@@ -262,11 +254,6 @@ def test_theory_is_that_of_the_realised_ratios(small):
         theory = predict(Problem.grid(n / d, p / d, [2, np.inf], [0.2, 0.4], 1e-2, CUBIC, spectrum))
         for loss, name in enumerate(Losses.NAMES):
             np.testing.assert_allclose(small.theory[loss, k], getattr(theory, name), rtol=ROUTES)
-
-
-def test_limit_is_theory_at_the_problem_as_asked(small, asked):
-    for name in Losses.NAMES:
-        np.testing.assert_array_equal(getattr(small.limit, name), getattr(predict(asked), name))
 
 
 def test_simulation_is_that_of_simulate(small, asked):
@@ -347,14 +334,24 @@ def test_dataset_survives_a_file(small, tmp_path):
 # -------------------------------------------------------------------------------------------------------- ridge = 0
 
 
+SINGULAR = Problem(1.0, 2.0, [1, 2, 4], 0.2, 0.0, CUBIC)
+"""p = 2n: m = 1 interpolates, m = 2 is where theory diverges, m = 4 is least squares."""
+
+
 @pytest.fixture(scope="module")
 def singular():
-    """p = 2n: m = 1 interpolates, m = 2 is where theory diverges, m = 4 is least squares."""
-    return compare(Problem(1.0, 2.0, [1, 2, 4], 0.2, 0.0, CUBIC), [4, 6], **OPTIONS)
+    """Made-up simulations about theory, rounding where it vanishes."""
+    found, limit = made_up(dimensions=(4, 6), trials=3, shape=(3,)), predict(SINGULAR)
+    theory = np.stack([np.stack([getattr(limit, name)] * 2) for name in Losses.NAMES])
+    noise = found.simulation - found.theory[:, :, None]
+    finite = np.where(np.isinf(theory), 1e3, theory)[:, :, None]
+    simulation = np.where(finite == 0, 1e-12 * noise**2 * 1e-12, finite + noise)
+    return dataclasses.replace(found, problem=SINGULAR, limit=limit, theory=theory, simulation=simulation)
 
 
 @pytest.mark.slow
-def test_where_theory_is_infinite_nothing_is_held_against_it(singular):
+def test_where_theory_is_infinite_nothing_is_held_against_it():
+    singular = compare(SINGULAR, [4, 6], **OPTIONS)
     infinite = np.zeros((4, 2, 3), bool)
     infinite[1:, :, 1] = True
     vanishing = np.zeros_like(infinite)
@@ -370,15 +367,6 @@ def test_where_theory_is_infinite_nothing_is_held_against_it(singular):
     fit = singular.extrapolation
     np.testing.assert_array_equal(np.isnan(fit.intercept), infinite[:, 0])
     np.testing.assert_array_equal(np.isnan(fit.z), (infinite | vanishing)[:, 0])
-
-
-def test_neighbours_of_singular_cells_are_fitted_as_ever(singular):
-    inverse = 1 / np.array(singular.dimensions)
-    for at in [(2, 0), (1, 2), (0, 2)]:
-        column = (at[0], slice(None), *at[1:])
-        deviation, error = (singular.mean - singular.theory)[column], singular.standard_error[column]
-        _, intercept = np.polyfit(inverse, deviation, 1, w=1 / error)
-        np.testing.assert_allclose(singular.extrapolation.intercept[at], intercept, rtol=ROUTES)
 
 
 def test_summary_counts_what_has_no_z(singular):
@@ -423,13 +411,6 @@ def test_table_shows_infinite_theory(singular):
             assert (theory, *rest) == ("inf", "–", "–")
             assert (simulation == "nan") == (d == "inf")
     assert all("–" not in cell and "nan" not in cell for loss in by_cell["4", "inf"] for cell in loss)
-
-
-def test_dataset_and_file_hold_infinite_theory(singular, tmp_path):
-    dataset = singular.to_dataset()
-    np.testing.assert_array_equal(dataset["theory"], singular.theory)
-    dataset.to_netcdf(tmp_path / "losses.nc", engine="scipy")
-    xr.testing.assert_equal(xr.load_dataset(tmp_path / "losses.nc", engine="scipy"), dataset)
 
 
 def test_picture_with_infinite_theory(singular):
@@ -489,6 +470,7 @@ def test_data_give_no_score(on_rows):
     assert list(on_rows.to_dataset()["loss"].values) == ["train", "empirical_test", "test"]
 
 
+@pytest.mark.slow
 def test_data_bring_their_dimension_and_spectrum(on_rows, rows):
     assert on_rows.dimensions == (4,) and on_rows.problem.spectrum == spectra.from_data(rows)
     # n = 7 and p = 5 are realised, the spectrum is that of the data's population as it was estimated.
@@ -511,12 +493,7 @@ def test_theory_of_many_columns_keeps_the_weights_of_the_compressed_spectrum(mon
     np.testing.assert_allclose(comparison.theory[:, 0], [theory.train, theory.empirical_test, theory.test], rtol=ROUTES)
 
 
-def test_data_are_simulated_on(on_rows, rows):
-    losses = simulate(Problem(1.7, 1.2, [1, 3], 0.3, 1e-2, CUBIC), data=rows, trials=3)
-    for loss, name in enumerate(on_rows.names):
-        np.testing.assert_array_equal(on_rows.simulation[loss, 0], getattr(losses, name))
-
-
+@pytest.mark.slow
 def test_data_are_said_to_be_real(on_rows):
     assert "Real samples" in on_rows.summary()
     assert json.loads(on_rows.to_dataset().attrs["configuration"])["data"] == [30, 4]
@@ -589,11 +566,6 @@ def test_bad_data_are_refused(rows):
             compare(PROBLEM, data=data)
 
 
-def test_a_ridge_of_zero_is_refused_in_single_precision():
-    with pytest.raises(ValueError, match=r"^dtype = 'float32' must be 'float64' where ridge = 0$"):
-        compare(Problem(1.0, 1.0, 1, 0.1, [0.1, 0.0]), 8, dtype="float32")
-
-
 @pytest.mark.parametrize("name", ["psi_n", "psi_p"])
 def test_infinite_sizes_are_refused_before_any_work(name, monkeypatch):
     monkeypatch.setattr(model, "predict", None)
@@ -608,8 +580,3 @@ def test_bad_options_are_refused(option):
     (name,) = option
     with pytest.raises(ValueError, match=rf"^{name} = "):
         compare(PROBLEM, 8, **option)
-
-
-def test_too_little_memory_is_refused_before_the_start():
-    with pytest.raises(ValueError, match="memory"):
-        compare(PROBLEM, 8, memory_limit=1000)

@@ -30,6 +30,7 @@ def compiler(monkeypatch):
     executables._understood.cache_clear()
 
 
+@pytest.mark.slow
 def test_theory_with_and_without_options(monkeypatch):
     expected = numbers()
     monkeypatch.setattr(executables, "options", dict)

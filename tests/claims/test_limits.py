@@ -35,7 +35,9 @@ def test_one_population(samples, features, ridge):
             w = features * g * (c + probe) * D
             g = (1 / (ridge + (c + probe) * BETA + average((c + probe) * D / (1 + w))) + g) / 2
             e = (features * g * average(D / (1 + w)) + BETA * features * g) / samples
-            c = 1 / (1 + e)
+            before, c = c, 1 / (1 + e)
+            if c == before:
+                break
         return c, g
 
     (c, g), one = solved(0.0), one_population(samples, features, ridge, D[:, None], np.array([BETA]), average)

@@ -16,8 +16,7 @@ from rfdsm.losses import Losses
 STATE = State()
 
 
-@pytest.mark.parametrize("abscissa", ABSCISSAE)
-@pytest.mark.parametrize("m", [1.0, 4.0, np.inf])
+@pytest.mark.parametrize(("abscissa", "m"), zip(ABSCISSAE, (1.0, 4.0, np.inf, 4.0), strict=True))
 def test_curves_are_those_of_predict(abscissa, m):
     state = STATE.replace(abscissa=abscissa, m=m, spectrum=low_rank(0.25))
     found = curves.curves(state)
@@ -45,6 +44,7 @@ def test_lines_follow_the_abscissa():
     assert np.isnan(curves.curves(STATE.replace(m=np.inf)).lines["p_nm"])
 
 
+@pytest.mark.slow
 def test_moving_sliders_compiles_nothing():
     compiled = []
 

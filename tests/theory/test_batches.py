@@ -63,6 +63,7 @@ def test_layout_of_the_fields_does_not_matter(layout):
         assert getattr(losses, name)[140, 3] == getattr(cell, name)
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_results():
     """65 bytes per cell, whatever the fields: 10^8 cells fit where their results fit."""
     problem = Problem.grid(

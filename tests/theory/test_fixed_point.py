@@ -170,6 +170,7 @@ def test_the_equations_are_homogeneous():
             np.testing.assert_allclose(getattr(again, name), getattr(losses, name), rtol=IDENTITY, err_msg=name)
 
 
+@pytest.mark.slow
 def test_vanishing_ridge_approaches_the_limit_linearly():
     """Both sides of p = nm: losses at ridge = 0 are what a vanishing ridge tends to, at rate ridge."""
     ridge = jnp.array([0.0, 1e-7, 1e-8])
@@ -187,6 +188,7 @@ def test_vanishing_ridge_approaches_the_limit_linearly():
             np.testing.assert_allclose((values[1] - values[0]) / (values[2] - values[0]), 10, rtol=1e-3, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("atoms", [1, 5])
 def test_every_cell_of_the_box_converges(atoms):
     """From a start that is a super-solution, monotonically, with moments of any kind."""
@@ -222,6 +224,7 @@ def test_every_cell_of_the_box_converges(atoms):
         assert np.all(np.stack(after) <= np.stack(before) * (1 + margin))
 
 
+@pytest.mark.slow
 def test_a_bad_cell_leaves_its_neighbours_alone():
     """Bit for bit, whatever parameter is bad, although all cells share one loop."""
     run = jax.jit(solve)
@@ -239,6 +242,7 @@ def test_a_bad_cell_leaves_its_neighbours_alone():
         assert not residual[3] <= TOLERANCE
 
 
+@pytest.mark.slow
 def test_a_cell_short_of_steps_says_so():
     P, solution, _ = solved()
     few = jax.jit(solve)(P, 2)

@@ -152,6 +152,7 @@ def test_up_to_the_peak_at_ridge_zero(name, m):
     np.testing.assert_allclose(losses.test[4:6] / losses.test[2:4], 1e3, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_at_the_peak_at_any_ridge():
     """p = nm to the last digit: losses diverge or vanish like the square root of the ridge, to all digits."""
     ridge = np.array([1e-3, 1e-16, 1e-26, 1e-30, 1e-60, 1e-100])
@@ -200,6 +201,7 @@ def test_noise_far_below_the_signal(name):
     assert losses.converged.all()
 
 
+@pytest.mark.slow
 def test_next_to_the_peak_the_error_is_that_of_rounding():
     """Linear features just short of d, draws more or fewer than they by some 1e-14 of it, a ridge that decides nothing.
 
@@ -257,6 +259,7 @@ def test_exact_singularities_by_rule():
         assert losses.converged.all() and np.isfinite(losses.test).all() and (losses.train > 0).all()
 
 
+@pytest.mark.slow
 def test_derivatives_at_a_singular_point_are_nan():
     """There is none: the cell says so, its neighbours have theirs."""
     psi_p = np.array([3.0, 6.0, 12.0])

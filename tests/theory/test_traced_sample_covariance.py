@@ -95,6 +95,7 @@ def test_derivatives_by_schedule_target_and_start():
         np.testing.assert_allclose(slopes[k], (value(place + step) - value(place - step)) / (2 * step[k]), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("psi_n", [0.3, 3.0])
 def test_moments_of_a_broad_spectrum(psi_n):
     """A quadrature of a power law: bulks, necks and bumps."""
