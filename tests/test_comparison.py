@@ -8,7 +8,6 @@ import re
 
 import numpy as np
 import pytest
-import xarray as xr
 from rich.console import Console
 
 from rfdsm import Comparison, Losses, Problem, activations, compare, predict, simulate, spectra
@@ -162,45 +161,6 @@ def test_table_has_a_row_for_each_cell_and_dimension():
             assert 10 <= int(error) <= 100  # two digits of the error
 
 
-@pytest.mark.parametrize(
-    ("spread", "written"),
-    [(0.0045, "0.8123(45)"), (0.00123, "0.8123(12)"), (0.031, "0.812(31)"), (1.2, "0.8(12)"), (34.0, "1(34)")],
-)
-def test_errors_are_written_in_units_of_the_last_digit(spread, written):
-    comparison = made_up(dimensions=(20,), trials=2, shape=())
-    comparison.simulation[0] = 0.81234
-    comparison.simulation[0, 0, :] += [-spread, spread]  # two trials: the standard error is the spread
-    assert table_rows(comparison)[0][1][0][1] == written
-
-
-def test_values_without_an_error_are_written_plainly():
-    comparison = made_up(dimensions=(20,), shape=())
-    comparison.simulation[0] = 0.81234
-    assert table_rows(comparison)[0][1][0][1] == "0.8123"
-    comparison.simulation[0, 0, 0] = np.nan
-    assert table_rows(comparison)[0][1][0][1:] == ("nan", "–", "–")
-
-
-def test_tiny_values_are_written_with_an_exponent():
-    comparison = made_up(dimensions=(20,), trials=2, shape=())
-    comparison.theory[0] = 0
-    comparison.simulation[0, 0, :] = [1e-12, 5e-12]
-    assert table_rows(comparison)[0][1][0][:3] == ("0", "3.0e-12 ± 2e-12", "+6.0e-11 ± 4e-11/d")
-
-
-def test_title_states_what_does_not_vary():
-    title = made_up(trials=7).table().title
-    assert title == "psi_n = 1, m = 3, t = 0.1, ridge = 0.01, tanh, covariance isotropic, 7 trials"
-
-
-def test_table_of_a_single_problem():
-    comparison = made_up(dimensions=(20,), shape=())
-    assert comparison.table().row_count == 1
-    text = rendered(comparison)
-    assert f"{comparison.theory[0, 0]:.4f} · " in text
-    assert "psi_p = " in comparison.table().title
-
-
 def test_summary_counts_and_averages():
     comparison = made_up(dimensions=(20,), shape=(25,))
     summary = comparison.summary()
@@ -209,16 +169,6 @@ def test_summary_counts_and_averages():
     for absent in ("Extrapolated to", "Real samples", "z rms"):
         assert absent not in summary
     assert " ".join(summary.split()) in " ".join(rendered(comparison).split())
-
-
-def test_summary_says_what_was_done_about_limits():
-    comparison = made_up()
-    z, summary = comparison.extrapolation.z, comparison.summary()
-    assert summary.startswith(f"Extrapolated to d = inf: z rms {np.sqrt(np.mean(z**2)):.2f}, |z| > 3 in ")
-    assert f"{np.mean(np.abs(z) > 3):.1%} of 20 values" in summary
-    medians = np.median(np.abs(comparison.relative_deviation), axis=(0, 2))
-    assert ", ".join(f"{x:.2%} at d = {d}" for x, d in zip(medians, comparison.dimensions, strict=True)) in summary
-    assert "Several dimensions" not in summary
 
 
 def test_summary_of_data_has_z_for_their_dimension_is_what_it_is():
@@ -306,12 +256,6 @@ def test_dataset_holds_everything_under_its_name(small):
             assert variable.attrs["long_name"]
 
 
-def test_dataset_of_one_dimension_has_no_extrapolation():
-    dataset = made_up(dimensions=(20,)).to_dataset()
-    assert not [name for name in dataset.data_vars if str(name).startswith("extrapolated")]
-    assert dataset["theory"].dims == ("loss", "d", "psi_p")
-
-
 def test_dataset_states_the_full_configuration(small, asked):
     attrs = small.to_dataset().attrs
     configuration = json.loads(attrs["configuration"])
@@ -320,15 +264,6 @@ def test_dataset_states_the_full_configuration(small, asked):
     expected |= dict(activation=CUBIC.name, spectrum=asked.spectrum.label)
     assert {name: configuration[name] for name in expected} == expected
     assert set(attrs) >= {"versions", "device"}
-
-
-def test_dataset_survives_a_file(small, tmp_path):
-    dataset = small.to_dataset()
-    dataset.to_netcdf(tmp_path / "losses.nc", engine="scipy")
-    again = xr.load_dataset(tmp_path / "losses.nc", engine="scipy")
-    xr.testing.assert_equal(again, dataset)
-    assert again.attrs == dataset.attrs
-    assert list(again["loss"].values) == list(Losses.NAMES)
 
 
 # -------------------------------------------------------------------------------------------------------- ridge = 0
@@ -381,16 +316,6 @@ def test_summary_counts_what_has_no_z(singular):
     assert "failed" not in summary
 
 
-def test_summary_when_nothing_has_a_z():
-    comparison = made_up(dimensions=(20, 40), names=("test",))
-    comparison.theory[:] = np.inf
-    summary = comparison.summary()
-    assert summary.startswith("10 of 10 values have no z: theory is infinite there")
-    comparison.theory[:] = 1.0
-    comparison.simulation[:] = np.nan
-    assert comparison.summary().startswith("10 of 10 values have no z: theory or simulation failed.")
-
-
 def test_rounding_of_a_vanishing_loss_is_no_deviation_but_a_loss_is():
     comparison = made_up(dimensions=(20,), trials=2, shape=(2,))
     comparison.theory[0] = 0
@@ -438,14 +363,6 @@ def test_picture_along_ridge_leaves_zero_out(monkeypatch):
     assert along == "ridge"
     np.testing.assert_array_equal(points["ridge"], [1e-3, 1e-1])
     np.testing.assert_allclose(curves["ridge"], np.geomspace(1e-3, 1e-1, module.CURVE_POINTS))
-
-
-def test_picture_with_a_histogram_of_z_scores():
-    comparison = made_up(dimensions=(20,), shape=(3,))
-    comparison = dataclasses.replace(comparison, problem=Problem(1.0, [1.0, 2.0, 4.0], 2, 0.2, 1e-2))
-    axes = comparison.plot(histogram=True)
-    assert len(axes) == len(axes[0].figure.axes) - 1
-    assert axes[0].figure.axes[-1].patches
 
 
 # --------------------------------------------------------------------------------------------------------- real data
@@ -504,12 +421,6 @@ def test_data_are_said_to_be_real(on_rows):
 PROBLEM = Problem(1.0, 1.0, 1, 0.1, 1e-2)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def solver_compiled():
-    """So that refusals below are not the first to compile the solver."""
-    predict(PROBLEM)
-
-
 @pytest.mark.parametrize("trials", [1, 0, -2, True, 2.0, "8", None])
 def test_a_spread_needs_two_trials(trials):
     with pytest.raises(ValueError, match=rf"^trials = {trials!r} must be an integer >= 2"):
@@ -526,57 +437,3 @@ def test_a_dimension_is_a_positive_integer(d):
 def test_dimensions_differ(d):
     with pytest.raises(ValueError, match=r"^d = .* must be one dimension or a list of different ones$"):
         compare(PROBLEM, d)
-
-
-def test_dimensions_may_be_an_array(monkeypatch):
-    seen = []
-
-    def refuse(problem, d, **_):
-        seen.append(d)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(model, "simulate", refuse)
-    for d in ([7, 9], (7, 9), range(7, 10), np.array([7, 9]), 7, np.int64(7)):
-        with pytest.raises(KeyboardInterrupt):
-            compare(PROBLEM, d)
-    assert seen == [7] * 6
-
-
-def test_a_dimension_too_small_for_one_point_is_refused():
-    with pytest.raises(ValueError, match=r"^d = 2 is too small: psi_p = 0.2 needs d >= 3$"):
-        compare(Problem(1.0, 0.2, 1, 0.1, 1e-2), 2)
-
-
-@pytest.mark.parametrize("d", [3, [3], [5, 6]])
-def test_data_fix_the_dimension(rows, d):
-    with pytest.raises(ValueError, match=r"^d = \d must be the number of columns of data, 4$"):
-        compare(PROBLEM, d, data=rows)
-
-
-def test_data_limit_the_training_points(rows):
-    with pytest.raises(ValueError, match=r"^psi_n d = 28 training rows must be at most 27: data has 30 rows"):
-        compare(Problem(7.0, 1.0, 1, 0.1, 1e-2), data=rows)
-
-
-def test_bad_data_are_refused(rows):
-    broken = rows.copy()
-    broken[3, 1] = np.nan
-    for data in (broken, rows[0], rows[:1], rows.astype(str)):
-        with pytest.raises(ValueError, match=r"^data must"):
-            compare(PROBLEM, data=data)
-
-
-@pytest.mark.parametrize("name", ["psi_n", "psi_p"])
-def test_infinite_sizes_are_refused_before_any_work(name, monkeypatch):
-    monkeypatch.setattr(model, "predict", None)
-    monkeypatch.setattr(model, "simulate", None)
-    problem = Problem(**{"psi_n": 1.0, "psi_p": 2.0, name: [1.0, np.inf], "m": 1, "t": 0.1, "ridge": 1e-2})
-    with pytest.raises(ValueError, match=rf"^{name} = inf must be finite in a simulation; predict takes the limit$"):
-        compare(problem, [8, 9])
-
-
-@pytest.mark.parametrize("option", [dict(dtype="float16"), dict(devices=[])], ids=str)
-def test_bad_options_are_refused(option):
-    (name,) = option
-    with pytest.raises(ValueError, match=rf"^{name} = "):
-        compare(PROBLEM, 8, **option)

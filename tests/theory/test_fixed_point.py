@@ -224,36 +224,6 @@ def test_every_cell_of_the_box_converges(atoms):
         assert np.all(np.stack(after) <= np.stack(before) * (1 + margin))
 
 
-@pytest.mark.slow
-def test_a_bad_cell_leaves_its_neighbours_alone():
-    """Bit for bit, whatever parameter is bad, although all cells share one loop."""
-    run = jax.jit(solve)
-    rng = np.random.default_rng(0)
-    clean, _ = populations(*box(64, rng), np.ones(1), np.ones(1))
-    clean = jax.tree.map(jnp.asarray, clean)
-    before = run(clean)
-    keep = np.arange(64) != 3
-    for name in SCALARS:
-        spoiled = clean._replace(**{name: getattr(clean, name).at[3].set(jnp.nan)})
-        after = run(spoiled)
-        for one, other in zip(before, after, strict=True):
-            np.testing.assert_array_equal(one[keep], other[keep])
-        residual = relative(evaluate(after[:3], spoiled).image, after[:3])
-        assert not residual[3] <= TOLERANCE
-
-
-@pytest.mark.slow
-def test_a_cell_short_of_steps_says_so():
-    P, solution, _ = solved()
-    few = jax.jit(solve)(P, 2)
-    needs_more = np.asarray(solution.steps) > 2
-    assert needs_more.any() and not np.any(few.settled[needs_more])
-    np.testing.assert_array_equal(few.steps, np.minimum(solution.steps, 2))
-    residual = np.asarray(losses_at(few, P).residual)
-    np.testing.assert_allclose(residual, relative(evaluate(few[:3], P).image, few[:3]), atol=1e-14)
-    assert residual.max() > 1e-3
-
-
 def central(f, value, step):
     """Fourth order."""
     return (f(value - 2 * step) - 8 * f(value - step) + 8 * f(value + step) - f(value + 2 * step)) / (12 * step)

@@ -53,16 +53,6 @@ def test_every_point_of_the_box():
     assert total > 30_000 and 60 <= singular_points <= 150
 
 
-def test_two_passes_equal_one():
-    """Cells that need more than the few steps of the first pass get them; a small residual alone does not do."""
-    problem, losses = sample()[0]
-    leaves, structure = jax.tree.flatten(problem)
-    some = slice(0, MANY // 2)
-    alone = predict(jax.tree.unflatten(structure, [leaf[some] for leaf in leaves]))
-    for name in (*Losses.NAMES, "objective", "residual", "steps"):
-        np.testing.assert_array_equal(getattr(alone, name), getattr(losses, name)[some])
-
-
 def test_a_cell_short_of_steps_is_flagged(monkeypatch):
     """Losses of an unfinished cell are NaN, not nearly right."""
     problem, losses = sample()[1]
@@ -257,23 +247,6 @@ def test_exact_singularities_by_rule():
     for problem in regular:
         losses = predict(problem)
         assert losses.converged.all() and np.isfinite(losses.test).all() and (losses.train > 0).all()
-
-
-@pytest.mark.slow
-def test_derivatives_at_a_singular_point_are_nan():
-    """There is none: the cell says so, its neighbours have theirs."""
-    psi_p = np.array([3.0, 6.0, 12.0])
-
-    def losses(psi_p):
-        return predict(Problem(2.0, psi_p, 3, 0.2, 0.0, "erf"))
-
-    values, slopes = jax.jit(lambda x: jax.jvp(losses, (x,), (np.ones(3),)))(psi_p)
-    np.testing.assert_array_equal(np.isinf(values.test), [False, True, False])
-    for name in (*Losses.NAMES, "objective"):
-        np.testing.assert_array_equal(np.isnan(getattr(slopes, name)), [False, True, False])
-    step = 1e-4
-    up, down = (predict(Problem(2.0, psi_p[[0, 2]] + sign * step, 3, 0.2, 0.0, "erf")).test for sign in (1, -1))
-    np.testing.assert_allclose(np.asarray(slopes.test)[[0, 2]], (up - down) / (2 * step), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", FIELDS)

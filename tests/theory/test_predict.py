@@ -172,14 +172,6 @@ def test_a_grid_equals_its_cells():
             np.testing.assert_allclose(at(grid, name)[cell], at(alone, name), rtol=IDENTITY)
 
 
-def test_more_cells_than_a_chunk():
-    rng = np.random.default_rng(1)
-    psi_p = 10 ** rng.uniform(-1, 2, 2500)
-    many = predict(Problem(2.0, psi_p, 3, 0.2, 1e-3))
-    some = predict(Problem(2.0, psi_p[2000:2010], 3, 0.2, 1e-3))
-    np.testing.assert_allclose(many.test[2000:2010], some.test, rtol=IDENTITY)
-
-
 def test_many_distinct_times_equal_few():
     """Many diffusion times go through a table of the moments; it must not show."""
     t = np.geomspace(1e-4, 10, 3000)
