@@ -16,7 +16,7 @@ from rfdsm.losses import Losses
 STATE = State()
 
 
-@pytest.mark.parametrize(("abscissa", "m"), zip(ABSCISSAE, (1.0, 4.0, np.inf, 4.0), strict=True))
+@pytest.mark.parametrize(("abscissa", "m"), list(zip(ABSCISSAE, (1.0, 4.0, np.inf, 4.0), strict=True)))
 def test_curves_are_those_of_predict(abscissa, m):
     state = STATE.replace(abscissa=abscissa, m=m, spectrum=low_rank(0.25))
     found = curves.curves(state)
