@@ -197,6 +197,7 @@ def small(asked, steps):
     return compare(asked, [4, 6], progress=lambda done, total: steps.append((done, total)), **OPTIONS)
 
 
+@pytest.mark.slow
 def test_theory_is_that_of_the_realised_ratios(small):
     """d = 4: n = 6, p = 5, one eigenvalue in four small; d = 6: n = 10, p = 8, two in six."""
     for k, (d, n, p, low) in enumerate([(4, 6, 5, 1), (6, 10, 8, 2)]):
@@ -206,6 +207,7 @@ def test_theory_is_that_of_the_realised_ratios(small):
             np.testing.assert_allclose(small.theory[loss, k], getattr(theory, name), rtol=ROUTES)
 
 
+@pytest.mark.slow
 def test_simulation_is_that_of_simulate(small, asked):
     for k, d in enumerate((4, 6)):
         losses = simulate(asked, d, **OPTIONS)
@@ -216,18 +218,21 @@ def test_simulation_is_that_of_simulate(small, asked):
             np.testing.assert_array_equal(getattr(small.runs[k], name), getattr(losses.run, name))
 
 
+@pytest.mark.slow
 def test_infinite_draws_leave_no_fresh_noise(small):
     """m = inf is trained on the expectation over noise, so that the two losses on the training points are one."""
     np.testing.assert_array_equal(small.simulation[0, ..., 1, :], small.simulation[1, ..., 1, :])
     assert np.all(small.simulation[0, ..., 0, :] < small.simulation[1, ..., 0, :])
 
 
+@pytest.mark.slow
 def test_progress_counts_cells_of_all_dimensions(small, steps):
     done = [step for step, _ in steps]
     assert done == sorted(done) and done[-1] == 8 and 4 in done and {total for _, total in steps} == {8}
     assert 4 <= len(done) == len(set(done))  # cells are done together, and trials count in part
 
 
+@pytest.mark.slow
 def test_dataset_holds_everything_under_its_name(small):
     dataset = small.to_dataset()
     over = ("loss", "d", "m", "t")
@@ -256,6 +261,7 @@ def test_dataset_holds_everything_under_its_name(small):
             assert variable.attrs["long_name"]
 
 
+@pytest.mark.slow
 def test_dataset_states_the_full_configuration(small, asked):
     attrs = small.to_dataset().attrs
     configuration = json.loads(attrs["configuration"])

@@ -175,7 +175,9 @@ def test_points_belong_to_their_curves_only():
     assert simulations.belongs(point, STATE.replace(m=1.0), (1.0, 4.0, np.inf))
 
 
-@pytest.mark.parametrize("suffix", exports.PICTURES + exports.DATA)
+@pytest.mark.parametrize(
+    "suffix", [*exports.DATA, *(pytest.param(name, marks=pytest.mark.slow) for name in exports.PICTURES)]
+)
 def test_losses_are_carried_away(suffix):
     content = exports.exported(STATE, "losses", suffix).getvalue()
     starts = {"svg": b"<?xml", "png": b"\x89PNG", "csv": b"m,psi_p", "nc": b"CDF"}
