@@ -163,6 +163,7 @@ def test_predict_table(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_simulate_table(capsys):
     arguments = ["simulate", *TINY, *SMALL, "--key", "3"]
     assert main(arguments) == 0

@@ -108,6 +108,7 @@ def test_precision_in_jit_is_that_of_jax():
         assert jax.eval_shape(lambda ridge: predict(problem(ridge=ridge)).test, 0.1).dtype == np.float32
 
 
+@pytest.mark.slow
 def test_parameters_closed_over_cannot_be_differentiated():
     def loss(scale):
         return predict(problem(activation=lambda u: jax.numpy.tanh(scale * u))).test

@@ -30,6 +30,7 @@ def test_curves_are_those_of_predict(abscissa, m):
     assert found.x.size == curves.POINTS
 
 
+@pytest.mark.slow
 def test_the_point_may_be_singular():
     found = curves.curves(STATE.replace(psi_p=32.0, ridge=0.0))  # p = nm
     assert found.point["test"] == np.inf
@@ -142,6 +143,7 @@ def test_advice_is_that_of_advise():
     assert details.advice(STATE).text == advise(**asked).text()
 
 
+@pytest.mark.slow
 def test_simulated_points_have_means_and_errors_and_can_be_cancelled():
     told = []
     point = simulations.simulated(

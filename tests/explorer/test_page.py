@@ -43,6 +43,7 @@ def opened(only):
     only.change(vars(State()))
     only.simulated.clear()
     only._asked.clear()
+    only._waiting = False
     for worker in only._workers.values():
         worker.requests.clear()
     return only

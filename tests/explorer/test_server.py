@@ -56,6 +56,7 @@ def test_explore_refuses_grids():
         rfdsm.explore(Problem([4, 8], 2, 4, 0.2, 0.01))
 
 
+@pytest.mark.slow
 def test_a_missing_extra_is_told_in_one_line():
     code = (
         "import sys; sys.modules['panel'] = None\n"
@@ -67,6 +68,7 @@ def test_a_missing_extra_is_told_in_one_line():
     assert done.stderr == f"rfdsm: error: {server.MISSING}\n"
 
 
+@pytest.mark.slow
 def test_nothing_of_panel_is_imported_below_the_page():
     code = (
         "import sys\n"
