@@ -74,7 +74,6 @@ QUICK = (
     "tests/linear/test_problem.py::test_bad_fields_are_named",
     "tests/linear/test_problem.py::test_defaults_and_derived_quantities",
     "tests/linear/test_simulate.py::test_the_denoiser_is_the_ridge_regression_with_intercept[9-2-0.0-primal]",
-    "tests/phases/test_advice.py::test_sizes_that_are_simulated_tell_something",
     "tests/phases/test_best_target.py::test_directions",
     "tests/phases/test_boundaries.py::test_memorisation_begins_where_published",
     "tests/phases/test_optimal.py::test_descent_on_known_functions",
