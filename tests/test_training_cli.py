@@ -1,7 +1,5 @@
 """`rfdsm train-curve`: its table, files and picture, and how it refuses."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,6 +7,7 @@ from matplotlib.figure import Figure
 
 from rfdsm import Problem, datasets, optimal_stopping, plots, training_curve
 from rfdsm.cli import main
+from rfdsm.losses import Losses
 from rfdsm.model import LearningCurves
 from rfdsm.sweeps import SweepError, picture
 
@@ -103,7 +102,7 @@ def dataset():
     values = {name: rng.uniform(0.1, 1, shape) for name in LearningCurves(times, 0.0).predicted}
     names = ("generalisation_time", "best_time", "below_floor_time", "memorisation_time")
     scales = {name: np.array([10.0**k, np.inf if k == 3 else 2 * 10.0**k]) for k, name in enumerate(names)}
-    return datasets.training(problem, times, SimpleNamespace(**values), scales)
+    return datasets.training(problem, times, Losses(**values | {"converged": np.ones(shape, bool)}), scales)
 
 
 def test_picture_says_what_it_shows(dataset):

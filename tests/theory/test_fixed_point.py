@@ -18,7 +18,6 @@ from tests.theory.boxes import fields
 from tests.tolerances import IDENTITY, ROUTES
 
 NODES, WEIGHTS = jnp.array([0.02, 0.9, 30.0]), jnp.array([0.5, 0.3, 0.2])
-SCALARS = Populations._fields[:10]
 
 
 def parameters(psi_n=3.0, psi_p=5.0, q=0.25, unit=1.0, ridge=2e-4, L=0.4, beta_psi=0.02, beta_a=0.03, t=0.2):
