@@ -61,12 +61,41 @@ SLOW = (
     "tests/theory/test_training.py",
 )
 """Whole files of slow tests."""
+QUICK = (
+    "tests/linear/test_chain.py::test_one_update_is_that_of_samples",
+    "tests/linear/test_chain.py::test_ancestral_update_is_the_posterior_of_the_process",
+    "tests/linear/test_generated.py::test_published_setting",
+    "tests/linear/test_generated.py::test_quadrature_rule",
+    "tests/linear/test_memorisation.py::test_a_trial_done_plainly[psi1-False]",
+    "tests/linear/test_predict.py::test_exact_noise_is_a_function_of_the_sample_covariance",
+    "tests/linear/test_predict.py::test_least_squares_of_one_draw_is_classical",
+    "tests/linear/test_predict.py::test_minimum_norm_side_is_classical",
+    "tests/linear/test_predict.py::test_units",
+    "tests/linear/test_problem.py::test_bad_fields_are_named",
+    "tests/linear/test_problem.py::test_defaults_and_derived_quantities",
+    "tests/linear/test_simulate.py::test_the_denoiser_is_the_ridge_regression_with_intercept[9-2-0.0-primal]",
+    "tests/phases/test_best_target.py::test_directions",
+    "tests/phases/test_boundaries.py::test_memorisation_begins_where_published",
+    "tests/phases/test_optimal.py::test_descent_on_known_functions",
+    "tests/phases/test_regimes.py::test_labels_of_hand_checked_points",
+    "tests/phases/test_roots.py",
+    "tests/simulation/test_exact.py::test_moments_by_quadrature_of_every_pair[sin]",
+    "tests/simulation/test_simulate.py::test_eigenpath_passes_through_the_ridge_solution",
+    "tests/simulation/test_simulate.py::test_loss_of_a_network",
+    "tests/simulation/test_simulate.py::test_minimisers_are_the_ridge_solution_of_the_stacked_least_squares",
+    "tests/sweeps/test_sweeps.py::test_a_configuration_survives_being_written",
+    "tests/sweeps/test_sweeps.py::test_counts_in_words",
+    "tests/sweeps/test_sweeps.py::test_results_keep_their_precision",
+    "tests/theory/test_spectrum.py::test_edges_at_one_draw_are_critical_values_of_a_rational_function[8.0-64.0-0.01]",
+    "tests/theory/test_spectrum.py::test_masses_of_separated_bulks_are_eigenvalue_counts_of_real_networks",
+)
+"""Of these files, for every part of the package: what takes some seconds at most."""
 
 
 def pytest_collection_modifyitems(items):
     """Files that take minutes begin first: a worker left with one of them at the end would work alone."""
     for item in items:
-        if item.nodeid.startswith(SLOW):
+        if item.nodeid.startswith(SLOW) and not item.nodeid.startswith(QUICK):
             item.add_marker("slow")
     ranks = {path: rank for rank, path in enumerate(LONGEST_FIRST)}
     items.sort(

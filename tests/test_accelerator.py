@@ -19,6 +19,7 @@ def test_every_part_runs_and_is_kept(tmp_path):
     assert parts["predict"]["not converged"] == 0
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_said(monkeypatch, capsys):
     monkeypatch.setitem(accelerator.PARTS, "adam", lambda _: __import__("a_module_that_is_nowhere"))
     report = accelerator.main(["--only", "adam"])

@@ -105,22 +105,12 @@ def test_help_names_every_option(command, capsys):
     assert "--config" in text
 
 
-def test_version(capsys):
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"rfdsm {rfdsm.__version__}\n"
-
-
 def test_one_version_everywhere():
     root = Path(__file__).parents[1]
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] == rfdsm.__version__
     assert f"\nversion: {rfdsm.__version__}\n" in (root / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\n## [{rfdsm.__version__}]" in (root / "CHANGELOG.md").read_text(encoding="utf-8")
-
-
-def test_no_argument_shows_help(capsys):
-    assert main([]) == 0
-    assert "compare" in capsys.readouterr().out
 
 
 # End to end
@@ -162,15 +152,6 @@ def test_predict_writes_what_the_library_returns(suffix, tmp_path, capsys):
         np.testing.assert_allclose(np.ravel(cells[name]), np.ravel(getattr(expected, name)), rtol=1e-15)
 
 
-def test_predict_writes_a_single_cell(tmp_path):
-    path = tmp_path / "cell.csv"
-    assert main(["predict", "--psi-n", "4", "--psi-p", "1", "--m", "1", *CUBIC, "--output", str(path)]) == 0
-    cell = np.genfromtxt(path, delimiter=",", names=True)
-    assert cell.shape == ()
-    assert (cell["psi_n"], cell["psi_p"], cell["m"]) == (4, 1, 1)
-    np.testing.assert_allclose(cell["test"], rfdsm.predict(TINY_PROBLEM).test[0, 0], rtol=1e-12)
-
-
 @pytest.mark.slow
 def test_predict_table(tmp_path):
     result = run("predict", *TINY, cwd=tmp_path)
@@ -182,6 +163,7 @@ def test_predict_table(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_simulate_table(capsys):
     arguments = ["simulate", *TINY, *SMALL, "--key", "3"]
     assert main(arguments) == 0
@@ -191,15 +173,6 @@ def test_simulate_table(capsys):
     mean, error = test.mean(axis=0), np.abs(test[0] - test[1]) / 2
     for cell in zip(mean.ravel(), error.ravel(), strict=True):
         assert "{:.4f} ± {:.4f}".format(*cell) in table
-
-
-def test_simulate_file(tmp_path):
-    path = tmp_path / "simulation.nc"
-    assert main(["simulate", *TINY, *SMALL, "--key", "3", "--output", str(path)]) == 0
-    losses = rfdsm.simulate(TINY_PROBLEM, 8, trials=2, key=3)
-    with xr.open_dataset(path) as dataset:
-        test = dataset["test"].transpose("trial", "psi_p", "m").to_numpy()
-    np.testing.assert_allclose(test, losses.test, rtol=1e-12)
 
 
 @pytest.mark.slow
@@ -384,17 +357,12 @@ def test_option_overrides_file(asked, tmp_path):
             "psi = 2",
             ["settings.toml", "'psi'", "psi_n, psi_p, m, t, ridge, activation, spectrum, schedule, target, output"],
         ),
-        ("d = 8", ["unknown key 'd'", "rfdsm predict"]),
         ("config = 'other.toml'", ["unknown key 'config'"]),
-        ("[predict]\nfoo = 1", ["settings.toml [predict]", "'foo'"]),
         ("[compare]\nfoo = 1", ["settings.toml [compare]", "'foo'", "trials"]),
         ("[other]\npsi_n = 1", ["unknown key 'other'"]),
         ("psi_n = 1\npsi-n = 1", ["psi_n", "twice"]),
         ("psi_n = 'x'", ["settings.toml: psi_n", "'x'"]),
-        ("psi_n = true", ["settings.toml: psi_n", "'true'"]),
         ("psi_n = []", ["settings.toml: psi_n", "at least one value"]),
-        ("psi_n = [[1, 2]]", ["settings.toml: psi_n"]),
-        ("psi_n = 1979-05-27", ["settings.toml: psi_n"]),
         ("activation = ['tanh', 'relu']", ["settings.toml: activation", "one value"]),
         ("psi_n = ", ["settings.toml", "not a TOML file"]),
     ],
@@ -408,27 +376,14 @@ def test_bad_file(text, expected, asked, tmp_path, capsys):
     ("arguments", "expected"),
     [
         ("frobnicate", ["frobnicate"]),
-        ("predict 3", ["3"]),
         ("predict --bogus 3", ["--bogus"]),
-        ("predict --d 3", ["--d"]),
         ("predict --psi-n", ["--psi-n", "at least one value"]),
-        ("predict --psi-n ,", ["--psi-n", "at least one value"]),
         ("predict --psi-n x", ["--psi-n", "'x'"]),
         ("predict --psi-n 0", ["psi_n", "0"]),
         ("predict --psi-n -1", ["psi_n", "-1"]),
-        ("predict --psi-p nan", ["psi_p"]),
-        ("predict --m 1.5", ["m", "1.5"]),
-        ("predict --t 0", ["t"]),
-        ("predict --ridge -1", ["ridge", "-1"]),
         ("predict --activation swoosh", ["swoosh"]),
-        ("predict --activation tanh:2", ["tanh:2"]),
-        ("predict --activation polynomial:", ["polynomial:"]),
-        ("predict --activation leaky_relu:1,2", ["leaky_relu:1,2"]),
         ("predict --spectrum round", ["round"]),
-        ("predict --spectrum atoms", ["atoms"]),
-        ("predict --spectrum atoms:", ["atoms:"]),
         ("predict --spectrum atoms:1@0.5,2", ["weight"]),
-        ("predict --spectrum atoms:-1", ["-1"]),
         ("predict --spectrum power-law:1", ["power-law"]),
         ("predict --spectrum missing.npy", ["missing.npy", "No such file"]),
         ("predict --spectrum text.npy", ["text.npy", "not a .npy file"]),
@@ -436,36 +391,25 @@ def test_bad_file(text, expected, asked, tmp_path, capsys):
         ("predict --spectrum archive.npy", ["archive.npy", "not a .npy file of numbers, but an archive"]),
         ("predict --spectrum nan.npy", ["covariance", "NaN"]),
         ("predict --output result.xls", ["result.xls", ".nc or .csv"]),
-        ("predict --output folder", ["folder"]),
         ("predict --output " + 300 * "x" + ".nc", ["File name too long"]),
         ("compare --output " + 300 * "x", ["File name too long"]),
         ("compare --output ", ["--output", "needs one value"]),
         ("predict --output folder.nc", ["folder.nc", "is a folder"]),
         ("predict --output text.npy/result.nc", ["text.npy is a file"]),
         ("predict --config missing.toml", ["missing.toml", "No such file"]),
-        ("predict --config folder", ["folder"]),
-        ("predict --config nan.npy", ["nan.npy", "not a TOML file"]),
         ("predict --config", ["--config"]),
         ("simulate --d 8,16", ["d = [8, 16]", "one dimension"]),
         ("simulate --d 8.5", ["--d", "'8.5'"]),
-        ("simulate --d 0", ["--d", "'0'"]),
-        ("simulate --trials 0", ["--trials", "'0'"]),
         ("simulate --trials 1 --trials 2", ["--trials"]),
         ("simulate --trials many", ["--trials", "'many'"]),
-        ("simulate --key -1", ["--key"]),
         ("simulate --key 4294967296", ["--key", "4294967295"]),
         ("simulate --dtype float16", ["--dtype", "float32 or float64"]),
         ("compare --output text.npy", ["text.npy", "is a file"]),
-        ("compare --output text.npy/deeper/result", ["text.npy is a file"]),
         ("compare --output taken", ["losses.png", "is a folder"]),
         ("compare --data digits --d 64", ["d cannot be combined with data"]),
         ("compare --data digits --spectrum isotropic", ["spectrum cannot be combined with data"]),
         ("compare --data missing.npy", ["missing.npy"]),
-        ("compare --data nan.npy", ["nan.npy"]),
-        ("compare --data text.npy", ["text.npy"]),
-        ("compare --data empty.csv", ["empty.csv"]),
         ("compare --data words.csv", ["words.csv"]),
-        ("compare --data one.csv", ["one.csv"]),
         ("compare --index", ["--index: needs data"]),
         ("compare --data digits --no-header", ["header is for .csv files"]),
     ],
@@ -501,12 +445,6 @@ def test_the_library_refuses_in_one_line(arguments, expected, tmp_path, capsys, 
     np.save(tmp_path / "rows.npy", rng_rows)
     assert_refused(main(arguments.split()), capsys.readouterr().err, *expected)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.npy"]
-
-
-def test_refusal_in_a_process(tmp_path):
-    result = run("predict", "--psi-n", "-1", cwd=tmp_path)
-    assert_refused(result.returncode, result.stderr, "psi_n", "-1")
-    assert result.stdout == ""
 
 
 def test_folder_without_permission(asked, capsys, monkeypatch):
@@ -587,14 +525,6 @@ def test_plain_progress_is_at_most_ten_lines(capsys, monkeypatch):
     assert lines[-1].startswith("simulating: 100 of 100 cells")
 
 
-def test_progress_bar_on_a_terminal(capsys, monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    with output.progress("simulating") as report:
-        report(3, 4)
-    text = capsys.readouterr().err
-    assert "\x1b[" in text and "3/4" in text
-
-
 def test_table_tells_which_cells_did_not_converge():
     losses = rfdsm.predict(TINY_PROBLEM)
     assert "converged" not in [column.header for column in output.losses_table(TINY_PROBLEM, losses).columns]
@@ -602,3 +532,28 @@ def test_table_tells_which_cells_did_not_converge():
     failed = type(losses)(**{**vars(losses), "converged": converged})
     table = output.losses_table(TINY_PROBLEM, failed)
     assert list(table.columns[-1].cells) == ["yes", "no", "yes", "yes"]
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"rfdsm {rfdsm.__version__}\n"
+
+
+def test_no_argument_shows_help(capsys):
+    assert main([]) == 0
+    assert "compare" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_refusal_in_a_process(tmp_path):
+    result = run("predict", "--psi-n", "-1", cwd=tmp_path)
+    assert_refused(result.returncode, result.stderr, "psi_n", "-1")
+    assert result.stdout == ""
+
+
+def test_progress_bar_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with output.progress("simulating") as report:
+        report(3, 4)
+    text = capsys.readouterr().err
+    assert "\x1b[" in text and "3/4" in text

@@ -88,13 +88,6 @@ def test_fields_carry_only_the_axes_they_vary_along():
     assert coords["psi_p"].dims == ()
 
 
-def test_values_are_found_by_label(predicted):
-    one = predicted.sel(psi_n=2.0, psi_p=4.0, m=np.inf)
-    alone = predict(Problem(2.0, 4.0, np.inf, 0.2, 1e-2, "erf", GRID.spectrum))
-    for name in (*Losses.NAMES, "objective", *Losses.BOUNDS):
-        assert float(one[name]) == float(getattr(alone, name))
-
-
 # -------------------------------------------------------------------------------------------------- variables, units
 
 
@@ -120,11 +113,6 @@ def test_simulations_hold_every_trial_with_its_sizes_and_seeds():
     assert json.loads(dataset.attrs["configuration"])["seeds"] == [[0, 1], [2, 3], [4, 5]]
     assert dataset["d"] == 20
     np.testing.assert_array_equal(dataset["trial"], [0, 1, 2])
-
-
-def test_losses_of_no_run_make_no_sizes():
-    losses = Losses(*[np.zeros((1, *ZIPPED.shape))] * 6)
-    assert set(datasets.simulations(ZIPPED, losses, 20).data_vars) == {*Losses.NAMES, "objective", "floor"}
 
 
 def test_everything_has_a_unit_and_a_long_name(predicted):

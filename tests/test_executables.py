@@ -30,6 +30,7 @@ def compiler(monkeypatch):
     executables._understood.cache_clear()
 
 
+@pytest.mark.slow
 def test_theory_with_and_without_options(monkeypatch):
     expected = numbers()
     monkeypatch.setattr(executables, "options", dict)
@@ -79,6 +80,7 @@ def test_simulation_with_and_without_options(options, compiler):
         np.testing.assert_allclose(np.asarray(one, float), np.asarray(other, float), rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_a_network_of_another_key_compiles_nothing(caplog):
     problem = Problem(2.0, 3.0, 2, 0.2, 1e-2, activations.polynomial([0.1, 1.0, 0.3, 0.1]))
     first = fit(problem, 8, key=0)

@@ -135,7 +135,10 @@ def test_few_terms_are_the_first_of_many(name):
         np.testing.assert_allclose(few.second, many.second, rtol=1e-14)
 
 
-@pytest.mark.parametrize("name", ["tanh", "relu", "sign", "sin", "slope", "hermite"])
+@pytest.mark.parametrize(
+    "name",
+    ["sin", "slope", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tanh", "relu", "sign", "hermite"))],
+)
 def test_single_precision(name):
     activation = CASES[name]
     means = (RATIOS * DEVIATIONS[2:, None]).astype(np.float32)
@@ -266,7 +269,9 @@ def test_chosen_rules_are_exact_to_rounding(name):
             assert differences[:, 1].max() <= 1e-11 * scale, (largest, deviation)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in ("tanh", "bent", "linear") else pytest.mark.slow) for name in CASES]
+)
 def test_the_remainder_is_what_the_choice_claims(name):
     """Energy beyond the chosen terms, in the norm of their matrices, over the non-linear energy."""
     spread, largest, tolerance = 0.9, 0.6, 1e-9

@@ -20,7 +20,14 @@ def start(size=4000, seed=0):
     return np.random.default_rng(seed).normal(size=(size, D))
 
 
-@pytest.mark.parametrize("rule", [sampling.ddim, sampling.ddpm, sampling.reverse_sde, sampling.euler])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        sampling.ddpm,
+        sampling.euler,
+        *(pytest.param(rule, marks=pytest.mark.slow) for rule in (sampling.ddim, sampling.reverse_sde)),
+    ],
+)
 def test_the_best_network_generates_the_data(rule):
     samples = sampling.generate(best, rule(sampling.geometric(4, 2e-3, 250)), start())
     ratio = np.var(np.asarray(samples), axis=0) / (VARIANCES + 4e-3)

@@ -10,6 +10,7 @@ SAMPLER = sampling.ddim(sampling.geometric(2, 0.1, 4))
 TWO = spectra.atoms([0.3, 1.7], [0.5, 0.5])
 
 
+@pytest.mark.slow
 def test_it_holds_the_law_of_every_target():
     problem = Problem.grid([1.0, 4.0], [0.5, 2.0, 8.0], 4, 1.0, 0.03, spectrum=TWO)
     diagram = generation_diagram(problem, SAMPLER)

@@ -25,30 +25,9 @@ def numbers(text):
     return [float(found.replace("−", "-").replace(",", "")) for found in NUMBER.findall(text)]
 
 
-def test_there_are_eleven():
-    assert [int(name[:2]) for name in NAMES] == list(range(1, 12))
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_both_forms_say_the_same(name):
     assert source(stored(name)) == source(from_text(name))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_stored_without_heavy_output(name):
-    path = HERE / f"{name}.ipynb"
-    assert path.stat().st_size < 60_000
-    for cell in stored(name).cells:
-        if cell.cell_type == "code":
-            assert all(output.output_type == "stream" for output in cell.outputs) and cell.execution_count is None
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_begins_with_the_question_and_ends_with_what_was_learnt(name):
-    words = [text for kind, text in source(stored(name)) if kind == "markdown"]
-    assert source(stored(name))[0] == ("markdown", words[0])  # not the header of the text form
-    assert words[0].startswith("# ") and "?" in words[0]
-    assert any(text.startswith("## What was learnt") for text in words)
 
 
 @pytest.mark.parametrize("name", NAMES)

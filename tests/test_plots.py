@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from rfdsm import Comparison, Losses, Problem, activations, compare, plots, predict
+from rfdsm import Comparison, Losses, Problem, plots, predict
 from rfdsm.losses import Run
 from tests.tolerances import QUADRATURE
 
@@ -97,11 +97,6 @@ def test_draws_into_the_axes_it_is_given(comparison, axes):
     assert not mosaic["B"].lines
 
 
-def test_takes_a_square_of_axes(comparison):
-    square = Figure().subplots(2, 2)
-    assert all(mine is theirs for mine, theirs in zip(square.flat, comparison.plot(square), strict=True))
-
-
 @pytest.mark.parametrize("count", [1, 3, 5])
 def test_refuses_another_number_of_axes(comparison, count):
     given = Figure().subplots(1, count)
@@ -141,11 +136,6 @@ def test_one_curve_for_each_m_through_the_values_of_predict(comparison, axes):
                 assert y[nearest] == pytest.approx(getattr(comparison.limit, name)[i, k], rel=QUADRATURE)
 
 
-def test_curves_differ_in_colour(axes):
-    for axis in axes:
-        assert len({to_rgba(line.get_color()) for line in curves(axis).values()}) == 3
-
-
 def test_the_floor_is_drawn_under_the_test_losses(comparison, axes):
     floor = comparison.limit.floor.flat[0]
     np.testing.assert_allclose(floor, np.exp(-0.2), rtol=1e-12)
@@ -165,11 +155,6 @@ def test_a_floor_that_varies_is_a_curve():
         x, y = dashed[0].get_data()
         assert (x[0], x[-1]) == pytest.approx((0.1, 0.4))
         np.testing.assert_allclose(y, np.exp(-2 * x), rtol=1e-11)
-
-
-def test_floors_of_several_times():
-    drawn = made_up(Problem.grid(1.0, [0.5, 1.0, 2.0], 1, [0.1, 0.3], 1e-2)).plot()
-    assert sorted(horizontal(drawn[2])) == pytest.approx([np.exp(-0.6), np.exp(-0.2)], rel=1e-11)
 
 
 # ----------------------------------------------------------------------------------------------------------- thresholds
@@ -193,17 +178,6 @@ def test_thresholds_along_psi_n():
         (nm, _, colour), (n, _, _) = vertical(axis)
         assert (nm, n) == (0.5, 2.0)  # n = p and n = p/m
         assert colour == to_rgba(curves(axis)["$m$ = 4"].get_color())
-
-
-def test_thresholds_outside_the_picture_are_left_out():
-    drawn = made_up(Problem.grid(50.0, [0.5, 1.0, 2.0], [1, 4], 0.1, 1e-2)).plot()
-    assert vertical(drawn[0]) == []
-
-
-def test_no_thresholds_along_other_fields():
-    drawn = made_up(Problem.grid(0.03, 0.05, [1, 2], 0.1, [1e-2, 0.1, 1.0])).plot()
-    assert vertical(drawn[0]) == []
-    assert r"\lambda" in drawn[-1].get_xlabel()
 
 
 # ----------------------------------------------------------------------------------------------------------- simulation
@@ -233,22 +207,6 @@ def test_points_and_error_bars_are_the_simulation(comparison, axes):
         assert next(containers, None) is None
 
 
-def test_what_is_extrapolated_stands_out_and_smaller_dimensions_are_paler(axes):
-    for axis in axes:
-        small, large, limit = (container.lines[0] for container in axis.containers[:3])
-        assert small.get_alpha() < large.get_alpha() < 1 and limit.get_alpha() in (None, 1)
-        assert len({points.get_marker() for points in (small, large, limit)}) == 3
-        for points in (small, large, limit):
-            filled = to_rgba(points.get_markerfacecolor()) == to_rgba(points.get_color())
-            assert filled == (points is limit)
-
-
-def test_points_of_one_dimension_are_filled():
-    (container,) = made_up(Problem(1.0, 2.0, np.inf, 0.1, 1e-2), dimensions=(16,)).plot()[0].containers
-    points = container.lines[0]
-    assert to_rgba(points.get_markerfacecolor()) == to_rgba(points.get_color())
-
-
 def test_legend_names_curves_dimensions_and_what_is_fixed(axes):
     assert legend(axes[0]) == [
         "$m$ = 1",
@@ -261,14 +219,6 @@ def test_legend_names_curves_dimensions_and_what_is_fixed(axes):
     title = axes[0].get_legend().get_title().get_text()
     assert title == r"$\psi_n$ = 2, $t$ = 0.1, $\lambda$ = 0.001"
     assert all(axis.get_legend() is None for axis in axes[1:])
-
-
-def test_every_one_of_many_dimensions_is_drawn():
-    dimensions = tuple(range(10, 20))
-    drawn = made_up(Problem.grid(1.0, [0.5, 1.0], 1, 0.1, 1e-2), dimensions=dimensions).plot()
-    assert len(drawn[0].containers) == 11
-    told = [*(f"simulation, $d = {d}$" for d in dimensions), r"extrapolated to $d = \infty$"]
-    assert legend(drawn[0])[1:] == told
 
 
 # ------------------------------------------------------------------------------------------------------ shapes of grids
@@ -299,38 +249,10 @@ def test_two_fields_besides_the_abscissa():
         np.testing.assert_allclose(ends, comparison.limit.test[i, [0, -1], k], rtol=QUADRATURE)
 
 
-def test_more_curves_than_colours():
-    drawn = made_up(Problem.grid(1.0, np.geomspace(0.5, 2, 12), np.arange(1, 10), 0.1, 1e-2)).plot()
-    assert len(curves(drawn[0])) == 9
-
-
-def test_zipped_fields_make_points():
-    problem = Problem([1.0, 2.0, 3.0], [0.5, 1.0, 1.5], 2, 0.1, 1e-2)
-    comparison = made_up(problem, dimensions=(16,))
-    drawn = comparison.plot()
-    for k, (line, container) in enumerate(zip(curves(drawn[2]).values(), drawn[2].containers, strict=True)):
-        expected = [problem.psi_p[k], comparison.limit.test[k]]
-        np.testing.assert_array_equal(np.ravel(line.get_data()), expected)
-        np.testing.assert_array_equal(container.lines[0].get_xdata(), expected[:1])
-
-
 def test_along_m_theory_stays_at_whole_numbers():
     problem = Problem.grid(1.0, 1.0, [1, 4, 9], 0.1, 1e-2)
     (line,) = curves(made_up(problem).plot()[0]).values()
     np.testing.assert_array_equal(line.get_xdata(), np.arange(1, 10))
-
-
-def test_real_data_have_three_panels():
-    comparison = made_up(ALONG_P, dimensions=(16,), names=Losses.NAMES[:3])
-    drawn = comparison.plot()
-    assert [axis.get_title() for axis in drawn] == ["training loss", "training points, fresh noise", "test loss"]
-    others = [axis for axis in drawn[0].figure.axes if axis not in list(drawn)]
-    assert not any(axis.axison for axis in others)
-    for axis in drawn[-2:]:  # nothing below them: they carry the abscissa's name and numbers
-        assert axis.get_xlabel()
-        assert axis.xaxis.get_tick_params()["labelbottom"]
-    with pytest.raises(ValueError, match=r"^axes: 4 given, must be 3, one for each of train, empirical_test, test$"):
-        comparison.plot(Figure().subplots(2, 2))
 
 
 # ------------------------------------------------------------------------------------------------------------- abscissa
@@ -354,32 +276,3 @@ def test_real_data_have_three_panels():
 )
 def test_abscissa_is_the_longest_axis(problem, expected):
     assert plots.abscissa(made_up(problem).to_dataset()) == expected
-
-
-@pytest.mark.slow
-def test_a_peak_without_ridge_is_drawn_on_a_logarithmic_axis():
-    """The test losses at p = nm would squash all else; the training loss, which vanishes there, stays linear."""
-    cubic = activations.polynomial([0, 1, 0.3, 0.1])  # quick to compile in few dimensions
-    axes = compare(Problem.grid(2, [1, 8, 20], 4, 0.1, 0, cubic), 8, trials=2).plot()
-    assert [axis.get_yscale() for axis in axes.ravel()] == ["linear", "log", "log", "log"]
-    axes = compare(Problem.grid(2, [1, 8, 20], 4, 0.1, 1e-1, cubic), 8, trials=2).plot()
-    assert [axis.get_yscale() for axis in axes.ravel()] == ["linear", "linear", "linear", "log"]
-
-
-def test_ticks_of_a_short_logarithmic_axis_are_few_and_plain():
-    """Where an axis spans little more than a decade, matplotlib's own labels overlap."""
-    from rfdsm.plots.style import log_x
-
-    for high, expected in ((20, ["2", "5", "10", "20"]), (1e4, None)):
-        axis = Figure().subplots()
-        axis.plot([1.25, high], [0, 1])
-        log_x(axis)
-        axis.figure.canvas.draw()
-        low, top = axis.get_xlim()
-        places = [place for place in axis.get_xticks() if low <= place <= top]
-        labels = [axis.xaxis.get_major_formatter()(place) for place in places]
-        if expected is None:
-            assert all(np.log10(place).is_integer() for place in places)
-        else:
-            assert labels == expected
-            assert not any(label.get_text() for label in axis.get_xticklabels(minor=True))

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.colors import LogNorm, to_rgb, to_rgba
+from matplotlib.colors import LogNorm, to_rgba
 from matplotlib.figure import Figure
 
 from rfdsm import Problem, plots, predict
@@ -76,15 +76,6 @@ def test_areas_have_the_colours_of_their_regimes(axis):
         np.testing.assert_allclose(colours[codes == code] - to_rgba(plots.REGIMES[name][0]), 0, atol=1e-6)
 
 
-def test_names_stand_in_their_areas(axis):
-    texts = {text.get_text(): text.get_position() for text in axis.texts}
-    assert set(texts) == {"generalisation", "noise-fitting", "memorisation"}
-    codes = diagram()["regime"]
-    for code, name in enumerate(plots.REGIMES):
-        x, y = texts[name.replace("_", "-")]
-        assert int(codes.sel(psi_n=x, psi_p=y, method="nearest")) == code
-
-
 def test_curves_are_where_the_dataset_has_them(axis):
     psi_n = np.geomspace(0.1, 10, 21)
     inside = 4 * psi_n < 20
@@ -114,24 +105,6 @@ def test_branches_continue_when_a_line_has_fewer_roots():
     assert np.isnan(values[0][8:12]).all() and np.nanmax(np.abs(values[0] / lower - 1)) < 1e-12
 
 
-def test_legend_names_what_is_drawn(axis):
-    (legend,) = axis.figure.legends
-    texts = [text.get_text() for text in legend.get_texts()]
-    assert texts == [label for label, _ in LINES.values()] + ["harmful: test > 1"]
-
-
-def test_colours_differ_in_lightness():
-    """Apart for readers who see no colours, and in grey print."""
-
-    def lightness(colour):
-        return float(np.dot([0.2126, 0.7152, 0.0722], np.array(to_rgb(colour)) ** 2.2))
-
-    tints = sorted(lightness(tint) for tint, _ in plots.REGIMES.values())
-    assert np.all(np.diff(tints) > 0.04)
-    for tint, name in plots.REGIMES.values():
-        assert (lightness(tint) + 0.05) / (lightness(name) + 0.05) > 3  # contrast of the name on its area
-
-
 def test_simulated_cells_are_markers():
     places = dict(psi_n=[0.2, 2.0], psi_p=[0.15, 3.0, 50.0])
     codes, bad = np.array([[0, 2, 1], [0, 1, 2]], np.int8), np.array([[0, 1, 1], [0, 0, 1]], np.int8)
@@ -151,14 +124,6 @@ def test_simulated_cells_are_markers():
     texts = [text.get_text() for text in axis.figure.legends[0].get_texts()]
     assert texts[-4:-1] == [f"simulated: {name}" for name in ("generalisation", "noise-fitting", "memorisation")]
     axis.figure.savefig(io.BytesIO(), format="pdf")
-
-
-def test_draws_into_given_axes_and_other_fields():
-    given = Figure().subplots()
-    swapped = plots.phase_diagram(diagram(m=[4]), given, across="psi_p", legend=False)
-    assert swapped is given and r"\psi_p" in given.get_xlabel() and not given.figure.legends
-    points = drawn(given, "noise_fitting")
-    np.testing.assert_allclose(points[:, 0], points[:, 1])
 
 
 @pytest.mark.parametrize("kind", [plots.phase_diagram, plots.heatmap])

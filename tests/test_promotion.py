@@ -35,7 +35,10 @@ def forbidden():
     jax.config.update("jax_numpy_rank_promotion", "allow")
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in ("predict", "linear.predict") else pytest.mark.slow) for name in CALLS],
+)
 def test_nothing_is_promoted(name, forbidden):
     assert np.all(np.isfinite(CALLS[name]()))
 

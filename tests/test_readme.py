@@ -19,14 +19,6 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_quick_start_is_two_commands():
-    start = README[README.index("## Quick start") : README.index("In Python, five lines")]
-    commands = re.findall(r"```sh\n(.*?)\n```", start, flags=re.DOTALL)
-    assert len(commands) == 2
-    assert commands[0].endswith("rfdsm compare") and commands[1].endswith("python -m pytest")
-    assert all("\n" not in command for command in commands)
-
-
 @pytest.mark.slow
 def test_python_example_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -68,11 +60,6 @@ def test_configuration_example_is_accepted(tmp_path):
     (tmp_path / "study.toml").write_text(content)
     settings = resolve("compare", CompareOptions(), str(tmp_path / "study.toml"))
     assert settings["psi_p"] == [0.5, 1, 2, 4] and settings["m"] == [1, 4, np.inf] and settings["output"] == "study"
-
-
-def test_pictures_are_there():
-    for picture in re.findall(r"!\[.*?\]\((.*?)\)", README):
-        assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
 
 
 def test_every_public_function_of_the_first_rank_is_in_the_table():

@@ -86,6 +86,7 @@ def test_functions():
     np.testing.assert_allclose(found.test, expected.test, rtol=IDENTITY)
 
 
+@pytest.mark.slow
 def test_parameters_are_differentiable():
     """Of schedule and target, by reverse mode, against differences."""
 

@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 
 from rfdsm import Problem, datasets, optimal_stopping, plots, training_curve
 from rfdsm.cli import main
+from rfdsm.losses import Losses
+from rfdsm.model import LearningCurves
 from rfdsm.sweeps import SweepError, picture
 
 CUBIC = ["--activation", "polynomial:0.1,1,0.3,0.1"]
@@ -60,6 +62,7 @@ def _cubic():
     return activations.polynomial([0.1, 1, 0.3, 0.1])
 
 
+@pytest.mark.slow
 def test_times_given_and_no_picture(folder, capsys):
     command = ["train-curve", "--psi-n", "2", "--psi-p", "4", "--m", "2", "--ridge", "0.1", "--no-plot", *CUBIC]
     assert main([*command, "--times", "5", "0.1:10:3", "--output", "here"]) == 0
@@ -92,10 +95,14 @@ def test_refuses_in_one_line(folder, capsys, arguments, message):
 
 @pytest.fixture(scope="module")
 def dataset():
+    """Made-up numbers."""
     problem = Problem(np.array([2.0, 8.0]), 8.0, np.inf, 0.1, 0.0, _cubic())
-    times, stopping = np.geomspace(1e-3, 1e4, 32), optimal_stopping(problem)
-    scales = {name: getattr(stopping, name) for name in vars(stopping) if name.endswith("_time")}
-    return datasets.training(problem, times, training_curve(problem, times), scales | {"best_time": stopping.time})
+    times, shape = np.geomspace(1e-3, 1e4, 32), (2, 32)
+    rng = np.random.default_rng(0)
+    values = {name: rng.uniform(0.1, 1, shape) for name in LearningCurves(times, 0.0).predicted}
+    names = ("generalisation_time", "best_time", "below_floor_time", "memorisation_time")
+    scales = {name: np.array([10.0**k, np.inf if k == 3 else 2 * 10.0**k]) for k, name in enumerate(names)}
+    return datasets.training(problem, times, Losses(**values | {"converged": np.ones(shape, bool)}), scales)
 
 
 def test_picture_says_what_it_shows(dataset):

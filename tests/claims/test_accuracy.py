@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy.stats import truncnorm
 
 from benchmarks.pages import record
@@ -24,6 +25,7 @@ def test_theory_of_the_table_is_predicted():
     assert f"{float(predict(Problem(2, 8, 1, 0.1, 1e-3)).test):.4g}" == f"{theory:.4g}"
 
 
+@pytest.mark.slow
 def test_first_column_of_a_cheap_row_is_simulated():
     found = compare(Problem(2, 1, 1, 0.1, 1e-3, "tanh"), 25, trials=32)
     for name in ("train", "test"):

@@ -80,7 +80,12 @@ SETTINGS = (
 )
 
 
-@pytest.mark.parametrize("name", PAGES)
+COMPUTED = {claim.page for claim in CLAIMS}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in COMPUTED else ()) for name in PAGES]
+)
 def test_numbers(name):
     check(name, [claim for claim in CLAIMS if claim.page == name], SETTINGS)
 

@@ -30,8 +30,11 @@ def test_one_population(samples, features, ridge):
     """Equations (1), and (2) as differences: the responses of c and -g to a probe that raises c in D and beta."""
 
     def solved(probe: float) -> tuple[float, float]:
-        c, g = 1.0, 1.0
+        c, g, before = 1.0, 1.0, (0.0, 0.0)
         for _ in range(20_000):
+            if (c, g) == before:
+                break
+            before = c, g
             w = features * g * (c + probe) * D
             g = (1 / (ridge + (c + probe) * BETA + average((c + probe) * D / (1 + w))) + g) / 2
             e = (features * g * average(D / (1 + w)) + BETA * features * g) / samples

@@ -20,7 +20,7 @@ def block(start: str) -> Block:
     return found
 
 
-@pytest.mark.parametrize("start", ["rfdsm predict", "rfdsm boundary"])
+@pytest.mark.parametrize("start", ["rfdsm predict", pytest.param("rfdsm boundary", marks=pytest.mark.slow)])
 def test_output_is_shown(start, capsys):
     shown = block(start)
     assert shown.shown
@@ -125,5 +125,6 @@ CLAIMS = [
 SETTINGS = ("Python 3.11", "Regimes at m = 4, t = 0.1")
 
 
+@pytest.mark.slow
 def test_numbers():
     check(PAGE, CLAIMS, SETTINGS)

@@ -16,8 +16,7 @@ from rfdsm.losses import Losses
 STATE = State()
 
 
-@pytest.mark.parametrize("abscissa", ABSCISSAE)
-@pytest.mark.parametrize("m", [1.0, 4.0, np.inf])
+@pytest.mark.parametrize(("abscissa", "m"), list(zip(ABSCISSAE, (1.0, 4.0, np.inf, 4.0), strict=True)))
 def test_curves_are_those_of_predict(abscissa, m):
     state = STATE.replace(abscissa=abscissa, m=m, spectrum=low_rank(0.25))
     found = curves.curves(state)
@@ -31,6 +30,7 @@ def test_curves_are_those_of_predict(abscissa, m):
     assert found.x.size == curves.POINTS
 
 
+@pytest.mark.slow
 def test_the_point_may_be_singular():
     found = curves.curves(STATE.replace(psi_p=32.0, ridge=0.0))  # p = nm
     assert found.point["test"] == np.inf
@@ -45,6 +45,7 @@ def test_lines_follow_the_abscissa():
     assert np.isnan(curves.curves(STATE.replace(m=np.inf)).lines["p_nm"])
 
 
+@pytest.mark.slow
 def test_moving_sliders_compiles_nothing():
     compiled = []
 
@@ -142,6 +143,7 @@ def test_advice_is_that_of_advise():
     assert details.advice(STATE).text == advise(**asked).text()
 
 
+@pytest.mark.slow
 def test_simulated_points_have_means_and_errors_and_can_be_cancelled():
     told = []
     point = simulations.simulated(
@@ -175,7 +177,9 @@ def test_points_belong_to_their_curves_only():
     assert simulations.belongs(point, STATE.replace(m=1.0), (1.0, 4.0, np.inf))
 
 
-@pytest.mark.parametrize("suffix", exports.PICTURES + exports.DATA)
+@pytest.mark.parametrize(
+    "suffix", [*exports.DATA, *(pytest.param(name, marks=pytest.mark.slow) for name in exports.PICTURES)]
+)
 def test_losses_are_carried_away(suffix):
     content = exports.exported(STATE, "losses", suffix).getvalue()
     starts = {"svg": b"<?xml", "png": b"\x89PNG", "csv": b"m,psi_p", "nc": b"CDF"}

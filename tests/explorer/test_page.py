@@ -27,12 +27,26 @@ class Asked(Latest):
         self.requests = None
 
 
+@pytest.fixture(scope="module")
+def only():
+    """One page for all tests: it takes a second to open."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(page, "Latest", Asked)
+        made = page.Page(State(), False, Document())
+        yield made
+        made.close()
+
+
 @pytest.fixture
-def opened(monkeypatch):
-    monkeypatch.setattr(page, "Latest", Asked)
-    made = page.Page(State(), False, Document())
-    yield made
-    made.close()
+def opened(only):
+    """As it was opened."""
+    only.change(vars(State()))
+    only.simulated.clear()
+    only._asked.clear()
+    only._waiting = False
+    for worker in only._workers.values():
+        worker.requests.clear()
+    return only
 
 
 CONTROLS = [

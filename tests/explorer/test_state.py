@@ -41,22 +41,15 @@ def test_what_the_address_leaves_out_is_usual():
     ("query", "words"),
     [
         ("psi_n=-1", "psi_n = -1 must be from 0.05 to 200"),
-        ("psi_p=inf", "psi_p = inf must be from 0.05 to 500"),
         ("psi_p=lots", "psi_p = 'lots' must be a number"),
         ("m=0.5", "m = 0.5 must be an integer"),
-        ("m=nan", "m"),
         ("t=0", "t = 0 must be from 0.001 to 5"),
         ("t=2&schedule=flow", "t = 2 must be from 0.001 to 0.999"),
-        ("ridge=-1", "ridge = -1 must be 0, or from"),
         ("activation=nonsense", "activation must be one of tanh"),
         ("spectrum=isotropic:-1", "variance"),
         ("spectrum=/etc/secret.npy", "names a file"),
-        ("schedule=later", "schedule"),
-        ("target=everything", "target"),
         ("abscissa=d", "abscissa = 'd' must be one of psi_p"),
-        ("view=sea", "view = 'sea' must be one of"),
         ("d=1000", "d = 1000 must be an integer from 32 to 64"),
-        ("d=40.5", "d = 40.5 must be an integer"),
         ("colour=red", "'colour' is unknown"),
         ("m=1&m=2", "m is given twice"),
         ("spectrum=atoms:" + ",".join(["1"] * 65), "65 values"),
@@ -96,11 +89,6 @@ def test_a_spectrum_of_many_nodes_keeps_its_losses():
     again = State(spectrum=spectrum_text(spectrum)).problem()
     exact = predict(Problem(8, 16, 4, 0.1, 1e-3, spectrum=spectrum))
     assert float(predict(again).test) == pytest.approx(float(exact.test), rel=1e-9)
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_states_of_the_address(name):
-    assert State.from_query(PRESETS[name].query()) == PRESETS[name]
 
 
 OTHERS = [State(), State(activation="leaky_relu:0.2", spectrum="power-law:1,0.01"), State(m=np.inf, schedule="flow")]

@@ -98,15 +98,16 @@ def test_transition_from_copying_to_generalising():
 
 
 @pytest.mark.parametrize("transposed", [False, True])
-def test_a_trial_done_plainly(transposed):
+@pytest.mark.parametrize("psi", [[0.5, 2.5], [2.5]])
+def test_a_trial_done_plainly(psi, transposed):
     """Everything once more for one key, by sums over points and determinants that still fit at d = 8."""
     d, N, sigma = 8, 60, 1.3
-    problem = linear.Problem(np.array([0.5, 2.5]), 0.4, ridge=0.02, sigma=sigma)
+    problem = linear.Problem(np.array(psi), 0.4, ridge=0.02, sigma=sigma)
     result = linear.memorisation(problem, d, trials=3, key=5, fresh=N, generated=16, transposed=transposed)
     for_fresh, for_cells = jax.random.split(jax.random.fold_in(jax.random.key(5), 1))
     fresh = sigma * np.asarray(jax.random.normal(for_fresh, (N, d), jnp.float32), dtype=float)
     for_points, for_noise, for_new, for_rivals = jax.random.split(for_cells, 4)
-    for place, (n, kind) in enumerate([(4, "dual"), (20, "primal")]):
+    for place, (n, kind) in enumerate([(4, "dual"), (20, "primal")][-len(psi) :]):
         sample = draw(for_points, n, n, Normal(sigma * jnp.ones(d)))
         a, eta = np.exp(-0.4), float(problem.eta)
         fitted = jax.jit(fit, static_argnames=("kind", "m"))(sample, for_noise, kind, 1, a, eta, 0.02)

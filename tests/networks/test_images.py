@@ -28,6 +28,7 @@ def test_a_step_at_the_size_of_common_images(shape):
         assert before.shape == after.shape and (not matrix or np.any(np.abs(before - after) > 1e-4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 4])
 def test_the_level_is_told_to_narrow_networks(channels):
     """Norms of single channels take out what is constant over an image: the level must come after them."""
@@ -39,6 +40,7 @@ def test_the_level_is_told_to_narrow_networks(channels):
     assert np.abs(other - one).max() > 1e-2 * np.abs(one).max()
 
 
+@pytest.mark.slow
 def test_channels_and_sizes_that_cannot_be_halved():
     network = networks.unet((4, 4, 3), channels=2, depth=1)
     assert network.first.weight.shape[1] == 3 and network.last.weight.shape[0] == 3

@@ -64,6 +64,7 @@ ROWS = np.random.default_rng(0).normal(size=(30, 4))
 ASKED = dict(m=2, level=0.5, measured=100, batch=16, key=5)
 
 
+@pytest.mark.slow
 def test_networks_on_the_way_are_kept(tmp_path):
     """Each is the network of a training that ends there, also after an interruption."""
     network = networks.mlp(4, 8)

@@ -97,3 +97,14 @@ def test_turning_points_of_slopes_that_jump():
     places, _, _ = roots.turning_points(evaluate, low, high, *ends, 1e-12)
     np.testing.assert_allclose(places, [0.1, 0.3, 0.0], atol=1e-11)
     assert len(counts) < 120
+
+
+def test_the_last_correction_is_that_of_the_exact_function():
+    """The search itself may use an approximate one, whose root is off by 1e-7."""
+
+    def off_by(error):
+        return lambda line, x: (x**2 - 0.25 + error, 2 * x, np.full(len(x), 1e-15))
+
+    approximate, exact = off_by(1e-7), off_by(0.0)
+    brackets = roots.bracket(approximate, roots.sampled(approximate, 1, 0.0, 1.0, 20))
+    np.testing.assert_allclose(roots.solve(approximate, exact, brackets).place, [0.5], rtol=1e-13)

@@ -67,6 +67,7 @@ def test_refusals(changes, message):
         simulate_generation(Problem(**fields), SAMPLER, 12, **options)
 
 
+@pytest.mark.slow
 def test_linear_networks_follow_the_recursion_of_their_matrices():
     """Given networks with linear features, each step takes the covariance C to T C T', T = A + C_step B W/sqrt(d)."""
     d, levels = 12, np.array([2.0, 0.8, 0.3, 0.1])

@@ -150,6 +150,7 @@ def test_minimum_norm_is_the_limit_of_small_ridges(losses):
         np.testing.assert_allclose(small, 1e-2 * large, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_training_loss_vanishes_where_draws_are_interpolated(losses):
     assert np.all(losses.train[:, 0, 0] < 1e-26)
     assert np.all(losses.train[:, 1, 0] > 0.1)

@@ -29,6 +29,7 @@ def disagreement(problem, d, key, times=None):
     return np.max(np.abs(single / double - 1))
 
 
+@pytest.mark.slow
 def test_single_precision_where_small_eigenvalues_decide():
     """p = nm, and a ridge that single precision cannot tell from the eigenvalues' own rounding."""
     assert disagreement(Problem(1.0, 4.0, 4, 0.1, [1e-4, 1e-2]), 16, 0) < 1e-5

@@ -77,6 +77,7 @@ def test_what_shares_is_of_one_size_and_time_and_fits_into_memory():
     assert _families(problem, memory_estimate(64, 16, terms=terms)) == alone
 
 
+@pytest.mark.slow
 def test_progress_counts_cells_and_ends_with_all():
     seen = []
     simulate(Problem.grid(1.0, [1, 2], [1, np.inf], 0.1, 1e-3), 8, trials=4, progress=lambda *now: seen.append(now))

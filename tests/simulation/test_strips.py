@@ -9,7 +9,11 @@ from rfdsm.simulation import strips
 from tests.tolerances import IDENTITY
 
 SIZES = (1, 33, 100, 257, 1100)
-pytestmark = pytest.mark.parametrize("size", SIZES)
+FEW = (1, 257)
+"""Sizes whose operations, compiled one by one, are quick."""
+pytestmark = pytest.mark.parametrize(
+    "size", [pytest.param(size, marks=() if size in FEW else pytest.mark.slow) for size in SIZES]
+)
 
 
 def random_gram(size, columns=5):

@@ -40,18 +40,6 @@ def test_second_pass_finishes_what_the_first_leaves():
             np.testing.assert_allclose(large[hard], small[hard], 1e-8, err_msg=name)
 
 
-def test_a_failure_is_flagged_after_the_second_pass():
-    problem = hard_and_easy(CHUNK + 10)
-    spoiled = np.array(problem.psi_p)
-    spoiled[[3, CHUNK + 5]] = np.nan
-    object.__setattr__(problem, "psi_p", spoiled)
-    losses = predict(problem)
-    assert np.array_equal(np.flatnonzero(~losses.converged), [3, CHUNK + 5])
-    assert np.all(np.isnan(losses.test[[3, CHUNK + 5]])) and not np.any(
-        np.isnan(np.delete(losses.test, [3, CHUNK + 5]))
-    )
-
-
 @pytest.mark.parametrize("layout", ["scalars", "rows", "columns", "full"])
 def test_layout_of_the_fields_does_not_matter(layout):
     """Broadcast fields are read in place; the same grid with all fields written out gives the same numbers."""
@@ -69,6 +57,7 @@ def test_layout_of_the_fields_does_not_matter(layout):
         np.testing.assert_allclose(getattr(losses, name)[140, 3], getattr(cell, name), 1e-14, err_msg=name)
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_results():
     """65 bytes per cell, whatever the fields: 10^8 cells fit where their results fit."""
     problem = Problem.grid(

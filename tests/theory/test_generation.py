@@ -55,6 +55,7 @@ def test_reference_values(row):
     np.testing.assert_allclose(law.variance_at(x), variance, rtol=REFERENCE)
 
 
+@pytest.mark.slow
 def test_kernel_limit_is_a_ridge_map():
     """psi_p to infinity at fixed ridge per feature, m = infinity: samples go through an affine map of S alone."""
     per_feature, psi_n, law = 0.05, 2.0, spectra.atoms([1.6, 0.4])
@@ -72,6 +73,7 @@ def test_kernel_limit_is_a_ridge_map():
     np.testing.assert_allclose(found.variance, variance, rtol=1e-8)  # 5/psi_p
 
 
+@pytest.mark.slow
 def test_linear_networks_at_finite_size():
     """m = 1, linear features: in thirds of the spectrum to half a per cent at d = 40 already."""
     d = 40
@@ -126,6 +128,7 @@ def networks(problem, sampler, d, activation, seed, samples=400):
     return eigenvalues, np.mean((y @ vectors) ** 2, axis=0)
 
 
+@pytest.mark.slow
 def test_infinitely_many_samples():
     """S is Sigma: the law of the limit psi_n = inf, and of very many samples."""
     law = spectra.atoms([2.0, 0.5], [0.3, 0.7])
@@ -282,6 +285,7 @@ def test_best_ridges_beat_the_best_common_one():
         assert generated_law(Problem(2.0, 4.0, 2, 0.5, ridge, "relu"), sampler).kl > found.common
 
 
+@pytest.mark.slow
 def test_linear_features_without_noise_of_their_own():
     """m = infinity leaves an unknown at exactly 0 beside very large ones: the limit of many draws all the same."""
     sampler = sampling.ddim(TIMES[::5])

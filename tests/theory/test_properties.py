@@ -10,7 +10,12 @@ from rfdsm import Losses, Problem, activations, predict, spectra
 from tests.tolerances import IDENTITY, ROUTES
 
 SMALL, LARGE = activations.polynomial([0.1, 0.3, 0.2, -0.05]), activations.polynomial([10.0, 30.0, 20.0, -5.0])
-LAWS = (spectra.isotropic(), spectra.atoms([0.1, 2.0]), spectra.atoms([0.0, 0.5, 4.0], [0.2, 0.5, 0.3]))
+# of one size, for one compilation
+LAWS = (
+    spectra.Spectrum(np.ones(3), np.full(3, 1 / 3)),
+    spectra.Spectrum(np.array([0.1, 2.0, 2.0]), np.array([0.5, 0.25, 0.25])),
+    spectra.atoms([0.0, 0.5, 4.0], [0.2, 0.5, 0.3]),
+)
 
 
 def powers(low: float, high: float) -> st.SearchStrategy[float]:

@@ -74,6 +74,7 @@ def test_best_ridge_is_that_of_a_scalar_search(found):
         np.testing.assert_allclose(np.log(found.ridge[k]), best.x, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_score_is_least_at_the_same_time_and_empirical_test_at_the_end():
     score, memory = (optimal_stopping(PROBLEM, name) for name in ("score", "empirical_test"))
     np.testing.assert_allclose(score.time, optimal_stopping(PROBLEM).time, rtol=1e-6)
@@ -82,6 +83,7 @@ def test_score_is_least_at_the_same_time_and_empirical_test_at_the_end():
     assert np.isinf(memory.time[2]) and memory.loss[2] == memory.final[2]
 
 
+@pytest.mark.slow
 def test_a_loss_that_never_rises_is_least_at_infinity():
     """A strong ridge stops learning before overfitting begins."""
     strong = optimal_stopping(Problem(2.0, 16.0, np.array([1, np.inf]), 0.1, 200.0))
@@ -91,6 +93,7 @@ def test_a_loss_that_never_rises_is_least_at_infinity():
     assert np.all(np.isinf(strong.memorisation_time))
 
 
+@pytest.mark.slow
 def test_early_stopping_beats_every_ridge_at_many_draws_but_not_at_one():
     """Both filters are functions of U; which is nearer to the best one depends on m."""
     result = optimal_stopping(Problem(4.0, 64.0, np.array([1, np.inf]), 0.1, 0.0))
@@ -102,6 +105,7 @@ def slopes(values, psi_n):
     return np.diff(np.log(values)) / np.diff(np.log(psi_n))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("m", [16, np.inf])
 def test_memorisation_time_grows_like_the_number_of_samples_and_generalisation_time_does_not(m):
     psi_n = np.array([64.0, 128.0, 256.0])
@@ -112,6 +116,7 @@ def test_memorisation_time_grows_like_the_number_of_samples_and_generalisation_t
     assert np.all(slopes(result.below_floor_time, psi_n) < 0.25)
 
 
+@pytest.mark.slow
 def test_few_draws_delay_memorisation_or_prevent_it():
     """At t = 0.1: never for m = 1 and 2; from m = 4 on, at less than three times the time of m = inf."""
     m = np.array([1, 2, 4, 16, np.inf])
@@ -122,6 +127,7 @@ def test_few_draws_delay_memorisation_or_prevent_it():
     np.testing.assert_allclose(late / late[-1], [2.903, 1.173, 1], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_curve_that_is_not_accurate_is_flagged(monkeypatch):
     monkeypatch.setattr(paths, "size", lambda ratio, digits: 24)
     result = optimal_stopping(Problem(2.0, 8.0, np.inf, 0.1, 0.0))
@@ -145,6 +151,7 @@ def test_refuses(arguments, message):
         optimal_stopping(PROBLEM, **arguments)
 
 
+@pytest.mark.slow
 def test_shape_and_options_of_a_grid():
     grid = Problem.grid([1.0, 4.0], 4.0, [2, np.inf], 0.1, 0.0)
     wide, narrow = optimal_stopping(grid, tolerance=0.2), optimal_stopping(grid, tolerance=0.01)
