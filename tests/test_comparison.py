@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 import pytest
+import xarray as xr
 from rich.console import Console
 
 from rfdsm import Comparison, Losses, Problem, activations, compare, predict, simulate, spectra
@@ -433,11 +434,6 @@ def solver_compiled():
     predict(PROBLEM)
 
 
-def test_a_problem_is_needed():
-    with pytest.raises(ValueError, match=r"^problem must be a rfdsm.Problem, got"):
-        compare(3.0, 8)
-
-
 @pytest.mark.parametrize("trials", [1, 0, -2, True, 2.0, "8", None])
 def test_a_spread_needs_two_trials(trials):
     with pytest.raises(ValueError, match=rf"^trials = {trials!r} must be an integer >= 2"):
@@ -520,6 +516,7 @@ def test_too_little_memory_is_refused_before_the_start():
         compare(PROBLEM, 8, memory_limit=1000)
 
 
+@pytest.mark.slow
 def test_dataset_survives_a_file(small, tmp_path):
     dataset = small.to_dataset()
     dataset.to_netcdf(tmp_path / "losses.nc", engine="scipy")
@@ -529,6 +526,7 @@ def test_dataset_survives_a_file(small, tmp_path):
     assert list(again["loss"].values) == list(Losses.NAMES)
 
 
+@pytest.mark.slow
 def test_dataset_and_file_hold_infinite_theory(singular, tmp_path):
     dataset = singular.to_dataset()
     np.testing.assert_array_equal(dataset["theory"], singular.theory)

@@ -135,6 +135,7 @@ def test_few_terms_are_the_first_of_many(name):
         np.testing.assert_allclose(few.second, many.second, rtol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["sin", "slope", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tanh", "relu", "sign", "hermite"))],

@@ -30,6 +30,7 @@ def test_it_holds_the_law_of_every_target():
     np.testing.assert_array_equal(reverse["least"], np.min([law.reverse_kl for law in laws.values()], axis=0))
 
 
+@pytest.mark.slow
 def test_isotropic_data_need_no_network():
     """At an infinite ridge the network outputs nothing: then every step of ddim, target velocity, multiplies by
     a a' + sqrt(h h'), and the variance of samples is the square of their product."""

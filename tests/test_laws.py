@@ -62,6 +62,7 @@ def test_a_tenth_of_the_rows_and_two_at_least_are_held_out(rows, most):
         law.check_count(np.array([1, most + 1]), "psi_n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["rfdsm.model", "rfdsm.linear.model"])
 def test_a_comparison_checks_plans_and_estimates_once(model, monkeypatch):
     calls = []

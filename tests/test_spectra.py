@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rfdsm import spectra
 from rfdsm.spectra import Spectrum, atoms, from_covariance, from_data, from_eigenvalues, isotropic, power_law
 
 D = 5000

@@ -84,8 +84,7 @@ class SimulatedGeneration(Printed):
     @property
     def probability_error(self) -> float:
         """Standard error of `probability`."""
-        p = self.probability
-        return float(np.sqrt(p * (1 - p) / self.sign.size))
+        return float(np.sqrt(self.probability * (1 - self.probability) / self.sign.size))
 
     def groups(self, count: Any = 3) -> tuple[np.ndarray, np.ndarray]:
         """Mean eigenvalue and mean variance in `count` groups of neighbouring eigenvectors, both (trials, count)."""

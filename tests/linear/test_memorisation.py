@@ -97,6 +97,7 @@ def test_transition_from_copying_to_generalising():
     assert np.all(np.diff(nearest) > 4 * np.hypot(error[1:], error[:-1])) and nearest[2] < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("psi", [[0.5, 2.5], [2.5]])
 def test_a_trial_done_plainly(psi, transposed):

@@ -25,6 +25,7 @@ def found():
     return networks.over_time(LAW, **ASKED)
 
 
+@pytest.mark.slow
 def test_what_is_returned(found):
     assert found.test.dims == ("n", "network", "step") and found.test.shape == (2, 2, 2)
     for name in Statistics._fields:

@@ -19,6 +19,7 @@ from rfdsm.simulation.trial import Cell, Trial, seeds
 STEPS = [0, 1, 10, 60]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target, m", [("noise", 2), ("data", 3)])
 def test_random_features_are_those_of_simulate_training(target, m):
     """Same features, points and frozen noise, full batch: the same losses on the draws in every step."""
@@ -85,6 +86,7 @@ ROWS = np.random.default_rng(0).normal(size=(30, 4))
 ASKED = dict(m=2, levels=networks.levels.log_uniform(0.1, 1.0), steps=80, measured=200, record=[0, 20, 80], batch=16)
 
 
+@pytest.mark.slow
 def test_same_key_same_numbers_and_resuming(tmp_path):
     network = networks.mlp(4, 8)
     one = networks.train(network, ROWS, key=5, **ASKED)
@@ -114,6 +116,7 @@ def test_same_key_same_numbers_and_resuming(tmp_path):
         networks.train(network, ROWS, key=5, checkpoint=tmp_path / "state", **ASKED)
 
 
+@pytest.mark.slow
 def test_networks_side_by_side_are_those_alone():
     nets = [networks.mlp(4, 8, key=k) for k in range(2)]
     both = networks.train(nets, ROWS, key=5, test=LAW, **ASKED)
@@ -160,6 +163,7 @@ def test_a_loss_that_is_not_finite_stops_training():
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(training.network) if hasattr(x, "dtype"))
 
 
+@pytest.mark.slow
 def test_averages_are_what_is_measured():
     asked = dict(level=0.5, steps=50, record=[0, 50], measured=100, key=2)
     plain, slow = (networks.train(networks.mlp(4, 8), ROWS, ema=ema, **asked) for ema in (None, 0.999))
@@ -214,6 +218,7 @@ def test_refusals_of_networks():
             call()
 
 
+@pytest.mark.slow
 def test_a_unet_learns_images():
     """Waves of unequal variance: with a tenth of a second of training it is better than no network."""
     law = networks.gaussian_images((8, 8), exponent=3)
@@ -245,6 +250,7 @@ def test_batches_of_frozen_pairs_reach_their_least_squares():
     np.testing.assert_allclose(training.network.layers[0].weight, best.T, atol=0.03)
 
 
+@pytest.mark.slow
 def test_levels_and_weights():
     u = jnp.linspace(0.0, 1.0, 5)
     np.testing.assert_allclose(networks.levels.uniform(0.1, 0.5).draw(u), [0.1, 0.2, 0.3, 0.4, 0.5], rtol=1e-6)
@@ -274,6 +280,7 @@ def test_waves_of_images():
     np.testing.assert_allclose(first / second, 2**3, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_settings_of_the_user_do_not_matter():
     asked = dict(level=0.5, steps=3, record=[3], measured=64, batch=8)
     expected = networks.train(networks.mlp(4, 4), ROWS, **asked).losses.test
