@@ -27,6 +27,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 RECORDED = ROOT / "benchmarks" / "recorded"
 COMMANDS = {
+    "first_answer": "python -m benchmarks.first_answer",
     "predict": "python -m benchmarks.predict",
     "spectrum": "python -m benchmarks.spectrum",
     "never_fails": "python -m benchmarks.never_fails",

@@ -78,6 +78,8 @@ def _drawn(dataset: xr.Dataset, along: str | None) -> np.ndarray:
     if along in dataset.dims and np.any(dataset[along] > 0):
         dataset = dataset.isel({along: np.flatnonzero(dataset[along] > 0)})  # the axis is logarithmic
     if "test" in dataset:
+        if missing := [name for name in model.fields if name not in dataset]:
+            raise KeyError(f"No variable named {missing[0]!r}")
         if "trial" not in dataset.dims:
             return plots.losses(dataset, along)
         dataset = _over_trials(dataset)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rfdsm import Problem, simulate, spectra
+from rfdsm import Problem, schedules, simulate, spectra
 from rfdsm.activations.expansion import hermite_rule
 from rfdsm.simulation import design
 from rfdsm.simulation.exact import Series, conditional_moments, population_moments
@@ -207,7 +207,8 @@ def test_the_chosen_number_of_terms_is_enough(name):
     rho = W @ W.T / np.outer(length, length)
     for t in (0.01, 0.1, 1.0):
         h = -np.expm1(-2 * t)
-        choice = series.conditional_choice(activation, d, p, t, 1.0, "float64")
+        level = schedules.get("ou").level(np.float64(t), 1.0)
+        choice = series.conditional_choice(activation, d, p, level, 1.0, "float64")
         assert choice.error <= 1e-9
         means, deviations = np.sqrt(1 - h) * W @ x.T / np.sqrt(d), np.sqrt(h / d) * length[:, None]
         C, second = map(np.asarray, expand(jnp.asarray(means), jnp.asarray(deviations), 48, rule))

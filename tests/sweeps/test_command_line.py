@@ -122,7 +122,7 @@ def test_interrupted(folder):
         ("plot theory.nc --along d", ["along = 'd'", "psi_n, psi_p, m, t, ridge"]),
         ("plot best.nc --along ridge", ["along = 'ridge' must be one of psi_n, psi_p, m, t\n"]),
         ("plot cut.nc", ["cut.nc is no netCDF file of rfdsm"]),
-        ("plot weather.nc", ["the file is not as rfdsm writes it: No variable named 'm'"]),
+        ("plot weather.nc", ["the file is not as rfdsm writes it: No variable named 'psi_n'"]),
     ],
 )
 def test_bad_input_is_one_line(arguments, expected, folder, capsys):
