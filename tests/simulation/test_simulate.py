@@ -31,7 +31,7 @@ def trial():
 
 
 def law(drawn, chunk):
-    return moments.Law(drawn.W, TANH, noise_of(jnp.asarray(H), jnp), chunk, 1)
+    return moments.Law(drawn.W, TANH, noise_of(jnp.asarray(H, float), jnp), chunk, 1)
 
 
 @pytest.fixture(scope="module")
