@@ -211,9 +211,10 @@ def test_sizes_that_are_simulated_tell_something():
         (140, 12288, 49152, 512, None),
         (500, 50, 100, 512, (50, 500, 100)),
         (4, 6, 5, 512, (6, 4, 5)),
-        (400, 4000, 8000, 512, (256, 26, 512)),
+        (400, 4000, 8000, 512, (160, 16, 320)),
     ):
-        found = evidence._in_modest_dimension(Problem(n / d, p / d, np.inf, 0.1, 1e-2), d, budget)
+        asked = Problem(n / d, p / d, np.inf, 0.1, 1e-2)
+        found = evidence._in_modest_dimension(asked, d, budget, laws.Gaussian(asked.spectrum))
         if expected is None:
             assert isinstance(found, str) and "no finite-size estimate is possible" in found
         else:
@@ -227,7 +228,7 @@ def test_work_is_bounded_in_few_dimensions():
         rows = standardise(np.random.default_rng(0).normal(size=(600, d)))
         asked, _ = evidence._on_rows(Problem(600 / d, 2000 / d, 7, 0.5, 1e-3), d, widest, laws.Rows(rows))
         width = round(float(asked.psi_p) * d)
-        work = (evidence.TRIALS + evidence.TWINS) * evidence._work(asked, d, width, 600, laws.Rows(rows))
+        work = (evidence.TRIALS + evidence.TWINS) * evidence._work(asked, d, width, 600.0, laws.Rows(rows))
         assert work <= 1.1 * evidence.WORK and (width == 512) == (d == 64) and width >= 1
 
 
