@@ -89,7 +89,7 @@ class Comparison:
         return fit(inverse, self.deviation, self.standard_error)
 
     @property
-    def limits(self) -> Float[np.ndarray, "losses *grid"]:
+    def limits(self) -> Float[np.ndarray, "losses *grid"]:  # noqa: F821
         """Theory at the problem as asked, in the order of `names`."""
         if isinstance(self.limit, np.ndarray):
             return self.limit

@@ -255,6 +255,22 @@ def test_limits_and_signs(name):
     assert moments.beta_a[-1] <= 1e-4 * moments.v_squared[-1]
 
 
+@pytest.mark.parametrize("bend", [None, 0.3])
+def test_moments_of_few_levels_are_those_of_many(bend):
+    """Few go through NumPy, more through compiled code: the same rule, whichever does its arithmetic."""
+    if bend is None:
+        activation = activations.get("tanh")
+    else:
+        activation = activations.custom(lambda u: jnp.maximum(u - bend, 0.1 * u), breakpoints=[bend])
+    shared, private = np.array([0.9, 1e-3, 1.0, 2.5, 0.0, 0.5]), np.array([0.1, 1.0, 1e-6, 7.0, 1.0, 0.5])
+    wanted = activation.moments_of(shared, private)
+    for few in (slice(0, 1), slice(1, 5), slice(4, 6)):
+        found = activation.moments_of(shared[few], private[few])
+        assert np.allclose(found.mu1, wanted.mu1[few], rtol=1e-14)
+        assert np.allclose(found.v0_squared, wanted.v0_squared[few], rtol=1e-11, atol=1e-16)
+        assert np.allclose(found.beta_a, wanted.beta_a[few], rtol=1e-12, atol=1e-16)
+
+
 @pytest.mark.parametrize("name", ["tanh", "relu"])
 def test_jit_vmap_and_broadcasting(name):
     activation = activations.get(name)
@@ -409,7 +425,7 @@ def test_unhashable_callable():
         (lambda: activations.get(3), "got 3"),
         (lambda: activations.get(np.tanh), "jax.numpy"),
         (lambda: activations.get(lambda u: np.sort(u)), "jax.numpy"),
-        (lambda: activations.get(lambda u: undefined(u)), "undefined"),
+        (lambda: activations.get(lambda u: undefined(u)), "undefined"),  # noqa: F821
         (lambda: activations.get(lambda u: u.sum()), "shape"),
         (lambda: activations.get(lambda u: (u, u)), "shape.*tuple"),
         (lambda: activations.get(lambda u: 1.0), "shape"),
@@ -448,7 +464,7 @@ def test_table(name, variance, schedule):
     signal = along.signal_at(ratio, variance)
     wanted = as_numpy(activation.moments(variance * signal, ratio * signal))
     assert table.error < 1e-10
-    assert found.mu1.shape == t.shape
+    assert found.mu1.shape == ratio.shape
     assert np.allclose(found.mu1, wanted.mu1, rtol=1e-12)
     assert np.all(np.abs(found.v0_squared - wanted.v0_squared) <= 1e-12 * wanted.v_squared)
     assert np.allclose(found.beta_a, wanted.beta_a, rtol=1e-11)

@@ -12,7 +12,9 @@ from jaxtyping import Array
 
 from rfdsm.activations.expansion import Expansion, Rule, expand_by_rule
 from rfdsm.activations.kept import kept
+from rfdsm.activations.quadrature import padded
 from rfdsm.executables import jitted
+from rfdsm.scope import jax_scope
 
 
 class Moments(NamedTuple):
@@ -58,6 +60,12 @@ class Activation(ABC):
         except TypeError:  # a parameter is being traced
             return self._moments(shared, private)
         return _compiled_moments(self)(shared, private)
+
+    def moments_of(self, shared: np.ndarray, private: np.ndarray) -> Moments:
+        """The same of concrete variances, vectors of one length: NumPy arrays in float64, few executables."""
+        with jax_scope():
+            found = _compiled_moments(self)(jnp.asarray(padded(shared)), jnp.asarray(padded(private)))
+        return Moments(*(np.asarray(part)[: shared.size] for part in found))
 
     def quadrature_error(self, shared: ArrayLike, private: ArrayLike) -> Array:
         """Disagreement of two orders of quadrature, relative to v^2; zero for closed forms. Shape as for `moments`."""

@@ -27,7 +27,7 @@ REACH = 12.0
 class Expansion(NamedTuple):
     """Of the activation at every mean: c_0 ... c_R, and its second moment (which sums all c_r^2, R to infinity)."""
 
-    coefficients: Float[Array, "terms *shape"]
+    coefficients: Float[Array, "terms *shape"]  # noqa: F821
     second: Float[Array, "*shape"]
 
 

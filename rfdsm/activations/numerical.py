@@ -13,9 +13,12 @@ from jaxtyping import Array
 
 from rfdsm.activations.base import Activation, Moments
 from rfdsm.activations.kept import kept
-from rfdsm.activations.quadrature import HALF_WIDTH, ORDER, split_moments
+from rfdsm.activations.quadrature import HALF_WIDTH, ORDER, split_moments, split_moments_of_few
 from rfdsm.executables import jitted
 from rfdsm.scope import jax_scope
+
+FEW = 4
+"""Pairs of variances up to which nothing but the function itself is compiled."""
 
 
 class QuadratureWarning(UserWarning):
@@ -38,6 +41,14 @@ class Quadrature(Activation):
 
     def _moments(self, shared: Array, private: Array) -> Moments:
         return Moments(*self._split(shared, private)[:3])
+
+    def moments_of(self, shared: np.ndarray, private: np.ndarray) -> Moments:
+        if not 0 < shared.size <= FEW:
+            return super().moments_of(shared, private)
+        function = _compiled_function(self)
+        with jax_scope():
+            found = split_moments_of_few(function, self.breakpoints, self.certified, shared, private)
+        return Moments(*found[:3])
 
     def _split(self, shared: Array, private: Array, order: int = ORDER, half_width: float = HALF_WIDTH) -> Any:
         return split_moments(self, self.breakpoints, self.certified, shared, private, order, half_width)
@@ -77,6 +88,11 @@ class Quadrature(Activation):
                 QuadratureWarning,
                 stacklevel=2,
             )
+
+
+@kept(maxsize=1)
+def _compiled_function(activation: Quadrature) -> Callable[[Any], Array]:
+    return jitted(lambda u: activation(u))
 
 
 @kept(maxsize=2)

@@ -1,5 +1,6 @@
 """The commands and the edge where every outcome becomes an exit code."""
 
+import gc
 import os
 import sys
 import warnings
@@ -17,6 +18,9 @@ from rfdsm.cli.options import COMPARE_DEFAULTS, COMPARE_OUTPUT, CompareOptions, 
 from rfdsm.cli.settings import RFDSM, Settings, resolve
 from rfdsm.cli.sweep import plot, status, sweep
 from rfdsm.cli.training import train_curve
+
+_RARELY = 100_000, 20, 50
+"""Allocations between searches for cycles: while JAX traces, the usual 700 cost a tenth of a short command."""
 
 # Anything heavy (jax, xarray, matplotlib, NumPy) is imported inside the commands: help must not wait for it.
 
@@ -134,6 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     interrupted; 141 if nobody reads the output to its end. What is wrong is told in one line on standard error. Any
     exception that is no statement about the input is a defect of this package and keeps its traceback.
     """
+    if arguments is None:
+        gc.set_threshold(*_RARELY)
     tokens = sys.argv[1:] if arguments is None else list(arguments)
     if not _is_positive(os.environ.get("COLUMNS", "1")):
         del os.environ["COLUMNS"]  # as a terminal of no width is of no use to anyone

@@ -19,9 +19,9 @@ from rfdsm.theory.generation import generated_law
 class GeneratedMemorisation(Printed):
     """Signs of the relative distance Delta of N(0, Lambda(S)), S of points that are drawn."""
 
-    sign: Float[np.ndarray, "trials *grid"]
+    sign: Float[np.ndarray, "trials *grid"]  # noqa: F821
     """+1 where the law is nearer to fresh points than to the training points."""
-    log_distance: Float[np.ndarray, "trials *grid"]
+    log_distance: Float[np.ndarray, "trials *grid"]  # noqa: F821
     """log |Delta| + (d/2) log(4 pi sigma^2)."""
 
     @property

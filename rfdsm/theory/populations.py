@@ -4,7 +4,6 @@ Rotating the m noisy copies of each sample gives one symmetric mode, which carri
 modes, which carry only noise. Every population covariance is W D W^T / d + beta I, D diagonal in the basis of Sigma.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -12,12 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm.activations import Activation, Moments, tabulate
-from rfdsm.activations.kept import kept
-from rfdsm.activations.quadrature import padded
-from rfdsm.executables import jitted
 from rfdsm.problem import Problem
 from rfdsm.schedules import Schedule
-from rfdsm.scope import jax_scope
 from rfdsm.targets import Asked
 
 TABLE_FROM, TABLE_TOLERANCE = 256, 1e-11
@@ -137,9 +132,7 @@ def moments_at_levels(
         table = tabulate(activation, variance, schedule)
         if table.error <= TABLE_TOLERANCE:
             return table(np.asarray(h / a**2))
-    with jax_scope():
-        moments = _compiled_moments(activation)(padded(a), padded(h), variance)
-        return Moments(*(np.asarray(value)[: h.size] for value in moments))
+    return activation.moments_of(a**2 * variance, np.asarray(h))
 
 
 class Cells(NamedTuple):
@@ -165,11 +158,6 @@ def cells_of(problem: Problem) -> Cells:
     moments = Moments(*(flat(np.reshape(value, t.shape)) for value in moments))
     setting = Asked(*(flat(value) for value in found))
     return Cells(flat(1 / problem.psi_n), flat(1 / problem.psi_p), flat(1 / problem.m), setting, moments)
-
-
-@kept(maxsize=1)
-def _compiled_moments(activation: Activation) -> Callable[[Any, Any, Any], Moments]:
-    return jitted(lambda a, h, variance: moments_at(activation, a, h, variance))
 
 
 def rank(inverse_psi_p: Any, L: Any, linear: Any) -> jax.Array:

@@ -1,5 +1,6 @@
 """Losses of the theory: reference values, an independent high-precision oracle, limits, and the interface."""
 
+import dataclasses
 import json
 import subprocess
 import sys
