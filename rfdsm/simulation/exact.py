@@ -30,6 +30,8 @@ class Series(NamedTuple):
 
     terms: int
     rule: Rule | None
+    double: int | None = None
+    """Terms from the first whose products are formed in double precision, static; None for all."""
 
 
 def population_moments(law: Law, eigenvalues: Float[Array, " d"], series: Series) -> Moments:
@@ -77,7 +79,7 @@ def conditional_moments(law: Law, points: Points, series: Series, chunk: int) ->
         x = points.rows(index % points.size)
         C, second = activation.expand(asked.a / d**0.5 * (W @ x.T), deviation[:, None], terms, series.rule)
         valid = jnp.where(index < points.size, jnp.ones((), W.dtype), 0)
-        parts = [_horner(C, valid, strip, low, high) for strip, (low, high) in zip(rho, bounds(p), strict=True)]
+        parts = [_sum(C, series.double, valid, *strip) for strip in zip(rho, bounds(p), strict=True)]
         averaged = [second @ valid, C[1] @ valid]
         if asked.alpha is not None:
             x = x * valid[:, None]
@@ -95,10 +97,21 @@ def conditional_moments(law: Law, points: Points, series: Series, chunk: int) ->
     return Moments(with_diagonal([part / points.size.astype(part.dtype) for part in U], square), V, offset_squared)
 
 
-def _horner(C: Float[Array, "terms p c"], valid: Float[Array, " c"], rho: Array, low: int, high: int) -> Array:
-    """sum_r (C_r C_r^T) o rho^r over the valid columns, on rows low ... high and up to column high."""
+def _sum(
+    C: Float[Array, "terms p c"], double: int | None, valid: Float[Array, " c"], rho: Array, rows: tuple[int, int]
+) -> Array:
+    """sum_r (C_r C_r^T) o rho^r over the valid columns, on a strip of these rows."""
+    if double is None or double >= len(C):
+        return _horner(C, valid, rho, rows, jnp.zeros_like(rho))
+    high, on, single = (x.astype("float32") for x in (C[double:], valid, rho))
+    rest = _horner(high, on, single, rows, jnp.zeros_like(single))
+    return _horner(C[:double], valid, rho, rows, rest.astype(rho.dtype))
+
+
+def _horner(C: Array, valid: Array, rho: Array, rows: tuple[int, int], total: Array) -> Array:
+    low, high = rows
 
     def body(total: Array, c: Array) -> tuple[Array, None]:
         return total * rho + (c[low:high] * valid) @ c[:high].T, None
 
-    return jax.lax.scan(body, jnp.zeros_like(rho), C, reverse=True)[0]
+    return jax.lax.scan(body, total, C, reverse=True)[0]

@@ -238,7 +238,7 @@ class _Step(NamedTuple):
 def _common(settings: list[Settings]) -> Settings:
     """Settings that serve all levels, for these to share their code."""
     terms = max(s.conditional_terms for s in settings) if settings[0].infinite else 0
-    return settings[0]._replace(conditional_terms=terms, population_terms=0)
+    return settings[0]._replace(conditional_terms=terms, double_terms=None, population_terms=0)
 
 
 def _cell(request: Plan, group: Group, settings: Settings) -> Cell:

@@ -12,14 +12,26 @@ LONG_CHUNK = 2**23
 """Numbers a chunk of Hermite coefficients may hold."""
 
 
-def feature_chunk(p: int) -> int:
+LARGE = 1024
+"""Features from which work outweighs compilation: their code is made for their number of points, and is longer."""
+
+
+def feature_chunk(p: int, draws: int | None = None) -> int:
     """Noisy points handled at once: enough to keep matrix products busy, at most `CHUNK` feature values."""
-    return min(max(CHUNK // p, 64), 1024)
+    return _even(min(max(CHUNK // p, 64), 1024), draws, p)
 
 
-def coefficient_chunk(p: int, terms: int) -> int:
-    """Points whose Hermite coefficients are held at once: whatever n is, for grids over n to be compiled once."""
-    return min(max(LONG_CHUNK // (p * (terms + 2)), 16), 256)
+def coefficient_chunk(p: int, terms: int, n: int | None = None) -> int:
+    """Points whose Hermite coefficients are held at once."""
+    return _even(min(max(LONG_CHUNK // (p * (terms + 2)), 16), 256), n, p)
+
+
+def _even(largest: int, count: int | None, p: int) -> int:
+    """Whatever the count is, for grids over n and m to be compiled once; of many features chunks that leave no rest."""
+    if not count or p < LARGE:
+        return largest
+    chunks = -(-count // largest)
+    return min(largest, 8 * -(-count // (8 * chunks)))
 
 
 def chunk_numbers(p: int, d: int, terms: int) -> int:

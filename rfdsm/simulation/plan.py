@@ -15,7 +15,7 @@ from rfdsm.losses import Losses
 from rfdsm.problem import Problem, check_problem
 from rfdsm.schedules import Level
 from rfdsm.simulation.devices import checked as checked_devices
-from rfdsm.simulation.memory import coefficient_chunk, feature_chunk, memory_available, memory_estimate
+from rfdsm.simulation.memory import LARGE, coefficient_chunk, feature_chunk, memory_available, memory_estimate
 from rfdsm.simulation.series import conditional_choice, population_choice, warn_if_inexact
 from rfdsm.targets import Asked
 from rfdsm.values import one_line
@@ -68,6 +68,8 @@ class Settings(NamedTuple):
     zero: bool
     """The last ridge is 0, which takes another solver."""
     conditional_terms: int
+    double_terms: int | None
+    """Of the conditional ones, those whose products are formed in double precision; None for all."""
     population_terms: int
     chunk: int
     coefficient_chunk: int
@@ -192,9 +194,10 @@ def plan(
             path=int(np.count_nonzero(ridges)) > 1,
             zero=bool(ridges[-1] == 0),
             conditional_terms=conditional.terms,
+            double_terms=conditional.double if size >= LARGE and precision == "float64" else None,
             population_terms=population.terms,
-            chunk=feature_chunk(size),
-            coefficient_chunk=coefficient_chunk(size, conditional.terms),
+            chunk=feature_chunk(size, draws),
+            coefficient_chunk=coefficient_chunk(size, conditional.terms, int(group_n)),
             together=_together(trials * need, available, devices[0]),
             dtype=precision,
             products="float64" if draws < MANY_DRAWS * size else precision,

@@ -77,7 +77,7 @@ class Trial(NamedTuple):
 
     def given(self, points: Points) -> Moments:
         """Moments over fresh noise on these points."""
-        series = Series(self.settings.conditional_terms, self.cell.conditional_rule)
+        series = Series(self.settings.conditional_terms, self.cell.conditional_rule, self.settings.double_terms)
         return conditional_moments(self.law, points, series, self.settings.coefficient_chunk)
 
     def fresh(self) -> Moments:

@@ -12,6 +12,7 @@ from rfdsm import Problem, schedules, simulate, spectra
 from rfdsm.activations.expansion import hermite_rule
 from rfdsm.simulation import design
 from rfdsm.simulation.exact import Series, conditional_moments, population_moments
+from rfdsm.simulation.memory import coefficient_chunk, feature_chunk
 from rfdsm.simulation.moments import Law
 from rfdsm.targets import Asked
 from tests.levels import noise_of
@@ -19,7 +20,7 @@ from tests.simulation.test_strips import whole
 from tests.test_expansion import CASES, NUMPY, pair_moment, reference, rule_for
 from tests.tolerances import IDENTITY, ROUTES
 
-series = importlib.import_module("rfdsm.simulation.series")
+planning, series = (importlib.import_module(f"rfdsm.simulation.{name}") for name in ("plan", "series"))
 H, DRAWS = 0.4, 100_000
 
 
@@ -231,6 +232,30 @@ def test_more_terms_change_no_loss(name, m, t, monkeypatch):
         np.testing.assert_allclose(getattr(default, loss), getattr(finest, loss), rtol=1e-10)
         changed |= bool(np.any(getattr(default, loss) != getattr(finest, loss)))
     assert changed  # the tolerance was heard
+
+
+def test_high_terms_in_single_precision_change_no_loss(monkeypatch):
+    """As in networks of many features; and losses do see it where too many terms are."""
+    problem = Problem(2.0, 2.0, 2, 0.1, np.array([1e-6, 1e-2]), "tanh")
+    wanted = simulate(problem, 30, key=3)
+    monkeypatch.setattr(planning, "LARGE", 1)
+    chosen = simulate(problem, 30, key=3)
+    choice = planning.conditional_choice
+    monkeypatch.setattr(planning, "conditional_choice", lambda *args: choice(*args)._replace(double=2))
+    careless = simulate(problem, 30, key=3)
+    assert np.any(chosen.empirical_test != wanted.empirical_test)
+    np.testing.assert_allclose(chosen.empirical_test, wanted.empirical_test, rtol=1e-12)
+    assert np.any(np.abs(careless.empirical_test / wanted.empirical_test - 1) > 1e-11)
+
+
+def test_chunks_of_many_features_leave_no_rest():
+    for chunk, most in ((feature_chunk, 1024), (lambda p, n=None: coefficient_chunk(p, 10, n), 256)):
+        assert chunk(1000, 1100) == chunk(1000) == most  # few features: one size for all counts
+        for count in (1, 255, 1025, 1600, 6400, 10**6):
+            size = chunk(2400, count)
+            assert size <= most and size % 8 == 0
+            chunks = -(-count // size)
+            assert chunks == -(-count // most) and size * chunks < count + 8 * chunks
 
 
 def test_warns_where_features_are_nearly_parallel():
