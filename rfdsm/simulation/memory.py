@@ -12,8 +12,10 @@ LONG_CHUNK = 2**23
 """Numbers a chunk of Hermite coefficients may hold."""
 
 
-LARGE = 1024
-"""Features from which work outweighs compilation: their code is made for their number of points, and is longer."""
+LARGE = 2**32
+"""Products of as many numbers, p^2 for each point, take longer than the compilation of code of their own."""
+WASTE = 1 / 16
+"""Of the work, that is not worth other code."""
 
 
 def feature_chunk(p: int, draws: int | None = None) -> int:
@@ -26,11 +28,18 @@ def coefficient_chunk(p: int, terms: int, n: int | None = None) -> int:
     return _even(min(max(LONG_CHUNK // (p * (terms + 2)), 16), 256), n, p)
 
 
+def large(p: int, count: int) -> bool:
+    """Whether code made for these numbers of features and of points pays."""
+    return p**2 * count >= LARGE
+
+
 def _even(largest: int, count: int | None, p: int) -> int:
-    """Whatever the count is, for grids over n and m to be compiled once; of many features chunks that leave no rest."""
-    if not count or p < LARGE:
+    """One size for all counts, for grids over n and m to be compiled once; where it pays, chunks without a rest."""
+    if count is None or not large(p, count):
         return largest
     chunks = -(-count // largest)
+    if chunks * largest <= (1 + WASTE) * count:
+        return largest
     return min(largest, 8 * -(-count // (8 * chunks)))
 
 

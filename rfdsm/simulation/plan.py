@@ -15,7 +15,7 @@ from rfdsm.losses import Losses
 from rfdsm.problem import Problem, check_problem
 from rfdsm.schedules import Level
 from rfdsm.simulation.devices import checked as checked_devices
-from rfdsm.simulation.memory import LARGE, coefficient_chunk, feature_chunk, memory_available, memory_estimate
+from rfdsm.simulation.memory import coefficient_chunk, feature_chunk, large, memory_available, memory_estimate
 from rfdsm.simulation.series import conditional_choice, population_choice, warn_if_inexact
 from rfdsm.targets import Asked
 from rfdsm.values import one_line
@@ -194,7 +194,7 @@ def plan(
             path=int(np.count_nonzero(ridges)) > 1,
             zero=bool(ridges[-1] == 0),
             conditional_terms=conditional.terms,
-            double_terms=conditional.double if size >= LARGE and precision == "float64" else None,
+            double_terms=conditional.double if precision == "float64" and large(size, int(group_n)) else None,
             population_terms=population.terms,
             chunk=feature_chunk(size, draws),
             coefficient_chunk=coefficient_chunk(size, conditional.terms, int(group_n)),
