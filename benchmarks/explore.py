@@ -5,7 +5,8 @@
 
 Headless Chromium (of the system) presses the arrow key on a slider so many times a second, as a held key does.
 The time of an event is that of the slider's own change; it is answered when a frame has been drawn whose curves belong
-to it or to a later one. Start-up is measured twice: with nothing compiled yet, and with what the first start has kept.
+to it or to a later one, as the test loss of its point or the time of its areas tells. Start-up is measured twice: with
+nothing compiled yet, and with what the first start has kept.
 Memory is that of the server's process, and of the page's scripts, after equal numbers of further events.
 
 Needs the extras `explore` and `browser`, and apt-get install chromium.
@@ -20,7 +21,9 @@ from typing import Any
 import numpy as np
 import psutil
 
-from rfdsm.explorer.state import State
+from rfdsm.explorer.controls import value_at
+from rfdsm.explorer.curves import curves
+from rfdsm.explorer.state import State, spans
 from tests.explorer.driver import SETUP, Tab, browser, server
 
 # The answer to an event is stamped after the frame that shows it: one task after its animation frame.
@@ -28,7 +31,7 @@ HOOKS = """
 window.events = []; window.frames = {point: [], areas: [], boundary_memorisation: []};
 for (const [name, slider] of Object.entries(window.sliders))
   slider.properties.value.change.connect(() => window.events.push([performance.now(), slider.value]));
-for (const [name, key] of [['point', 'x'], ['areas', 't'], ['boundary_memorisation', 'x']])
+for (const [name, key] of [['point', 'test'], ['areas', 't'], ['boundary_memorisation', 'x']])
   window.model(name).properties.data.change.connect(() => {
     const stamp = window.model(name).data[key];
     requestAnimationFrame(() => setTimeout(() => window.frames[name].push([performance.now(), stamp[0]])));
@@ -47,16 +50,25 @@ def drag(tab: Tab, name: str, events: int, rate: float) -> None:
         tab.page.keyboard.press("ArrowRight")
 
 
-def answers(events: Any, frames: Any) -> np.ndarray:
-    """Milliseconds from every event to the first frame that is at least as new; values ascend."""
-    times, values = np.array(events, float).T
+def answers(times: np.ndarray, stamps: np.ndarray, frames: Any) -> np.ndarray:
+    """Milliseconds from every event to the first frame that belongs to it or to a later one."""
     shown_at, shown = np.array(frames, float).T
+    apart = np.abs(shown[:, None] / stamps - 1)
+    belongs = np.where(apart.min(axis=1) < 1e-6, apart.argmin(axis=1), -1)
     waits = []
-    for begin, value in zip(times, 10**values, strict=True):
-        new = (shown >= value * (1 - 1e-3)) & (shown_at >= begin)
+    for number, begin in enumerate(times):
+        new = (belongs >= number) & (shown_at >= begin)
         if np.any(new):
             waits.append(shown_at[np.argmax(new)] - begin)
     return np.array(waits)
+
+
+def stamps_of(tab: Tab, slider: str, source: str, values: np.ndarray) -> np.ndarray:
+    """What frames carry that belong to these places of the slider."""
+    fields = [{slider: value_at(value, np.log10(spans(tab.state())[slider]))} for value in values]
+    if source == "areas":
+        return np.array([field[slider] for field in fields])
+    return np.array([curves(tab.state().replace(**field)).point["test"] for field in fields])
 
 
 def measured(tab: Tab, slider: str, source: str, events: int, rate: float) -> tuple[np.ndarray, float]:
@@ -72,7 +84,10 @@ def measured(tab: Tab, slider: str, source: str, events: int, rate: float) -> tu
     found = tab.page.evaluate("() => [window.events, window.frames]")
     last = found[0][-1][0]
     after = [at for at, _ in found[1]["boundary_memorisation"] if at > last]
-    return answers(found[0], found[1][source]), (after[-1] - last if after else np.nan)
+    times, values = np.array(found[0], float).T
+    waits = answers(times, stamps_of(tab, slider, source, values), found[1][source])
+    assert len(waits) == len(times), f"{len(times) - len(waits)} events were never answered"
+    return waits, (after[-1] - last if after else np.nan)
 
 
 def start_up() -> dict[str, float]:
@@ -123,14 +138,16 @@ def main() -> dict[str, Any]:
             figures[name] = start_up()
             print(f"{name}: " + ", ".join(f"{what} {number:.1f}" for what, number in figures[name].items()) + " (s)")
         with server() as (process, url), browser() as context:
-            tab = Tab(context, f"{url}?psi_p=0.1")
+            tab = Tab(context, f"{url}?psi_p=0.1&psi_n=0.2")
             tab.settled()
             tab.page.wait_for_timeout(20_000)  # boundaries and details are compiled, too
             tab.page.evaluate(HOOKS)
-            drag(tab, "psi_p", 60, arguments.rate)
+            drag(tab, "psi_n", 60, arguments.rate)
             tab.page.wait_for_timeout(1000)
+            waits, _ = measured(tab, "psi_n", "point", arguments.events, arguments.rate)
+            figures["curves"] = told("curves after an event of n/d", waits)
             waits, _ = measured(tab, "psi_p", "point", arguments.events, arguments.rate)
-            figures["curves"] = told("curves after an event of p/d", waits)
+            figures["point"] = told("the point after an event of p/d, along which the curves are drawn", waits)
             tab.slide("t", -2.9)
             tab.page.wait_for_timeout(3000)
             waits, boundaries = measured(tab, "t", "areas", arguments.events, arguments.rate)

@@ -39,7 +39,7 @@ CUTOFF = 0.01
 class _Live(pn.widgets.FloatSlider):
     """A slider whose moves are handled as they come; those that come faster than they can be are merged."""
 
-    _debounce: ClassVar[int] = 25
+    _debounce: ClassVar[int] = 1
 
 
 class Controls:

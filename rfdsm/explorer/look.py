@@ -129,6 +129,16 @@ def legend(colours: Look, items: Any, **options: Any) -> Legend:
     )
 
 
+SAMPLES = {"solid": "", "dashed": "6", "dotted": "2 4", "dotdash": "2 4 6 4", "dashdot": "6 4 2 4", "short": "2 3"}
+"""Dashes of a line in points, by their names."""
+
+
+def sample(colour: str, dash: str) -> str:
+    """A short line for a legend, as HTML."""
+    line = f"<line x1='0' y1='6' x2='26' y2='6' stroke='{colour}' stroke-width='2' stroke-dasharray='{SAMPLES[dash]}'/>"
+    return f"<svg width='26' height='12' aria-hidden='true'>{line}</svg>"
+
+
 def page_css(colours: Look) -> str:
     """Of the document around the page."""
     scheme = "dark" if colours.dark else "light"
@@ -158,9 +168,9 @@ LAYOUT = """
 """
 MAIN = """
 :host { display: grid; gap: 8px; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr) minmax(0, 1.15fr);
-  grid-template-areas: "a b map" "c d map" "numbers detail detail"; align-content: start; }
+  grid-template-areas: "key key map" "a b map" "c d map" "numbers detail detail"; align-content: start; }
 @media (max-width: 1100px) { :host { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr);
-  grid-template-areas: "a b" "c d" "map map" "numbers numbers" "detail detail"; } }
+  grid-template-areas: "key key" "a b" "c d" "map map" "numbers numbers" "detail detail"; } }
 @media (max-width: 560px) { :host { grid-template-columns: minmax(0, 1fr);
-  grid-template-areas: "c" "d" "numbers" "map" "a" "b" "detail"; } }
+  grid-template-areas: "key" "c" "d" "numbers" "map" "a" "b" "detail"; } }
 """

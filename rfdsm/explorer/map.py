@@ -72,7 +72,9 @@ class Map:
         made.add_layout(legend(colours, items, orientation="horizontal", ncols=2), "below")
         self.cross = ColumnDataSource({"x": [1.0], "y": [1.0]}, name="cross")
         for width, colour in ((7, colours.panel), (3, colours.text)):
-            made.scatter("x", "y", source=self.cross, marker="cross", size=24, line_width=width, line_color=colour)
+            look = {"marker": "cross", "size": 24, "line_width": width, "line_color": colour}
+            # Above the areas, which are not drawn again when it moves.
+            made.scatter("x", "y", source=self.cross, level="overlay", **look)
         for event in (Pan, PanEnd, Tap):
             made.on_event(event, self._dragged)
         self.figure = made

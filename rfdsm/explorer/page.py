@@ -26,6 +26,8 @@ from rfdsm.explorer.tools import SimulationBox, TakeAway
 
 REST = 0.12
 """Seconds without a change after which the slow things begin."""
+PACE = 0.045
+"""Seconds from one message of answers to the next: a browser that is sent more than it draws falls behind."""
 WIDE: dict[str, Any] = {"sizing_mode": "stretch_width"}
 PLACES = {"train": "a", "empirical_test": "b", "test": "c", "score": "d"}
 NUMBERS = {
@@ -47,6 +49,7 @@ class Page:
         self.simulated: list[Simulated] = []
         self._colours = looks.look(dark)
         self._closed = threading.Event()
+        self._shown_at = 0.0
         self._last, self._waiting, self._watching = 0.0, False, False
         self._shown_key, self._warm = None, False
         self._answers: dict[str, tuple[State, Any, Exception | None]] = {}
@@ -101,9 +104,7 @@ class Page:
         if self._refused.visible:
             self._refused.visible = False
         self.state = new
-        with pn.io.hold(self._doc):
-            self.controls.show(new)
-            self.map.show_cross(new)
+        self.controls.show(new)
         self._request()
         self._rest_soon()
 
@@ -173,14 +174,22 @@ class Page:
                 first = not self._answers
                 self._answers[name] = asked, answer, error  # one that was not shown yet is never shown
             if first:
-                self._soon(self._show_answers)
+                self._soon(self._show_answers_in_time)
 
         return Latest(compute, deliver)
+
+    def _show_answers_in_time(self) -> None:
+        left = self._shown_at + PACE - time.monotonic()
+        if left > 0:
+            self._doc.add_timeout_callback(self._show_answers, int(1000 * left) + 1)
+        else:
+            self._show_answers()
 
     def _show_answers(self) -> None:
         """All that is new, in one message: each has its price, whatever it holds."""
         with self._answered:
             answers, self._answers = self._answers, {}
+        self._shown_at = time.monotonic()
         with pn.io.hold(self._doc):
             for name, (asked, answer, error) in answers.items():
                 if error:
@@ -195,6 +204,7 @@ class Page:
 
     def _show_curves(self, asked: State, found: Curves) -> None:
         self.curves = found
+        self.map.show_cross(asked)  # with the curves: every message has its price
         self.panels.show(found)
         self._show_simulated()
         if not self._waiting:
@@ -260,6 +270,7 @@ class Page:
         tools = [places["d"], self.box.layout, self.take_away.layout, _row(reset, theme)]
         figures = {area: self.panels.figures[name] for name, area in PLACES.items()} | {"map": self.map.figure}
         main = [_place(area, pn.pane.Bokeh(made, margin=0, **WIDE)) for area, made in figures.items()]
+        main.append(_place("key", pn.pane.Bokeh(self.panels.key, margin=0)))
         main.append(_place("numbers", pn.pane.Bokeh(self._numbers, margin=0)))
         main.append(_place("detail", *(pn.pane.Bokeh(view.figure, margin=0, **WIDE) for view in self.views.values())))
         for name, view in self.views.items():

@@ -7,11 +7,11 @@
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, LegendItem, Range1d, VSpan, Whisker
+from bokeh.models import ColumnDataSource, Div, Range1d, VSpan, Whisker
 from bokeh.plotting import figure
 
 from rfdsm.explorer.curves import NAMES, Curves
-from rfdsm.explorer.look import DASHES, Look, legend, plot
+from rfdsm.explorer.look import DASHES, Look, plot, sample
 from rfdsm.explorer.simulations import Simulated
 from rfdsm.losses import QUANTITIES
 from rfdsm.values import shown
@@ -42,48 +42,44 @@ class LossPanels:
         self.marks = {name: ColumnDataSource({"x": [np.nan]}, name=name) for name in LINES}
         self.simulated = ColumnDataSource(simulated_columns([], None), name="simulated")
         self._x = Range1d(0.1, 100)
+        self._y = {name: Range1d(0.1, 1) for name in NAMES}
+        self._colours = colours
+        self.key = Div(text="", margin=(0, 6), name="key")
+        """One legend for all: in every figure it would be drawn again with every frame."""
         self.figures = {name: self._figure(name, colours) for name in NAMES}
 
     def _figure(self, name: str, colours: Look) -> figure:
         scale = "linear" if name == "train" else "log"
-        options = {"x_axis_type": "log", "y_axis_type": scale, "x_range": self._x, "name": f"figure_{name}"}
+        ranges = {"x_range": self._x, "y_range": self._y[name]}
+        options = {"x_axis_type": "log", "y_axis_type": scale, "name": f"figure_{name}", **ranges}
         made = plot(colours, TITLES[name], X_LABELS["psi_p"], QUANTITIES[name].label, **options)
-        curves = []
         for k, (colour, dash) in enumerate(zip(colours.curves, DASHES, strict=True)):
             look: dict[str, Any] = {"color": colour, "line_dash": dash, "line_width": 2}
-            curves.append(made.line("x", f"{name}_{k}", source=self.lines, **look))
-        lines = {}
+            made.line("x", f"{name}_{k}", source=self.lines, **look)
         for line, (_, dash) in LINES.items():
             glyph = VSpan(x="x", line_color=colours.faint, line_dash=dash, line_width=1.2)
-            lines[line] = made.add_glyph(self.marks[line], glyph)
-        floor = None
+            made.add_glyph(self.marks[line], glyph)
         if QUANTITIES[name].over_floor:
-            floor = made.line("x", "floor", source=self.lines, color=colours.text, line_dash=[2, 3], line_width=1.3)
+            made.line("x", "floor", source=self.lines, color=colours.text, line_dash=[2, 3], line_width=1.3)
         upper, lower = f"{name}_upper", f"{name}_lower"
         whisker = Whisker(base="x", upper=upper, lower=lower, source=self.simulated, line_color=colours.text)
         for head in (whisker.upper_head, whisker.lower_head):
             head.update(size=7, line_color=colours.text)
         made.add_layout(whisker)
         dots: dict[str, Any] = {"marker": "circle", "fill_color": "colour", "line_color": colours.text, "size": 7}
-        simulated = made.scatter("x", name, source=self.simulated, **dots)
+        made.scatter("x", name, source=self.simulated, **dots)
         look = {"marker": "diamond", "size": 13, "fill_color": colours.text, "line_color": colours.panel}
-        made.scatter("x", name, source=self.point, **look)
-        if name == NAMES[0]:
-            self.items = [LegendItem(label=f"m {k}", renderers=[curves[k]]) for k in range(3)]
-            made.add_layout(legend(colours, self.items, location="bottom_left"))
-        if name == "test":
-            items = [LegendItem(label=text, renderers=[lines[line]]) for line, (text, _) in LINES.items()]
-            items += [LegendItem(label="floor", renderers=[floor])] if floor else []
-            self._told = LegendItem(label="simulated", renderers=[simulated], visible=False)
-            items.append(self._told)
-            made.add_layout(legend(colours, items, location="top_left"))
+        # Above what is drawn again with new curves: a point that moves along them costs nothing else.
+        made.scatter("x", name, source=self.point, level="overlay", **look)
         return made
 
     def show(self, curves: Curves) -> None:
         """Push new numbers; figures and glyphs stay."""
         data: dict[str, Any] = {"x": curves.x, "floor": curves.floor}
         data |= {f"{name}_{k}": curves.values[name][k] for name in NAMES for k in range(3)}
-        self.lines.data = data
+        if not _same(self.lines.data, data):
+            self.lines.data = data
+            self._fit_ranges(curves)
         point = {name: [value if np.isfinite(value := curves.point[name]) else np.nan] for name in NAMES}
         self.point.data = {"x": [curves.at], **point}
         for line, place in curves.lines.items():
@@ -96,17 +92,53 @@ class LossPanels:
         for made in self.figures.values():
             if made.xaxis[0].axis_label != label:
                 made.xaxis[0].axis_label = label
-        for k, (item, m) in enumerate(zip(self.items, curves.draws, strict=True)):
-            text = f"m = {'∞' if np.isinf(m) else shown(m)}{' (chosen)' if k == curves.own else ''}"
-            if item.label.value != text:
-                item.update(label={"value": text})
+        names = [f"m = {'∞' if np.isinf(m) else shown(m)}" for m in curves.draws]
+        names[curves.own] += " (chosen)"
+        self._tell_key(names)
 
     def show_simulated(self, points: list[Simulated], curves: Curves, colours: Look) -> None:
         """Markers of the simulated points that lie on these curves."""
         data = simulated_columns(points, curves, colours)
         if len(data["x"]) or len(self.simulated.data["x"]):
             self.simulated.data = data
-            self._told.visible = bool(len(data["x"]))
+            self._fit_ranges(curves)
+
+    def _fit_ranges(self, curves: Curves) -> None:
+        """Axes in steps: while a slider moves they seldom change."""
+        for name, axis in self._y.items():
+            ends = [np.asarray(self.simulated.data[f"{name}{end}"], float) for end in ("_lower", "_upper")]
+            floor = [curves.floor] if QUANTITIES[name].over_floor else []
+            low, high = _span(np.concatenate([*curves.values[name], *floor, *ends]), log=name != "train")
+            if (axis.start, axis.end) != (low, high):
+                axis.update(start=low, end=high)
+
+    def _tell_key(self, names: list[str]) -> None:
+        colours = self._colours
+        looks = [(colour, dash) for colour, dash in zip(colours.curves, DASHES, strict=True)]
+        looks += [(colours.text, "short"), *((colours.faint, dash) for _, dash in LINES.values())]
+        texts = [*names, "floor", *(text for text, _ in LINES.values())]
+        parts = [f"{sample(*look)} {text}" for look, text in zip(looks, texts, strict=True)]
+        parts = [f"<span style='white-space:nowrap;margin-right:14px'>{part}</span>" for part in parts]
+        text = f"<div id='key' style='color:{colours.text};font-size:12px'>{''.join(parts)}</div>"
+        if self.key.text != text:
+            self.key.text = text
+
+
+def _same(shown: Any, wanted: dict[str, Any]) -> bool:
+    return all(np.array_equal(shown[name], values, equal_nan=True) for name, values in wanted.items())
+
+
+def _span(values: np.ndarray, log: bool) -> tuple[float, float]:
+    """Ends of an axis that holds the values: quarters of a decade, or from 0 to two digits."""
+    values = values[np.isfinite(values) & ((values > 0) | (not log))]
+    if not values.size:
+        return 0.1, 1.0
+    if log:
+        low, high = np.floor(4 * np.log10(values.min()) - 0.1) / 4, np.ceil(4 * np.log10(values.max()) + 0.1) / 4
+        return float(10**low), float(10**high)
+    top = max(float(values.max()), 1e-12)
+    step = 10 ** np.floor(np.log10(top)) / 5
+    return float(-step / 2), float(step * np.ceil(1.02 * top / step))
 
 
 def simulated_columns(points: list[Simulated], curves: Curves | None, colours: Look | None = None) -> dict[str, Any]:

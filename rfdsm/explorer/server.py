@@ -187,5 +187,11 @@ def page_of_request(default: State) -> Any:
     doc = pn.state.curdoc
     page = Page(state, dark, doc, refused)
     doc.on_session_destroyed(lambda _: page.close())
-    pn.state.onload(page.start)
+    pn.state.onload(lambda: (send_at_once(doc), page.start()))
     return page.layout
+
+
+def send_at_once(doc: Any) -> None:
+    """Else what follows a small message waits until the browser has acknowledged that: forty milliseconds."""
+    for connection in doc.session_context.session._subscribed_connections:
+        connection._socket.set_nodelay(True)

@@ -118,6 +118,7 @@ def test_the_cross_moves_both_ratios_and_stays_in_the_plane(opened):
     assert (opened.state.psi_p, opened.state.psi_n) == (3.0, 2.0)
     opened.map._dragged(Pan(opened.map.figure, x=1e9, y=1e-9))
     assert (opened.state.psi_p, opened.state.psi_n) == (500.0, 0.05)
+    opened._show_curves(opened.state, curves.curves(opened.state))
     assert opened.map.cross.data == {"x": [500.0], "y": [0.05]}
 
 
@@ -139,9 +140,35 @@ def test_answers_are_pushed_into_figures_that_stay(opened):
         np.testing.assert_array_equal(opened.panels.lines.data["test_1"], found.values["test"][1])
         assert opened.panels.point.data["test"] == [found.point["test"]]
         assert f"{found.point['test']:.5g}" in opened._numbers.text
-        assert [item.label.value.endswith("(chosen)") for item in opened.panels.items].index(True) == found.own
+        chosen = f"m = {'∞' if np.isinf(m) else int(m)} (chosen)"
+        assert chosen in opened.panels.key.text and opened.panels.key.text.count("(chosen)") == 1
     assert sources == [opened.panels.lines, opened.panels.point, opened.map.areas]
     assert renderers == [len(made.renderers) for made in opened.panels.figures.values()]
+
+
+def test_a_point_that_moves_along_the_curves_sends_no_curves(opened):
+    opened._show_curves(opened.state, curves.curves(opened.state))
+    sent = []
+    opened.panels.lines.on_change("data", lambda attr, old, new: sent.append("curves"))
+    for field, wanted in (("psi_p", []), ("psi_n", ["curves"])):
+        state = opened.state.replace(**{field: 3.0})
+        opened._show_curves(state, curves.curves(state))
+        assert sent == wanted
+        assert opened.map.cross.data[{"psi_p": "x", "psi_n": "y"}[field]] == [3.0]
+
+
+def test_axes_hold_what_is_drawn_and_seldom_move(opened):
+    moved = []
+    for axis in opened.panels._y.values():
+        axis.on_change("end", lambda attr, old, new: moved.append(1))
+    for ridge in np.geomspace(1e-3, 1.1e-3, 8):
+        state = opened.state.replace(ridge=float(f"{ridge:.4g}"))
+        found = curves.curves(state)
+        opened._show_curves(state, found)
+        for name, axis in opened.panels._y.items():
+            values = found.values[name][np.isfinite(found.values[name])]
+            assert axis.start < values.min() and values.max() < axis.end
+    assert len(moved) <= 8  # four axes, once at first, and hardly again
 
 
 def test_boundaries_of_another_diagram_are_not_shown(opened):
