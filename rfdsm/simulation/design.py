@@ -137,7 +137,9 @@ def normals(key: Key[Array, "..."], number: Int[Array, " c"], like: Float[Any, "
     def one(key: Array, number: Array) -> Array:
         return jax.random.normal(jax.random.fold_in(key, number), like.shape[-1:], jnp.float32)
 
-    return jax.vmap(one, in_axes=(0 if key.ndim else None, 0))(key, number).astype(like.dtype)
+    drawn = jax.vmap(one, in_axes=(0 if key.ndim else None, 0))(key, number)
+    # Compiled together with what follows, one in thousands would be rounded otherwise, in some releases of XLA.
+    return jax.lax.optimization_barrier(drawn).astype(like.dtype)
 
 
 def noised(points: Points, pair: Int[Array, " c"], total: Int[Array, ""], asked: Asked) -> Noised:
