@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rfdsm.activations.rules import RULE_ACCURACY
+from rfdsm import activations, schedules
+from rfdsm.activations.rules import RULE_ACCURACY, SINGLE_ACCURACY
 from rfdsm.simulation import memory_estimate
 from rfdsm.simulation.memory import chunk_numbers
 from rfdsm.simulation.plan import LEAST_SINGLE_LOSS, LEAST_SINGLE_RIDGE, MANY_DRAWS
-from rfdsm.simulation.series import TOLERANCE
+from rfdsm.simulation.series import TOLERANCE, conditional_choice
 from tests.claims.ledger import Claim, check, power
 from tests.claims.powers import ten
 
@@ -34,9 +35,18 @@ def factor() -> float:
     return found
 
 
+def single() -> tuple[float, float]:
+    """Terms in single precision, and all."""
+    level = schedules.get("ou").level(np.float64(0.1), 1.0)
+    choice = conditional_choice(activations.get("tanh"), 400, 2400, level, 1.0, "float64")
+    return choice.terms - choice.double, choice.terms
+
+
 CLAIMS = [
     Claim(PAGE, "they end at {:.1f} standard deviations, which lowers their variance by {}", tails),
     Claim(PAGE, "this is below {} of the energy of all non-linear terms", lambda: ten(TOLERANCE["float64"])),
+    Claim(PAGE, "single precision leaves no more than {}", lambda: ten(SINGLE_ACCURACY)),
+    Claim(PAGE, "{:.0f} of {:.0f} terms of tanh at d = 400, p = 2400, t = 0.1", single),
     Claim(PAGE, "where those are not exact to {}", lambda: ten(RULE_ACCURACY)),
     Claim(PAGE, "(their number)·{} of the largest", lambda: power(np.finfo(float).eps)),
     Claim(PAGE, "{:.1f} (2p² + 3pd + chunk) numbers", factor),
@@ -47,6 +57,7 @@ CLAIMS = [
 ]
 SETTINGS = (
     "losses then change by less than 10⁻¹⁰, relative, when terms are added (tests/simulation/test_exact.py)",
+    "losses stay the same to 10⁻¹², relative (the same test)",
     "to 10⁻¹⁰ (tests/simulation/test_devices.py,",
     "within 10⁻⁴ of float64, relative, ",
 )
