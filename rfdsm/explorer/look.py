@@ -129,6 +129,13 @@ def legend(colours: Look, items: Any, **options: Any) -> Legend:
     )
 
 
+def plain(made: figure) -> figure:
+    """The figure, without the glyphs for what is selected or muted, which would be updated with every frame."""
+    for renderer in made.renderers:
+        renderer.update(selection_glyph=None, nonselection_glyph=None, muted_glyph=None)
+    return made
+
+
 SAMPLES = {"solid": "", "dashed": "6", "dotted": "2 4", "dotdash": "2 4 6 4", "dashdot": "6 4 2 4", "short": "2 3"}
 """Dashes of a line in points, by their names."""
 

@@ -12,7 +12,7 @@ from bokeh.events import Pan, PanEnd, Tap
 from bokeh.models import ColumnDataSource, LegendItem, LinearColorMapper, Range1d
 
 from rfdsm.explorer.diagram import CELLS, FIELDS, Boundaries, Diagram
-from rfdsm.explorer.look import Look, legend, plot
+from rfdsm.explorer.look import Look, legend, plain, plot
 from rfdsm.explorer.state import SPANS, State
 
 LABELS = {
@@ -77,7 +77,7 @@ class Map:
             made.scatter("x", "y", source=self.cross, level="overlay", **look)
         for event in (Pan, PanEnd, Tap):
             made.on_event(event, self._dragged)
-        self.figure = made
+        self.figure = plain(made)
 
     def _dragged(self, event: Any) -> None:
         if event.x is None or event.y is None or not (event.x > 0 and event.y > 0):

@@ -26,7 +26,7 @@ from rfdsm.explorer.tools import SimulationBox, TakeAway
 
 REST = 0.12
 """Seconds without a change after which the slow things begin."""
-PACE = 0.045
+PACE = 0.065
 """Seconds from one message of answers to the next: a browser that is sent more than it draws falls behind."""
 WIDE: dict[str, Any] = {"sizing_mode": "stretch_width"}
 PLACES = {"train": "a", "empirical_test": "b", "test": "c", "score": "d"}

@@ -11,7 +11,7 @@ from bokeh.models import ColumnDataSource, Div, Range1d, VSpan, Whisker
 from bokeh.plotting import figure
 
 from rfdsm.explorer.curves import NAMES, Curves
-from rfdsm.explorer.look import DASHES, Look, plot, sample
+from rfdsm.explorer.look import DASHES, Look, plain, plot, sample
 from rfdsm.explorer.simulations import Simulated
 from rfdsm.losses import QUANTITIES
 from rfdsm.values import shown
@@ -71,7 +71,7 @@ class LossPanels:
         look = {"marker": "diamond", "size": 13, "fill_color": colours.text, "line_color": colours.panel}
         # Above what is drawn again with new curves: a point that moves along them costs nothing else.
         made.scatter("x", name, source=self.point, level="overlay", **look)
-        return made
+        return plain(made)
 
     def show(self, curves: Curves) -> None:
         """Push new numbers; figures and glyphs stay."""
