@@ -25,8 +25,9 @@ module = importlib.import_module("rfdsm.simulation.simulate")
         (dict(psi_n=1.0, psi_p=6.0, m=2), 300),
         (dict(psi_n=8.0, psi_p=1.0, m=4), 800),
         (dict(psi_n=2.0, psi_p=3.0, m=4, ridge=np.array([1e-3, 1e-2])), 400),
+        (dict(psi_n=4.0, psi_p=6.0, m=4), 400),
     ],
-    ids=["primal", "infinite draws", "dual", "many points", "several ridges"],
+    ids=["primal", "infinite draws", "dual", "many points", "several ridges", "high terms in single precision"],
 )
 def test_memory_estimate_bounds_what_the_compiler_plans(fields, d):
     """XLA's own accounting of one trial stays below the formula, which is not wildly above it; n does not enter."""
