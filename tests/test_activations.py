@@ -271,6 +271,15 @@ def test_moments_of_few_levels_are_those_of_many(bend):
         assert np.allclose(found.beta_a, wanted.beta_a[few], rtol=1e-12, atol=1e-16)
 
 
+def test_few_levels_overflow_as_many_do():
+    """Without warnings of NumPy: whoever asks for losses is told by the check of the quadrature."""
+    steep = activations.custom(lambda u: jnp.exp(9.0 * u**2))
+    few = steep.moments_of(np.array([0.9]), np.array([0.1]))
+    many = steep.moments_of(np.full(5, 0.9), np.full(5, 0.1))
+    for one, other in zip(few, many, strict=True):
+        assert not np.isfinite(one[0]) and not np.isfinite(other[0])
+
+
 @pytest.mark.parametrize("name", ["tanh", "relu"])
 def test_jit_vmap_and_broadcasting(name):
     activation = activations.get(name)

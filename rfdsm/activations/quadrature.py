@@ -167,7 +167,8 @@ def split_moments_of_few(
         return np.concatenate([np.asarray(function(block)) for block in blocks])[: points.size].reshape(points.shape)
 
     pairs = zip(shared, private, strict=True)
-    found = [_pair(np, values, breakpoints, symmetric, ORDER, HALF_WIDTH, pair) for pair in pairs]
+    with np.errstate(all="ignore"):  # as compiled code: what overflows is seen by the check of the rule
+        found = [_pair(np, values, breakpoints, symmetric, ORDER, HALF_WIDTH, pair) for pair in pairs]
     return tuple(np.array(part) for part in zip(*found, strict=True))
 
 
