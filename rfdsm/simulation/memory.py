@@ -12,35 +12,32 @@ LONG_CHUNK = 2**23
 """Numbers a chunk of Hermite coefficients may hold."""
 
 
-LARGE = 2**32
-"""Products of as many numbers, p^2 for each point, take longer than the compilation of code of their own."""
+LARGE = 2**36
+"""Products of as many numbers, p^2 for each point and term, take longer than the compilation of code of their own."""
 WASTE = 1 / 16
 """Of the work, that is not worth other code."""
 
 
-def feature_chunk(p: int, draws: int | None = None) -> int:
+def feature_chunk(p: int) -> int:
     """Noisy points handled at once: enough to keep matrix products busy, at most `CHUNK` feature values."""
-    return _even(min(max(CHUNK // p, 64), 1024), draws, p)
+    return min(max(CHUNK // p, 64), 1024)
 
 
-def coefficient_chunk(p: int, terms: int, n: int | None = None) -> int:
-    """Points whose Hermite coefficients are held at once."""
-    return _even(min(max(LONG_CHUNK // (p * (terms + 2)), 16), 256), n, p)
+def large(p: int, terms: int, n: int) -> bool:
+    """Whether code made for these numbers of features, Hermite terms and points pays."""
+    return p**2 * terms * n >= LARGE
 
 
-def large(p: int, count: int) -> bool:
-    """Whether code made for these numbers of features and of points pays."""
-    return p**2 * count >= LARGE
+def coefficient_chunk(p: int, terms: int, n: int) -> int:
+    """Points whose Hermite coefficients are held at once.
 
-
-def _even(largest: int, count: int | None, p: int) -> int:
-    """One size for all counts, for grids over n and m to be compiled once; where it pays, chunks without a rest."""
-    if count is None or not large(p, count):
-        return largest
-    chunks = -(-count // largest)
-    if chunks * largest <= (1 + WASTE) * count:
-        return largest
-    return min(largest, 8 * -(-count // (8 * chunks)))
+    One size for all n, for grids over n to be compiled once; where it pays, chunks without a rest.
+    """
+    size = min(max(LONG_CHUNK // (p * (terms + 2)), 16), 256)
+    chunks = -(-n // size)
+    if not large(p, terms, n) or chunks * size <= (1 + WASTE) * n:
+        return size
+    return min(size, 8 * -(-n // (8 * chunks)))
 
 
 def chunk_numbers(p: int, d: int, terms: int) -> int:

@@ -186,6 +186,7 @@ def plan(
             size, d, terms=conditional.terms, rows=law.size, itemsize=itemsize, eigenvectors=bool(eigenvectors)
         )
         memory.append((need, int(group_n), size))
+        single = precision == "float64" and large(size, conditional.terms, int(group_n))
         settings = Settings(
             p=size,
             activation=problem.activation,
@@ -194,9 +195,11 @@ def plan(
             path=int(np.count_nonzero(ridges)) > 1,
             zero=bool(ridges[-1] == 0),
             conditional_terms=conditional.terms,
-            double_terms=conditional.double if precision == "float64" and large(size, int(group_n)) else None,
+            double_terms=conditional.double
+            if precision == "float64" and large(size, conditional.terms, int(group_n))
+            else None,
             population_terms=population.terms,
-            chunk=feature_chunk(size, draws),
+            chunk=feature_chunk(size),
             coefficient_chunk=coefficient_chunk(size, conditional.terms, int(group_n)),
             together=_together(trials * need, available, devices[0]),
             dtype=precision,

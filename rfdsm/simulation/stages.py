@@ -23,7 +23,7 @@ from rfdsm.activations.kept import kept
 from rfdsm.losses import Losses
 from rfdsm.machine import cores
 from rfdsm.scope import jax_scope
-from rfdsm.simulation.memory import feature_chunk, memory_estimate
+from rfdsm.simulation.memory import memory_estimate
 from rfdsm.simulation.moments import Moments, Samples
 from rfdsm.simulation.plan import Group, Plan, Settings
 from rfdsm.simulation.strips import leading
@@ -164,8 +164,7 @@ def _losses(call: Callable[..., Any], request: Plan, family: Family, word: Any) 
             primal.setdefault((group.m, group.settings.products), []).append(k)
     for (m, products), places in primal.items():
         cell = shared._replace(m=np.int32(m))
-        settings = widest._replace(products=products, chunk=feature_chunk(widest.p, groups[0].n * m))
-        fit(places, call("trained on", settings, word, W, cell), np.int32(m))
+        fit(places, call("trained on", widest._replace(products=products), word, W, cell), np.int32(m))
 
     values: list[dict[str, Any]] = [{} for _ in groups]
     null: Any = None

@@ -86,12 +86,12 @@ class Populations(NamedTuple):
         return (self.scale * self.a) ** 2 / (self.h * (self.alpha * self.root_h - self.beta * self.a) ** 2)
 
     @property
-    def signal(self) -> jax.Array:
+    def signal(self) -> Any:
         """L a^2, so that D_psi(s) = signal * s."""
         return self.L * self.a_squared
 
     @property
-    def noise(self) -> jax.Array:
+    def noise(self) -> Any:
         """D_a = L h."""
         return self.L * self.h
 
@@ -208,7 +208,8 @@ def populations(
     def nonlinear(beta: Any) -> jax.Array:
         return jnp.where(linear, 0.0, beta) + NEGLIGIBLE
 
-    ridge = jnp.where(singular, 1.0, ridge)  # any value: the losses are known
+    # Any value: the losses are known. A sum, through which derivatives that are not there stay NaN.
+    ridge = ridge + jnp.where(singular, 1.0, 0.0)
     one = jnp.ones_like(ridge)
     column = (-1, *[1] * jnp.ndim(ridge))
     balanced = coincide & (ridge > 0)

@@ -144,5 +144,5 @@ def test_trials_and_key_by_position_are_warned_of_once():
         by_name = door(problem, *rest, trials=2, key=3, **exact)
         leaves = (by_position.simulation, by_name.simulation) if door is linear.compare else (by_position, by_name)
         assert jax.tree.all(jax.tree.map(lambda a, b: np.array_equal(a, b, equal_nan=True), *leaves))
-    with pytest.raises(TypeError, match="trials"):
+    with pytest.warns(FutureWarning), pytest.raises(TypeError, match="trials"):
         linear.simulate(problem, 8, 2, trials=2)

@@ -12,7 +12,7 @@ from rfdsm import Problem, schedules, simulate, spectra
 from rfdsm.activations.expansion import hermite_rule
 from rfdsm.simulation import design
 from rfdsm.simulation.exact import Series, conditional_moments, population_moments
-from rfdsm.simulation.memory import coefficient_chunk, feature_chunk
+from rfdsm.simulation.memory import coefficient_chunk
 from rfdsm.simulation.moments import Law
 from rfdsm.targets import Asked
 from tests.levels import noise_of
@@ -238,7 +238,7 @@ def test_high_terms_in_single_precision_change_no_loss(monkeypatch):
     """As in networks of many features; and losses do see it where too many terms are."""
     problem = Problem(2.0, 2.0, 2, 0.1, np.array([1e-6, 1e-2]), "tanh")
     wanted = simulate(problem, 30, key=3)
-    monkeypatch.setattr(planning, "large", lambda p, count: True)
+    monkeypatch.setattr(planning, "large", lambda p, terms, n: True)
     chosen = simulate(problem, 30, key=3)
     choice = planning.conditional_choice
     monkeypatch.setattr(planning, "conditional_choice", lambda *args: choice(*args)._replace(double=2))
@@ -248,14 +248,13 @@ def test_high_terms_in_single_precision_change_no_loss(monkeypatch):
     assert np.any(np.abs(careless.empirical_test / wanted.empirical_test - 1) > 1e-11)
 
 
-def test_chunks_of_many_features_leave_little_rest():
-    for chunk, most in ((feature_chunk, 1024), (lambda p, n=None: coefficient_chunk(p, 10, n), 256)):
-        assert chunk(1000, 1100) == chunk(1000) == most  # little work: one size for all counts
-        for count in (800, 1025, 1600, 6400, 10**6):
-            size = chunk(2400, count)
-            done = size * -(-count // size)
-            assert size <= most and -(-count // size) == -(-count // most)
-            assert done <= 17 / 16 * count or done < count + 8 * -(-count // size)
+def test_chunks_of_large_simulations_leave_little_rest():
+    assert coefficient_chunk(1000, 10, 1100) == coefficient_chunk(1000, 10, 20) == 256  # one size for all n
+    for n in (1200, 1600, 6400, 10**6):
+        size = coefficient_chunk(2400, 10, n)
+        chunks = -(-n // size)
+        assert size <= 256 and chunks == -(-n // 256)
+        assert size * chunks <= 17 / 16 * n or size * chunks < n + 8 * chunks
 
 
 def test_warns_where_features_are_nearly_parallel():
