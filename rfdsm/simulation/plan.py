@@ -195,9 +195,7 @@ def plan(
             path=int(np.count_nonzero(ridges)) > 1,
             zero=bool(ridges[-1] == 0),
             conditional_terms=conditional.terms,
-            double_terms=conditional.double
-            if precision == "float64" and large(size, conditional.terms, int(group_n))
-            else None,
+            double_terms=conditional.double if single else None,
             population_terms=population.terms,
             chunk=feature_chunk(size),
             coefficient_chunk=coefficient_chunk(size, conditional.terms, int(group_n)),
