@@ -92,9 +92,7 @@ class LossPanels:
         for made in self.figures.values():
             if made.xaxis[0].axis_label != label:
                 made.xaxis[0].axis_label = label
-        names = [f"m = {'∞' if np.isinf(m) else shown(m)}" for m in curves.draws]
-        names[curves.own] += " (chosen)"
-        self._tell_key(names)
+        self._tell_key(curves)
 
     def show_simulated(self, points: list[Simulated], curves: Curves, colours: Look) -> None:
         """Markers of the simulated points that lie on these curves."""
@@ -102,6 +100,7 @@ class LossPanels:
         if len(data["x"]) or len(self.simulated.data["x"]):
             self.simulated.data = data
             self._fit_ranges(curves)
+            self._tell_key(curves)
 
     def _fit_ranges(self, curves: Curves) -> None:
         """Axes in steps: while a slider moves they seldom change."""
@@ -112,12 +111,16 @@ class LossPanels:
             if (axis.start, axis.end) != (low, high):
                 axis.update(start=low, end=high)
 
-    def _tell_key(self, names: list[str]) -> None:
+    def _tell_key(self, curves: Curves) -> None:
         colours = self._colours
+        names = [f"m = {'∞' if np.isinf(m) else shown(m)}" for m in curves.draws]
+        names[curves.own] += " (chosen)"
         looks = [(colour, dash) for colour, dash in zip(colours.curves, DASHES, strict=True)]
         looks += [(colours.text, "short"), *((colours.faint, dash) for _, dash in LINES.values())]
         texts = [*names, "floor", *(text for text, _ in LINES.values())]
         parts = [f"{sample(*look)} {text}" for look, text in zip(looks, texts, strict=True)]
+        if len(self.simulated.data["x"]):
+            parts.append("● simulated, mean ± standard error")
         parts = [f"<span style='white-space:nowrap;margin-right:14px'>{part}</span>" for part in parts]
         text = f"<div id='key' style='color:{colours.text};font-size:12px'>{''.join(parts)}</div>"
         if self.key.text != text:

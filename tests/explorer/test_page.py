@@ -189,6 +189,7 @@ def test_simulated_points_come_and_go_with_their_curves(opened):
     opened._keep_simulated(simulations.Simulated(state, 256, 512, 8, numbers, dict.fromkeys(curves.NAMES, 0.1)))
     assert opened.panels.simulated.data["x"] == [16.0]
     assert opened.panels.simulated.data["test_lower"] == [0.4]
+    assert "simulated" in opened.panels.key.text
     for fields, there in (({"psi_p": 3.0}, 1), ({"t": 0.2}, 0), ({}, 1)):
         moved = state.replace(**fields)
         opened._show_curves(moved, curves.curves(moved))
