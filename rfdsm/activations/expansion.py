@@ -17,8 +17,8 @@ from jaxtyping import Array, Float
 
 from rfdsm.activations.quadrature import legendre_rule
 
-BLOCK = 2**20
-"""Function values held at once, a compromise between memory and cache."""
+BLOCK = 2**19
+"""Function values held at once: few enough for the cache, where they are used three times."""
 PANEL_ORDER = 12
 REACH = 12.0
 """Deviations a panel rule keeps on each side: the mass outside is 4e-33, so the activation may grow like exp(3 |u|)."""

@@ -13,16 +13,18 @@ from rfdsm.scope import jax_scope
 TERMS = (2, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Numbers of coefficients to choose from, and below them orders of Gauss-Hermite rules: few sizes, few compilations."""
 ORDERS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
-RULE_ACCURACY = 1e-12
-SINGLE_ACCURACY = 1e-10
-"""Bound on what products in single precision do to losses, relative; they really do some thousand times less."""
-"""Error allowed of a rule, relative to the second moment."""
+RULE_ACCURACY = 1e-11
+"""Error allowed of a rule at the largest deviation, relative to the second moment; losses change 100 times less."""
+SINGLE_ACCURACY = 3e-9
+"""Bound on what products in single precision do to losses, relative; they really do some ten thousand times less."""
 
 
 class Choice(NamedTuple):
     """What `expand` needs, the relative error that is left, and the mean square of the activation."""
 
     terms: int
+    fewest: int
+    """As many would do, were they not rounded up to a size that many settings share."""
     double: int
     """Terms from the first whose products need double precision: the rounding of single precision harms no others."""
     rule: Rule | None
@@ -80,11 +82,12 @@ def choose(
     enough = np.flatnonzero(bounds <= tolerance * nonlinear)
     index = int(enough[0]) if enough.size else len(TERMS) - 1
     terms, error = TERMS[index], float(bounds[index] / nonlinear)
+    fewest = max(2, int(np.argmax(after <= tolerance * nonlinear))) if enough.size else terms
     rounding = np.finfo(np.float32).eps / 2 * after[:terms]
     harmless = np.flatnonzero(rounding <= SINGLE_ACCURACY * nonlinear)
     double = int(harmless[0]) if harmless.size else terms
     if not activation.needs_rule:
-        return Choice(terms, double, None, error, float(total))
+        return Choice(terms, fewest, double, None, error, float(total))
 
     used = terms if degree is None else min(terms, degree + 1)
     scale = np.minimum(1.0, np.asarray(sizes[:used]))[:, None]
@@ -92,5 +95,5 @@ def choose(
         tried = np.stack(hermite_functions(rule.nodes, rule.weights, used)) @ at
         wrong = np.sum((scale * (tried - coefficients[:used])) ** 2, axis=0) @ weights
         if wrong <= RULE_ACCURACY**2 * total and abs(rule.weights @ at**2 - second) @ weights <= RULE_ACCURACY * total:
-            return Choice(terms, double, rule, error, float(total))
-    return Choice(terms, double, panel_rule(breakpoints, largest), error, float(total))
+            return Choice(terms, fewest, double, rule, error, float(total))
+    return Choice(terms, fewest, double, panel_rule(breakpoints, largest), error, float(total))

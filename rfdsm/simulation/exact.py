@@ -79,11 +79,11 @@ def conditional_moments(law: Law, points: Points, series: Series, chunk: int) ->
         x = points.rows(index % points.size)
         C, second = activation.expand(asked.a / d**0.5 * (W @ x.T), deviation[:, None], terms, series.rule)
         valid = jnp.where(index < points.size, jnp.ones((), W.dtype), 0)
-        parts = [_sum(C, series.double, valid, *strip) for strip in zip(rho, bounds(p), strict=True)]
-        averaged = [second @ valid, C[1] @ valid]
+        C = C * valid
+        parts = [_sum(C, series.double, *strip) for strip in zip(rho, bounds(p), strict=True)]
+        averaged = [second @ valid, jnp.sum(C[1], axis=1)]
         if asked.alpha is not None:
-            x = x * valid[:, None]
-            averaged += [C[0] @ x, jnp.sum(x**2)]
+            averaged += [C[0] @ x, valid @ jnp.sum(x**2, axis=1)]
         return add(U, parts), add(sums, averaged)
 
     shapes = [(p,), (p,)] if asked.alpha is None else [(p,), (p,), (p, d), ()]
@@ -97,21 +97,19 @@ def conditional_moments(law: Law, points: Points, series: Series, chunk: int) ->
     return Moments(with_diagonal([part / points.size.astype(part.dtype) for part in U], square), V, offset_squared)
 
 
-def _sum(
-    C: Float[Array, "terms p c"], double: int | None, valid: Float[Array, " c"], rho: Array, rows: tuple[int, int]
-) -> Array:
-    """sum_r (C_r C_r^T) o rho^r over the valid columns, on a strip of these rows."""
+def _sum(C: Float[Array, "terms p c"], double: int | None, rho: Array, rows: tuple[int, int]) -> Array:
+    """sum_r (C_r C_r^T) o rho^r on a strip of these rows."""
     if double is None or double >= len(C):
-        return _horner(C, valid, rho, rows, jnp.zeros_like(rho))
-    high, on, single = (x.astype("float32") for x in (C[double:], valid, rho))
-    rest = _horner(high, on, single, rows, jnp.zeros_like(single))
-    return _horner(C[:double], valid, rho, rows, rest.astype(rho.dtype))
+        return _horner(C, rho, rows, jnp.zeros_like(rho))
+    high, single = (x.astype("float32") for x in (C[double:], rho))
+    rest = _horner(high, single, rows, jnp.zeros_like(single))
+    return _horner(C[:double], rho, rows, rest.astype(rho.dtype))
 
 
-def _horner(C: Array, valid: Array, rho: Array, rows: tuple[int, int], total: Array) -> Array:
+def _horner(C: Array, rho: Array, rows: tuple[int, int], total: Array) -> Array:
     low, high = rows
 
     def body(total: Array, c: Array) -> tuple[Array, None]:
-        return total * rho + (c[low:high] * valid) @ c[:high].T, None
+        return total * rho + c[low:high] @ c[:high].T, None
 
     return jax.lax.scan(body, total, C, reverse=True)[0]

@@ -14,13 +14,10 @@ LONG_CHUNK = 2**23
 
 LARGE = 2**36
 """Products of as many numbers, p^2 for each point and term, take longer than the compilation of code of their own."""
+TERMS_OF_A_DRAW = 2
+"""A noisy point takes as long as so many terms of a point: its features are made and multiplied by its target, too."""
 WASTE = 1 / 16
 """Of the work, that is not worth other code."""
-
-
-def feature_chunk(p: int) -> int:
-    """Noisy points handled at once: enough to keep matrix products busy, at most `CHUNK` feature values."""
-    return min(max(CHUNK // p, 64), 1024)
 
 
 def large(p: int, terms: int, n: int) -> bool:
@@ -28,16 +25,22 @@ def large(p: int, terms: int, n: int) -> bool:
     return p**2 * terms * n >= LARGE
 
 
-def coefficient_chunk(p: int, terms: int, n: int) -> int:
-    """Points whose Hermite coefficients are held at once.
+def feature_chunk(p: int, draws: int = 0) -> int:
+    """Noisy points handled at once: enough to keep matrix products busy, at most `CHUNK` feature values."""
+    return _without_rest(min(max(CHUNK // p, 64), 1024), draws, large(p, TERMS_OF_A_DRAW, draws))
 
-    One size for all n, for grids over n to be compiled once; where it pays, chunks without a rest.
-    """
-    size = min(max(LONG_CHUNK // (p * (terms + 2)), 16), 256)
-    chunks = -(-n // size)
-    if not large(p, terms, n) or chunks * size <= (1 + WASTE) * n:
+
+def coefficient_chunk(p: int, terms: int, n: int) -> int:
+    """Points whose Hermite coefficients are held at once."""
+    return _without_rest(min(max(LONG_CHUNK // (p * (terms + 2)), 16), 256), n, large(p, terms, n))
+
+
+def _without_rest(size: int, count: int, pays: bool) -> int:
+    """One size for all counts, for grids over n to be compiled once; where it pays, one that leaves no rest."""
+    chunks = -(-count // size)
+    if not pays or chunks * size <= (1 + WASTE) * count:
         return size
-    return min(size, 8 * -(-n // (8 * chunks)))
+    return min(size, 8 * -(-count // (8 * chunks)))
 
 
 def chunk_numbers(p: int, d: int, terms: int) -> int:

@@ -7,10 +7,10 @@ the dual system, B = T^T (K + ridge)^{-1} Phi^T/(n m), K = Phi^T Phi/(n m) and t
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rfdsm.simulation.cholesky import solve
 from rfdsm.simulation.moments import Moments, Samples
 from rfdsm.simulation.strips import Strips, gram, lower
 
@@ -25,20 +25,15 @@ class Solution(NamedTuple):
 def ridge_minimiser(moments: Moments, ridge: Float[Array, ""]) -> Solution:
     """B = -V^T (U + ridge)^{-1} by Cholesky; NaN if that fails."""
     U, V, offset_squared = moments
-    B = -_solve(U, ridge, V).T
+    B = -solve(U, ridge, V).T
     return Solution(B, offset_squared + (jnp.sum(B.T * V) - ridge * jnp.sum(B**2)) / V.shape[1])
 
 
 def dual_ridge_minimiser(samples: Samples, ridge: Float[Array, ""]) -> Solution:
     """The same from samples. Residuals are ridge times the dual variables: no loss is too small to be exact."""
     phi, offset = samples
-    dual = _solve(gram(phi), ridge, offset)
+    dual = solve(gram(phi), ridge, offset)
     return Solution(-dual.T @ phi, ridge**2 * jnp.sum(dual**2) / offset.shape[1])
-
-
-def _solve(matrix: Strips, ridge: Array, right: Array) -> Array:
-    factor = jax.lax.linalg.cholesky(lower(matrix, ridge), symmetrize_input=False)
-    return jax.scipy.linalg.cho_solve((factor, True), right)
 
 
 def minimum_norm_minimiser(

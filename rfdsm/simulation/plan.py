@@ -186,7 +186,8 @@ def plan(
             size, d, terms=conditional.terms, rows=law.size, itemsize=itemsize, eigenvectors=bool(eigenvectors)
         )
         memory.append((need, int(group_n), size))
-        single = precision == "float64" and large(size, conditional.terms, int(group_n))
+        alone = large(size, conditional.terms, int(group_n))
+        terms = conditional.fewest if alone else conditional.terms
         settings = Settings(
             p=size,
             activation=problem.activation,
@@ -194,11 +195,11 @@ def plan(
             dual=_padded(draws, size) if 0 < draws <= size and not primal else 0,
             path=int(np.count_nonzero(ridges)) > 1,
             zero=bool(ridges[-1] == 0),
-            conditional_terms=conditional.terms,
-            double_terms=conditional.double if single else None,
+            conditional_terms=terms,
+            double_terms=min(conditional.double, terms) if alone and precision == "float64" else None,
             population_terms=population.terms,
-            chunk=feature_chunk(size),
-            coefficient_chunk=coefficient_chunk(size, conditional.terms, int(group_n)),
+            chunk=feature_chunk(size, draws),
+            coefficient_chunk=coefficient_chunk(size, terms, int(group_n)),
             together=_together(trials * need, available, devices[0]),
             dtype=precision,
             products="float64" if draws < MANY_DRAWS * size else precision,

@@ -10,17 +10,18 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-STRIPS = 8
-"""9/16 of the whole square."""
-SMALLEST = 128
-"""Rows a strip is worth having for."""
+STRIPS = 5
+"""3/5 of the whole square: with more, products of few rows take longer than they save."""
+SMALLEST, LARGEST = 128, 800
+"""Rows a strip is worth having for, and more than are worth having in one while there are less than `MOST` strips."""
+MOST = 8
 
 Strips = list[Array]
 
 
 def bounds(size: int) -> list[tuple[int, int]]:
     """(first row, row after the last) of every strip; the latter is its number of columns, too."""
-    count = max(1, min(STRIPS, size // SMALLEST))
+    count = max(1, min(size // SMALLEST, max(STRIPS, min(MOST, size // LARGEST))))
     return list(itertools.pairwise(size * k // count for k in range(count + 1)))
 
 

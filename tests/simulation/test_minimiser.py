@@ -160,7 +160,7 @@ def test_training_loss_vanishes_where_draws_are_interpolated(losses):
 
 @pytest.mark.slow
 def test_zero_alone_and_among_others_are_the_same(losses, monkeypatch):
-    monkeypatch.setattr(planning, "feature_chunk", lambda p: 37)
+    monkeypatch.setattr(planning, "feature_chunk", lambda p, draws: 37)
     monkeypatch.setattr(planning, "_together", lambda need, available, device: True)
     for k, m in enumerate((1, 6)):
         looped = simulate(Problem(1.0, 2.0, m, 0.2, 0.0), 12, **OPTIONS)

@@ -173,7 +173,7 @@ def test_trials_do_not_depend_on_batching_or_chunks(monkeypatch):
     problem = Problem.grid([1.0, 2.0], 1.5, [1, 3], 0.2, 1e-2)
     losses = simulate(problem, 12, trials=3, key=7)
     alone = simulate(Problem(2.0, 1.5, 3, 0.2, 1e-2), 12, trials=2, key=7)
-    monkeypatch.setattr(planning, "feature_chunk", lambda p: 37)
+    monkeypatch.setattr(planning, "feature_chunk", lambda p, draws: 37)
     monkeypatch.setattr(planning, "coefficient_chunk", lambda p, terms, n: 5)
     monkeypatch.setattr(planning, "_together", lambda need, available, device: True)
     looped = simulate(problem, 12, trials=3, key=jax.random.key(7))
