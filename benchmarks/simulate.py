@@ -1,6 +1,6 @@
 """Simulation: rfdsm against what one would write by hand, in one run, all losses, float64.
 
-    python -m benchmarks.simulate [--d 400] [--psi-n 4] [--psi-p 6] [--m 4] [--only a b c d e] [--repeats 3]
+    python -m benchmarks.simulate [--d 400] [--psi-n 4] [--psi-p 6] [--m 4] [--only a b c d e] [--repeats 7]
 
 a   one trial against NumPy and OpenBLAS (symmetric rank-k update for the Gram matrix, Cholesky), which estimates three
     of the losses on 10^4 fresh draws; rfdsm computes them exactly. The losses must agree within their spread.
@@ -212,7 +212,7 @@ def main() -> dict[str, Any]:
     parser.add_argument("--m", type=int, default=4)
     parser.add_argument("--t", type=float, default=0.1)
     parser.add_argument("--ridge", type=float, default=1e-3)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--dtype", default="float64")
     parser.add_argument("--only", nargs="+", choices="abcde", default=list("abcde"))
     a = parser.parse_args()
