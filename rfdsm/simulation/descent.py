@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from rfdsm.losses import Losses
 from rfdsm.simulation.design import features
-from rfdsm.simulation.moments import Moments
+from rfdsm.simulation.moments import Moments, losses_over
 from rfdsm.simulation.strips import product
 from rfdsm.simulation.trial import Trial, probes
 
@@ -77,6 +77,6 @@ def _batch_slope(trial: Trial, B: Array, size: int, key: Key[Array, ""]) -> Floa
 
 
 def _losses(trial: Trial, B: Array, ridge: Array, train_on: Moments, measures: dict[str, Moments]) -> Losses:
-    train = train_on.loss(B)
-    values = {name: moments.loss(B) for name, moments in measures.items()}
+    train, *others = losses_over(B, [train_on, *measures.values()])
+    values = dict(zip(measures, others, strict=True))
     return trial.losses(train, train + ridge * jnp.sum(B**2) / len(B), values, measures["test"].offset_squared)

@@ -1,5 +1,6 @@
 """Second moments of the features on the training draws: all the ridge problem needs, whatever n and m are."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -24,9 +25,18 @@ class Moments(NamedTuple):
     offset_squared: Float[Array, ""]
 
     def loss(self, B: Float[Array, "d p"]) -> Float[Array, ""]:
-        """Loss E |B phi - T|^2/d = offset_squared + (2 tr(B V) + tr(B U B^T))/d of a network."""
-        rows = B.T
-        return self.offset_squared + (2 * jnp.sum(rows * self.V) + quadratic(self.U, rows)) / len(B)
+        """That of a network."""
+        return losses_over(B, [self])[0]
+
+
+def losses_over(B: Float[Array, "d p"], averages: Sequence[Moments]) -> list[Array]:
+    """Losses E |B phi - T|^2/d = offset_squared + (2 tr(B V) + tr(B U B^T))/d of a network over several averages."""
+    rows = B.T
+    squares = quadratic([moments.U for moments in averages], rows)
+    return [
+        moments.offset_squared + (2 * jnp.sum(rows * moments.V) + square) / len(B)
+        for moments, square in zip(averages, squares, strict=True)
+    ]
 
 
 class Samples(NamedTuple):

@@ -1,6 +1,6 @@
 """Finite-d simulation of the real nonlinear network: `simulate`, the twin of theory's `predict`."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from rfdsm.simulation.minimiser import (
     minimum_norm_minimiser,
     ridge_minimiser,
 )
-from rfdsm.simulation.moments import Moments, Samples, residual_moment, training_samples
+from rfdsm.simulation.moments import Moments, Samples, losses_over, residual_moment, training_samples
 from rfdsm.simulation.plan import Group, Plan, Settings, plan
 from rfdsm.simulation.stages import Tick, staged
 from rfdsm.simulation.strips import product
@@ -48,14 +48,18 @@ class Networks(NamedTuple):
     train: Any
     penalty: Any
 
-    def over(self, moments: Moments) -> Array:
-        """Losses over moments."""
-        return self.joined(partial(eigenpath.losses, moments=moments), lambda solution: moments.loss(solution.B))
+    def over(self, averages: Sequence[Moments]) -> list[Array]:
+        """Losses over each of several averages."""
+        of_solutions = [losses_over(solution.B, averages) for solution in self.solutions]
+        return [
+            self.joined(partial(eigenpath.losses, moments=moments), [values[k] for values in of_solutions])
+            for k, moments in enumerate(averages)
+        ]
 
-    def joined(self, on_path: Callable[..., Array], of_solution: Callable[[Solution], Array]) -> Array:
+    def joined(self, on_path: Callable[..., Array], of_solutions: Sequence[Array]) -> Array:
         """A number of each."""
         first = [] if self.path is None else [on_path(self.path, self.filters)]
-        return jnp.concatenate([*first, *(of_solution(solution)[None] for solution in self.solutions)])
+        return jnp.concatenate([*first, *(value[None] for value in of_solutions)])
 
 
 def trained_on(trial: Trial) -> Moments | Samples:
@@ -80,8 +84,8 @@ def fitted(trial: Trial, train_on: Any) -> Networks:
         solutions.append(_minimum_norm(trial, train_on))
 
     networks = Networks(path, filters, solutions, None, None)
-    train = networks.joined(eigenpath.train, lambda solution: solution.train)
-    penalty = cell.ridges * networks.joined(eigenpath.norm, lambda solution: jnp.sum(solution.B**2) / d)
+    train = networks.joined(eigenpath.train, [solution.train for solution in solutions])
+    penalty = cell.ridges * networks.joined(eigenpath.norm, [jnp.sum(solution.B**2) / d for solution in solutions])
     return networks._replace(train=train, penalty=penalty)
 
 
@@ -89,7 +93,7 @@ def _trial(key: Key[Array, ""], cell: Cell, settings: Settings, shards: int) -> 
     """Losses of one trial for all its ridges, shape (K,)."""
     trial = Trial.drawn(key, cell, settings, shards)
     networks = fitted(trial, trained_on(trial))
-    return trial.measured(networks.train, networks.penalty, networks.over)
+    return trial.measured(networks.train, networks.penalty, lambda moments: networks.over([moments])[0])
 
 
 def _minimum_norm(trial: Trial, train_on: Any) -> Solution:

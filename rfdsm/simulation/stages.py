@@ -59,8 +59,8 @@ def families(request: Plan, share: bool) -> list[Family]:
 def _within(groups: list[Group], request: Plan) -> list[Family]:
     """One family, or each group alone where memory would not do for what a family holds besides its largest trial.
 
-    That is the leading block at work, beside the widest moments, and the networks of all groups until their losses
-    have been taken.
+    That are the leading blocks at work, beside the widest moments of all probes, and the networks of all groups until
+    their losses have been taken.
     """
     if len(groups) == 1:
         return [Family(groups)]
@@ -70,7 +70,7 @@ def _within(groups: list[Group], request: Plan) -> list[Family]:
     need = memory_estimate(
         widest.p, request.d, terms=widest.conditional_terms, rows=rows, itemsize=itemsize, eigenvectors=vectors
     )
-    need += 16 * widest.p**2
+    need += 24 * widest.p**2
     for group in groups:
         settings = group.settings
         need += 8 * settings.p * (3 * request.d + settings.p * settings.path)
@@ -121,7 +121,7 @@ def staged(
 ) -> Generator[tuple[Group, Losses], None, None]:
     """Every group with its losses, NumPy arrays of shape (trials, K) of the dtype asked for; a family at a time.
 
-    `fit(trial, what train_on(trial) gave)` are networks, which have `train`, `penalty` and `over(moments)`.
+    `fit(trial, what train_on(trial) gave)` are networks, which have `train`, `penalty` and `over(several moments)`.
     """
     program = _Program(generator, fit, train_on)
     parts = families(request, share)
@@ -139,7 +139,7 @@ def staged(
 
 
 def _losses(call: Callable[..., Any], request: Plan, family: Family, word: Any) -> list[Losses]:
-    """Losses of one trial of all groups. At most one kind of moments is there at a time."""
+    """Losses of one trial of all groups. Moments that networks are trained on are there before those of the probes."""
     groups, widest = family.groups, family.widest
     whole = [Cell.of(request, group) for group in groups]
     cells = [cell._replace(conditional_rule=None, population_rule=None) for cell in whole]
@@ -166,24 +166,26 @@ def _losses(call: Callable[..., Any], request: Plan, family: Family, word: Any) 
         cell = shared._replace(m=np.int32(m))
         fit(places, call("trained on", widest._replace(products=products), word, W, cell), np.int32(m))
 
-    values: list[dict[str, Any]] = [{} for _ in groups]
+    averages: dict[str, Any] = {}
     null: Any = None
     infinite = [k for k, group in enumerate(groups) if not group.m]
-
-    def probe(name: str, places: Sequence[int], moments: Any) -> None:
-        for k in places:
-            values[k][name] = call("over", _narrow(groups[k].settings), networks[k], moments)
-
     # Networks of m = inf are fitted to the moments over fresh noise that those of finite m are tested on: these first.
     first = next(name for name, moments in PROBES.items() if moments is training_points)
     for name in sorted(PROBES, key=lambda name: name != first):
-        places = [k for k, group in enumerate(groups) if name in probes(group.settings)]
+        probed = any(name in probes(group.settings) for group in groups)
         fitted_here = infinite if name == first else []
-        if places or fitted_here:
+        if probed or fitted_here:
             moments = call(name, widest, word, W, shared)
             fit(fitted_here, moments, np.int32(0))
-            probe(name, places, moments)
             null = moments.offset_squared  # of the last, `test`
+            if probed:
+                averages[name] = moments
+            del moments
+    values: list[dict[str, Any]] = []
+    for k, group in enumerate(groups):  # at once: what is multiplied by the moments is the same for all
+        names = [name for name in averages if name in probes(group.settings)]
+        found = call("over", _narrow(group.settings), networks[k], [averages[name] for name in names])
+        values.append(dict(zip(names, found, strict=True)))
     return [
         call("losses", _narrow(widest, 1), networks[k].train, networks[k].penalty, values[k], null, cells[k])
         for k in range(len(groups))
@@ -224,8 +226,8 @@ def _stage(activation: Activation, name: str, settings: Settings, generator: str
             return fit(narrow, _first_draws(given, narrow, draws))
         return fit(narrow, _first_features(given, settings.p))
 
-    def over(networks: Any, moments: Moments) -> Array:
-        return networks.over(_first_features(moments, settings.p))
+    def over(networks: Any, averages: list[Moments]) -> list[Array]:
+        return networks.over([_first_features(moments, settings.p) for moments in averages])
 
     def losses(train: Array, penalty: Array, values: dict[str, Array], null: Array, cell: Cell) -> Losses:
         nothing: Any = None

@@ -90,13 +90,14 @@ def product(rows: Float[Array, "k size"], strips: Strips) -> Float[Array, "k siz
     return jnp.concatenate(parts, axis=1)
 
 
-def quadratic(strips: Strips, rows: Float[Array, "size k"]) -> Array:
-    """tr(rows^T matrix rows)."""
-    total = jnp.zeros((), rows.dtype)
-    for strip, (low, high) in zip(strips, bounds(len(rows)), strict=True):
-        rows = after(total, rows)
-        total = total + jnp.sum(strip * mirrored(low, high) * (rows[low:high] @ rows[:high].T))
-    return total
+def quadratic(matrices: Sequence[Strips], rows: Float[Array, "size k"]) -> list[Array]:
+    """tr(rows^T matrix rows) of every matrix."""
+    totals = [jnp.zeros((), rows.dtype)] * len(matrices)
+    for *strips, (low, high) in zip(*matrices, bounds(len(rows)), strict=True):
+        rows = after(totals[0], rows)
+        weight = mirrored(low, high) * (rows[low:high] @ rows[:high].T)
+        totals = [total + jnp.sum(strip * weight) for total, strip in zip(totals, strips, strict=True)]
+    return totals
 
 
 def mirrored(low: int, high: int) -> Array:
