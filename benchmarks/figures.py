@@ -3,7 +3,7 @@
     python -m benchmarks.figures [--folder docs/images] [phases_time spectrum ...]
 
 Without names: all of them, about half an hour, most of it for the simulations of `losses`, `digits` and
-`linear_memorisation`. tests/test_figures.py draws those of theory alone and compares them with the stored ones.
+`linear_memorisation`. tests/plots/test_figures.py draws those of theory alone and compares them with the stored ones.
 """
 
 import argparse

@@ -17,7 +17,7 @@ from rfdsm.simulation.moments import Law
 from rfdsm.targets import Asked
 from tests.levels import noise_of
 from tests.simulation.test_strips import whole
-from tests.test_expansion import CASES, NUMPY, pair_moment, reference, rule_for
+from tests.activations.test_expansion import CASES, NUMPY, pair_moment, reference, rule_for
 from tests.tolerances import IDENTITY, ROUTES
 
 planning, series = (importlib.import_module(f"rfdsm.simulation.{name}") for name in ("plan", "series"))

@@ -13,7 +13,7 @@ from rfdsm.datasets import predictions
 from rfdsm.linear.plots import probability
 from rfdsm.plots.learning import SCALES
 from rfdsm.plots.regimes import LINES
-from tests.test_plots import ALONG_P, horizontal, made_up, vertical
+from tests.plots.test_plots import ALONG_P, horizontal, made_up, vertical
 
 
 def diagram(**sizes):

@@ -16,7 +16,7 @@ from rfdsm import activations, schedules
 from rfdsm.activations import NAMES, Moments, QuadratureWarning
 from rfdsm.theory.populations import TABLE_TOLERANCE
 
-REFERENCE = json.loads((Path(__file__).parent / "reference_values.json").read_text())["losses"]
+REFERENCE = json.loads((Path(__file__).parents[1] / "reference_values.json").read_text())["losses"]
 SMOOTH = ("tanh", "erf", "sin", "softplus", "gelu", "silu")
 NUMPY = {
     "tanh": np.tanh,

@@ -11,7 +11,7 @@ from matplotlib.testing.compare import compare_images
 
 from benchmarks.figures import FIGURES, by_command
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
 THEORY = ("phases_time", "phases_ridge", "linear_generated", "linear_chain", "time_scales")
 ROOT_MEAN_SQUARE = 2.0  # of 255: another release of the font renderer, but no other curve

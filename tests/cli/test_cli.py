@@ -106,7 +106,7 @@ def test_help_names_every_option(command, capsys):
 
 
 def test_one_version_everywhere():
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] == rfdsm.__version__
     assert f"\nversion: {rfdsm.__version__}\n" in (root / "CITATION.cff").read_text(encoding="utf-8")
