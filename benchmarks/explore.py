@@ -1,9 +1,9 @@
 """The explorer in a real browser: from a slider's event to curves, to the diagram, to the boundaries; memory.
 
-    python -m benchmarks.explore [--events 200] [--memory 2000] [--rate 30]
+    python -m benchmarks.explore [--events 150] [--memory 2000] [--rate 30]
     python -m benchmarks.explore --picture docs/images/explore.png
 
-Headless Chromium (of the system) presses the arrow key on a slider so many times a second, as a held key does.
+Headless Chromium (of the system) drags the handle of a slider with the mouse, one pixel so many times a second.
 The time of an event is that of the slider's own change; it is answered when a frame has been drawn whose curves belong
 to it or to a later one, as the test loss of its point or the time of its areas tells. Start-up is measured twice: with
 nothing compiled yet, and with what the first start has kept.
@@ -40,14 +40,18 @@ for (const [name, key] of [['point', 'test'], ['areas', 't'], ['boundary_memoris
 
 
 def drag(tab: Tab, name: str, events: int, rate: float) -> None:
-    """So many presses of the arrow key, evenly; those that cannot keep up follow at once."""
-    tab.handle(name).focus()
+    """So many pixels to the right, evenly; those that cannot keep up follow at once."""
+    box, mouse = tab.handle(name).bounding_box(), tab.page.mouse
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    mouse.move(x, y)
+    mouse.down()
     start = time.perf_counter()
     for k in range(events):
         left = start + k / rate - time.perf_counter()
         if left > 0:
             tab.page.wait_for_timeout(1000 * left)
-        tab.page.keyboard.press("ArrowRight")
+        mouse.move(x + k + 1, y)
+    mouse.up()
 
 
 def answers(times: np.ndarray, stamps: np.ndarray, frames: Any) -> np.ndarray:
@@ -120,7 +124,7 @@ def told(name: str, waits: np.ndarray) -> dict[str, float]:
 def main() -> dict[str, Any]:
     """Prints everything and returns its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=200)
+    parser.add_argument("--events", type=int, default=150)
     parser.add_argument("--memory", type=int, default=2000)
     parser.add_argument("--rate", type=float, default=30.0)
     parser.add_argument("--picture", help="draw the page for the documentation, and measure nothing")
@@ -142,7 +146,7 @@ def main() -> dict[str, Any]:
             tab.settled()
             tab.page.wait_for_timeout(20_000)  # boundaries and details are compiled, too
             tab.page.evaluate(HOOKS)
-            drag(tab, "psi_n", 60, arguments.rate)
+            drag(tab, "psi_n", 30, arguments.rate)
             tab.page.wait_for_timeout(1000)
             waits, _ = measured(tab, "psi_n", "point", arguments.events, arguments.rate)
             figures["curves"] = told("curves after an event of n/d", waits)

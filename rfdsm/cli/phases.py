@@ -83,6 +83,7 @@ def boundary(
     problem = build.problem(settings)
     import rfdsm
 
+    _check_drawable(problem, (settings["along"],), picture)
     _note_ignored(settings, (settings["along"],), "along")
     with output.delivery(path, picture) as delivery:
         field = settings["field"]
@@ -118,6 +119,7 @@ def optimal(
     import rfdsm
 
     over = tuple(settings["over"])
+    _check_drawable(problem, over, picture)
     _note_ignored(settings, over, "over")
     bounds = {name.removesuffix("_bounds"): settings[name] for name in settings if name.endswith("_bounds")}
     with output.delivery(path, picture) as delivery:
@@ -188,6 +190,15 @@ def advise(*, options: Annotated[AdviseOptions, _Flat] = AdviseOptions(), config
             delivery.save(dataset, path)
         if picture is not None:
             delivery.draw(lambda: rfdsm.plots.widths(dataset), picture, dpi=DPI)
+
+
+def _check_drawable(problem: Any, solved_for: tuple[str, ...], picture: Path | None) -> None:
+    """A picture has a horizontal axis."""
+    from rfdsm import datasets
+
+    if picture is not None and not set(datasets.dims(problem)) - set(solved_for):
+        fields = [name for name in ("psi_n", "psi_p", "t", "ridge", "m") if name not in solved_for]
+        raise ValueError(f"plot needs a list or range of {', '.join(fields[:-1])} or {fields[-1]}")
 
 
 def _note_ignored(settings: Settings, solved_for: tuple[str, ...], option: str) -> None:

@@ -4,6 +4,7 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportOptionalMemberAccess=false
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from bokeh.models import Legend
@@ -136,6 +137,13 @@ def plain(made: figure) -> figure:
     return made
 
 
+def moving(made: figure) -> figure:
+    """The same, with all that moves on a layer of its own: axes, titles and legends are not drawn again with it."""
+    for renderer in plain(made).renderers:
+        renderer.level = "overlay"
+    return made
+
+
 SAMPLES = {"solid": "", "dashed": "6", "dotted": "2 4", "dotdash": "2 4 6 4", "dashdot": "6 4 2 4", "short": "2 3"}
 """Dashes of a line in points, by their names."""
 
@@ -144,6 +152,18 @@ def sample(colour: str, dash: str) -> str:
     """A short line for a legend, as HTML."""
     line = f"<line x1='0' y1='6' x2='26' y2='6' stroke='{colour}' stroke-width='2' stroke-dasharray='{SAMPLES[dash]}'/>"
     return f"<svg width='26' height='12' aria-hidden='true'>{line}</svg>"
+
+
+def patch(colour: str, colours: Look) -> str:
+    """A small area for a legend, as HTML."""
+    style = f"display:inline-block;width:10px;height:10px;background:{colour};border:1px solid {colours.faint}"
+    return f"<span aria-hidden='true' style='{style}'></span>"
+
+
+def key_of(items: Sequence[tuple[str, str]], colours: Look) -> str:
+    """A legend as HTML: what is shown, and its name. In a figure it would be drawn again with every frame."""
+    parts = [f"<span style='white-space:nowrap;margin-right:14px'>{drawn} {text}</span>" for drawn, text in items]
+    return f"<div style='color:{colours.text};font-size:12px'>{''.join(parts)}</div>"
 
 
 def page_css(colours: Look) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from bokeh.events import Pan, PanEnd, Tap
-from bokeh.models import ColumnDataSource, LegendItem, LinearColorMapper, Range1d
+from bokeh.models import ColumnDataSource, Div, LinearColorMapper, Range1d
 
 from rfdsm.explorer.diagram import CELLS, FIELDS, Boundaries, Diagram
-from rfdsm.explorer.look import Look, legend, plain, plot
+from rfdsm.explorer.look import Look, key_of, moving, patch, plot, sample
 from rfdsm.explorer.state import SPANS, State
 
 LABELS = {
@@ -36,13 +36,13 @@ class Map:
     def __init__(self, colours: Look, moved: Callable[[float, float], None]) -> None:
         self._moved = moved
         ranges = {"x_range": Range1d(*SPANS["psi_p"]), "y_range": Range1d(*SPANS["psi_n"])}
-        axes = {"x_axis_type": "log", "y_axis_type": "log", "height": 432, "name": "figure_map"}
+        axes = {"x_axis_type": "log", "y_axis_type": "log", "height": 366, "name": "figure_map"}
         made = plot(colours, "Regimes: drag the cross", "p/d", "n/d", **ranges, **axes)
         self.areas = ColumnDataSource({"image": [], "t": []}, name="areas")
         tints = [colours.panel, *(colours.regimes[name] for name in NAMES), colours.stripe]
         mapper = LinearColorMapper(palette=tints, low=-1.5, high=3.5)
         low_p, high_p, low_n, high_n = _corners()
-        image = made.image(
+        made.image(
             image="image",
             x=low_p,
             y=low_n,
@@ -51,33 +51,24 @@ class Map:
             source=self.areas,
             color_mapper=mapper,
         )
-        image.level = "image"
         self.boundaries = {
             name: ColumnDataSource({"x": [np.nan], "y": [np.nan]}, name=f"boundary_{name}") for name in FIELDS
         }
-        items = []
         for name, source in self.boundaries.items():
             look: dict[str, Any] = {"color": colours.edges[name], "line_width": 2}
-            line = made.line("x", "y", source=source, line_dash=DASHES.get(name, "solid"), **look)
-            items.append(LegendItem(label=LABELS[name], renderers=[line]))
+            made.line("x", "y", source=source, line_dash=DASHES.get(name, "solid"), **look)
         ends = np.array(SPANS["psi_n"])
         made.line(ends, ends, color=colours.faint, line_dash="dashdot", line_width=1.2)
         self.nm = ColumnDataSource({"x": ends, "y": ends})
         made.line("x", "y", source=self.nm, color=colours.faint, line_dash="dotted", line_width=1.4)
-        for name in NAMES:  # areas have no glyph of their own to show in a legend
-            look = {"marker": "square", "size": 11, "fill_color": colours.regimes[name], "line_color": colours.faint}
-            items.append(LegendItem(label=name.replace("_", "-"), renderers=[made.scatter([np.nan], [np.nan], **look)]))
-        look = {"marker": "square", "size": 11, "fill_color": colours.stripe, "line_color": colours.faint}
-        items.append(LegendItem(label="striped: worse than none", renderers=[made.scatter([np.nan], [np.nan], **look)]))
-        made.add_layout(legend(colours, items, orientation="horizontal", ncols=2), "below")
         self.cross = ColumnDataSource({"x": [1.0], "y": [1.0]}, name="cross")
         for width, colour in ((7, colours.panel), (3, colours.text)):
             look = {"marker": "cross", "size": 24, "line_width": width, "line_color": colour}
-            # Above the areas, which are not drawn again when it moves.
-            made.scatter("x", "y", source=self.cross, level="overlay", **look)
+            made.scatter("x", "y", source=self.cross, **look)
         for event in (Pan, PanEnd, Tap):
             made.on_event(event, self._dragged)
-        self.figure = plain(made)
+        self.figure = moving(made)
+        self.key = Div(text=_key(colours), margin=(0, 8), name="map_key")
 
     def _dragged(self, event: Any) -> None:
         if event.x is None or event.y is None or not (event.x > 0 and event.y > 0):
@@ -106,6 +97,12 @@ class Map:
             x, y = _joined(found.along_psi_p[name], found.psi_n)
             v, u = _joined(found.along_psi_n[name], found.psi_p)
             source.data = {"x": np.concatenate([x, u]), "y": np.concatenate([y, v])}
+
+
+def _key(colours: Look) -> str:
+    lines = [(sample(colours.edges[name], DASHES.get(name, "solid")), LABELS[name]) for name in FIELDS]
+    areas = [(patch(colours.regimes[name], colours), name.replace("_", "-")) for name in NAMES]
+    return key_of([*areas, *lines, (patch(colours.stripe, colours), "striped: worse than none")], colours)
 
 
 def _striped(found: Diagram) -> np.ndarray:

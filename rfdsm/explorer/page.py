@@ -26,7 +26,7 @@ from rfdsm.explorer.tools import SimulationBox, TakeAway
 
 REST = 0.12
 """Seconds without a change after which the slow things begin."""
-PACE = 0.065
+PACE = 0.055
 """Seconds from one message of answers to the next: a browser that is sent more than it draws falls behind."""
 WIDE: dict[str, Any] = {"sizing_mode": "stretch_width"}
 PLACES = {"train": "a", "empirical_test": "b", "test": "c", "score": "d"}
@@ -268,8 +268,11 @@ class Page:
         structure = [_row(controls.activation, controls.target), _row(controls.schedule, controls.kind)]
         of_spectrum = [places["fraction"], places["exponent"], controls.file]
         tools = [places["d"], self.box.layout, self.take_away.layout, _row(reset, theme)]
-        figures = {area: self.panels.figures[name] for name, area in PLACES.items()} | {"map": self.map.figure}
-        main = [_place(area, pn.pane.Bokeh(made, margin=0, **WIDE)) for area, made in figures.items()]
+        figures: dict[str, list[Any]] = {area: [self.panels.figures[name]] for name, area in PLACES.items()}
+        figures["map"] = [self.map.figure, self.map.key]
+        main = [
+            _place(area, *(pn.pane.Bokeh(part, margin=0, **WIDE) for part in made)) for area, made in figures.items()
+        ]
         main.append(_place("key", pn.pane.Bokeh(self.panels.key, margin=0)))
         main.append(_place("numbers", pn.pane.Bokeh(self._numbers, margin=0)))
         main.append(_place("detail", *(pn.pane.Bokeh(view.figure, margin=0, **WIDE) for view in self.views.values())))

@@ -7,11 +7,11 @@
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, Div, Range1d, VSpan, Whisker
+from bokeh.models import ColumnDataSource, Div, FixedTicker, Range1d, VSpan, Whisker
 from bokeh.plotting import figure
 
 from rfdsm.explorer.curves import NAMES, Curves
-from rfdsm.explorer.look import DASHES, Look, plain, plot, sample
+from rfdsm.explorer.look import DASHES, Look, key_of, moving, plot, sample
 from rfdsm.explorer.simulations import Simulated
 from rfdsm.losses import QUANTITIES
 from rfdsm.values import shown
@@ -43,9 +43,10 @@ class LossPanels:
         self.simulated = ColumnDataSource(simulated_columns([], None), name="simulated")
         self._x = Range1d(0.1, 100)
         self._y = {name: Range1d(0.1, 1) for name in NAMES}
+        self._ticks = {name: FixedTicker() for name in NAMES if name != "train"}
         self._colours = colours
         self.key = Div(text="", margin=(0, 6), name="key")
-        """One legend for all: in every figure it would be drawn again with every frame."""
+        """One legend for all."""
         self.figures = {name: self._figure(name, colours) for name in NAMES}
 
     def _figure(self, name: str, colours: Look) -> figure:
@@ -53,6 +54,8 @@ class LossPanels:
         ranges = {"x_range": self._x, "y_range": self._y[name]}
         options = {"x_axis_type": "log", "y_axis_type": scale, "name": f"figure_{name}", **ranges}
         made = plot(colours, TITLES[name], X_LABELS["psi_p"], QUANTITIES[name].label, **options)
+        if name in self._ticks:
+            made.yaxis.ticker = self._ticks[name]
         for k, (colour, dash) in enumerate(zip(colours.curves, DASHES, strict=True)):
             look: dict[str, Any] = {"color": colour, "line_dash": dash, "line_width": 2}
             made.line("x", f"{name}_{k}", source=self.lines, **look)
@@ -62,16 +65,17 @@ class LossPanels:
         if QUANTITIES[name].over_floor:
             made.line("x", "floor", source=self.lines, color=colours.text, line_dash=[2, 3], line_width=1.3)
         upper, lower = f"{name}_upper", f"{name}_lower"
-        whisker = Whisker(base="x", upper=upper, lower=lower, source=self.simulated, line_color=colours.text)
+        whisker = Whisker(
+            base="x", upper=upper, lower=lower, source=self.simulated, line_color=colours.text, level="overlay"
+        )
         for head in (whisker.upper_head, whisker.lower_head):
             head.update(size=7, line_color=colours.text)
         made.add_layout(whisker)
         dots: dict[str, Any] = {"marker": "circle", "fill_color": "colour", "line_color": colours.text, "size": 7}
         made.scatter("x", name, source=self.simulated, **dots)
         look = {"marker": "diamond", "size": 13, "fill_color": colours.text, "line_color": colours.panel}
-        # Above what is drawn again with new curves: a point that moves along them costs nothing else.
-        made.scatter("x", name, source=self.point, level="overlay", **look)
-        return plain(made)
+        made.scatter("x", name, source=self.point, **look)
+        return moving(made)
 
     def show(self, curves: Curves) -> None:
         """Push new numbers; figures and glyphs stay."""
@@ -110,6 +114,8 @@ class LossPanels:
             low, high = _span(np.concatenate([*curves.values[name], *floor, *ends]), log=name != "train")
             if (axis.start, axis.end) != (low, high):
                 axis.update(start=low, end=high)
+                if name in self._ticks:
+                    self._ticks[name].ticks = _decades(low, high)
 
     def _tell_key(self, curves: Curves) -> None:
         colours = self._colours
@@ -118,11 +124,10 @@ class LossPanels:
         looks = [(colour, dash) for colour, dash in zip(colours.curves, DASHES, strict=True)]
         looks += [(colours.text, "short"), *((colours.faint, dash) for _, dash in LINES.values())]
         texts = [*names, "floor", *(text for text, _ in LINES.values())]
-        parts = [f"{sample(*look)} {text}" for look, text in zip(looks, texts, strict=True)]
+        items = [(sample(*look), text) for look, text in zip(looks, texts, strict=True)]
         if len(self.simulated.data["x"]):
-            parts.append("● simulated, mean ± standard error")
-        parts = [f"<span style='white-space:nowrap;margin-right:14px'>{part}</span>" for part in parts]
-        text = f"<div id='key' style='color:{colours.text};font-size:12px'>{''.join(parts)}</div>"
+            items.append(("●", "simulated, mean ± standard error"))
+        text = key_of(items, colours)
         if self.key.text != text:
             self.key.text = text
 
@@ -142,6 +147,13 @@ def _span(values: np.ndarray, log: bool) -> tuple[float, float]:
     top = max(float(values.max()), 1e-12)
     step = 10 ** np.floor(np.log10(top)) / 5
     return float(-step / 2), float(step * np.ceil(1.02 * top / step))
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Powers of ten, and twice and five times as much where there are few: the library's own leave ends bare."""
+    few = high < 300 * low
+    powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    return sorted(float(digit * 10.0**k) for k in powers for digit in ((1, 2, 5) if few else (1,)))
 
 
 def simulated_columns(points: list[Simulated], curves: Curves | None, colours: Look | None = None) -> dict[str, Any]:

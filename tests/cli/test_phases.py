@@ -175,6 +175,8 @@ def test_advise(tmp_path, capsys, monkeypatch):
         ("phases --along t", ["along", "'t'", "axis of its own"]),
         ("phases --plot a.bmp", ["plot", "a.bmp", ".png, .pdf, .svg"]),
         ("phases --m 1 4 --plot a.png", ["plot", "exactly two"]),
+        ("boundary --psi-n 64 --psi-p 1 2 --plot a.png", ["plot", "psi_n, t, ridge or m"]),
+        ("optimal --psi-n 4 --psi-p 8 --over ridge --plot a.png", ["plot", "psi_n, psi_p, t or m"]),
         ("boundary --field nothing", ["field", "'nothing'", "memorisation"]),
         ("boundary --bounds 2 1", ["bounds of psi_p", "(2, 1)"]),
         ("optimal --over width", ["over", "'width'"]),
