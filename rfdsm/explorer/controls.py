@@ -43,7 +43,8 @@ class _Live(pn.widgets.FloatSlider):
 
 
 class Controls:
-    """`changed(fields)` is called with what the user moved; `show` moves the widgets without calling it.
+    """`changed(fields)` is called with what the user moved; `show` moves the widgets without calling it, `tell` says
+    their values.
 
     What cannot be read, as a file that is none, is told to `refused` in words.
     """
@@ -60,6 +61,8 @@ class Controls:
         self._list = state.spectrum
         self._awaited: str | None = None
         """The spectrum that is shown until a file is chosen."""
+        self._words: dict[str, str] = {}
+        """Titles of sliders that are to be told."""
         self.places: dict[str, Any] = {}
         """Of every slider."""
         self.sliders = {name: self._slider(name, spans(state)[name]) for name in ("psi_n", "psi_p", "ridge", "t")}
@@ -80,6 +83,7 @@ class Controls:
         options = {"settings of the papers …": "", **{name: name for name in PRESETS}}
         self.preset = self._add(pn.widgets.Select, "preset", self._read_preset, options=options, title="preset")
         self.show(state)
+        self.tell()
 
     def _add(self, kind: Any, name: str, read: Callable[[Any], dict[str, Any]], title: str = "", **options: Any) -> Any:
         options |= {"stylesheets": self._css, "sizing_mode": "stretch_width", "margin": (2, 6)}
@@ -182,8 +186,15 @@ class Controls:
         _update(self.preset, value=names[0] if names else "")
 
     def _label(self, name: str, words: str) -> None:
-        # The slider's own title: an element beside it would lay out the page, and draw every figure, anew.
-        _update(self.places[name], label=words)
+        self._words[name] = words
+
+    def tell(self) -> None:
+        """Say the values that sliders have, with the answers to them: a message of their own would cost a frame.
+
+        In the slider's own title: an element beside it would lay out the page, and draw every figure, anew.
+        """
+        for name, words in self._words.items():
+            _update(self.places[name], label=words)
 
     def _show_spectrum(self, text: str) -> None:
         if self._awaited == text:

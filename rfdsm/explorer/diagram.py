@@ -1,6 +1,7 @@
 """The phase diagram around the point asked about: regimes of a grid of fixed size, and their boundaries."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ FIELDS = (*SIGNED, "test_peak")
 """Of the boundaries."""
 PER_DECADE = 12
 """Grid on which they are bracketed: half as fine as usual, for a picture that is wanted at once."""
+THREADS = 4
+"""Boundaries solved for side by side: each waits for small pieces of work most of the time."""
 ROOTS = 4
 """Of a boundary on one line, at most: what is beyond is left out."""
 
@@ -77,22 +80,20 @@ def diagram(state: State) -> Diagram:
 def boundaries(state: State) -> Boundaries:
     """Where regimes begin, and the crest of the test loss."""
     psi_n, psi_p = axes(LINES)
-    return Boundaries(
-        key(state),
-        psi_n,
-        psi_p,
-        _roots(state.problem(psi_n=psi_n, psi_p=1.0), "psi_p"),
-        _roots(state.problem(psi_n=1.0, psi_p=psi_p), "psi_n"),
-    )
-
-
-def _roots(lines: Problem, along: str) -> dict[str, np.ndarray]:
-    asked: dict[str, Any] = {"bounds": SPANS[along], "per_decade": PER_DECADE}
-    with warnings.catch_warnings():
+    lines = {"psi_p": state.problem(psi_n=psi_n, psi_p=1.0), "psi_n": state.problem(psi_n=1.0, psi_p=psi_p)}
+    with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
         warnings.simplefilter("ignore", RuntimeWarning)  # lines without a boundary: NaN says it
-        found = {field: boundary(lines, field, along, **asked).roots for field in SIGNED}
-    found["test_peak"] = peak(lines, along, **asked).roots
-    return {name: _padded(values) for name, values in found.items()}
+        asked = {
+            along: {field: pool.submit(_roots, own, field, along) for field in FIELDS} for along, own in lines.items()
+        }
+        found = {along: {field: roots.result() for field, roots in own.items()} for along, own in asked.items()}
+    return Boundaries(key(state), psi_n, psi_p, found["psi_p"], found["psi_n"])
+
+
+def _roots(lines: Problem, field: str, along: str) -> np.ndarray:
+    asked: dict[str, Any] = {"bounds": SPANS[along], "per_decade": PER_DECADE}
+    found = peak(lines, along, **asked) if field == "test_peak" else boundary(lines, field, along, **asked)
+    return _padded(found.roots)
 
 
 def _padded(roots: np.ndarray) -> np.ndarray:

@@ -26,8 +26,10 @@ from rfdsm.explorer.tools import SimulationBox, TakeAway
 
 REST = 0.12
 """Seconds without a change after which the slow things begin."""
-PACE = 0.055
+PACE = 0.03
 """Seconds from one message of answers to the next: a browser that is sent more than it draws falls behind."""
+SLOW_PACE = 0.06
+"""After one with a phase diagram."""
 WIDE: dict[str, Any] = {"sizing_mode": "stretch_width"}
 PLACES = {"train": "a", "empirical_test": "b", "test": "c", "score": "d"}
 NUMBERS = {
@@ -49,7 +51,7 @@ class Page:
         self.simulated: list[Simulated] = []
         self._colours = looks.look(dark)
         self._closed = threading.Event()
-        self._shown_at = 0.0
+        self._shown_at, self._pace = 0.0, PACE
         self._last, self._waiting, self._watching = 0.0, False, False
         self._shown_key, self._warm = None, False
         self._answers: dict[str, tuple[State, Any, Exception | None]] = {}
@@ -131,6 +133,7 @@ class Page:
             self._doc.add_timeout_callback(self._rested, int(1000 * left) + 1)
             return
         self._waiting = False
+        self.controls.tell()
         for name, wanted in (("boundaries", key(self.state)), ("details", _detail_key(self.state))):
             if self._asked.get(name) != wanted:
                 self._asked[name] = wanted
@@ -179,7 +182,7 @@ class Page:
         return Latest(compute, deliver)
 
     def _show_answers_in_time(self) -> None:
-        left = self._shown_at + PACE - time.monotonic()
+        left = self._shown_at + self._pace - time.monotonic()
         if left > 0:
             self._doc.add_timeout_callback(self._show_answers, int(1000 * left) + 1)
         else:
@@ -189,8 +192,9 @@ class Page:
         """All that is new, in one message: each has its price, whatever it holds."""
         with self._answered:
             answers, self._answers = self._answers, {}
-        self._shown_at = time.monotonic()
+        self._shown_at, self._pace = time.monotonic(), SLOW_PACE if "diagram" in answers else PACE
         with pn.io.hold(self._doc):
+            self.controls.tell()
             for name, (asked, answer, error) in answers.items():
                 if error:
                     self._refuse(str(error) or type(error).__name__)
