@@ -1,6 +1,5 @@
 """The phase diagram around the point asked about: regimes of a grid of fixed size, and their boundaries."""
 
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -9,7 +8,8 @@ import xarray as xr
 from jaxtyping import Float, Int8
 
 from rfdsm.explorer.state import SPANS, State
-from rfdsm.phases.boundaries import boundary, peak
+from rfdsm.phases.boundaries import boundaries as solved
+from rfdsm.phases.boundaries import peak
 from rfdsm.phases.fields import SIGNED
 from rfdsm.phases.regimes import phase_diagram
 from rfdsm.problem import Problem
@@ -81,19 +81,22 @@ def boundaries(state: State) -> Boundaries:
     """Where regimes begin, and the crest of the test loss."""
     psi_n, psi_p = axes(LINES)
     lines = {"psi_p": state.problem(psi_n=psi_n, psi_p=1.0), "psi_n": state.problem(psi_n=1.0, psi_p=psi_p)}
-    with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
-        warnings.simplefilter("ignore", RuntimeWarning)  # lines without a boundary: NaN says it
-        asked = {
-            along: {field: pool.submit(_roots, own, field, along) for field in FIELDS} for along, own in lines.items()
-        }
-        found = {along: {field: roots.result() for field, roots in own.items()} for along, own in asked.items()}
-    return Boundaries(key(state), psi_n, psi_p, found["psi_p"], found["psi_n"])
+    with ThreadPoolExecutor(THREADS) as pool:
+        asked = [pool.submit(_roots, lines[along], along) for along in ("psi_p", "psi_n")]
+        crests = [pool.submit(peak, lines[along], along, **_search(along)) for along in ("psi_p", "psi_n")]
+        found = [
+            each.result() | {"test_peak": _padded(crest.result().roots)}
+            for each, crest in zip(asked, crests, strict=True)
+        ]
+    return Boundaries(key(state), psi_n, psi_p, *found)
 
 
-def _roots(lines: Problem, field: str, along: str) -> np.ndarray:
-    asked: dict[str, Any] = {"bounds": SPANS[along], "per_decade": PER_DECADE}
-    found = peak(lines, along, **asked) if field == "test_peak" else boundary(lines, field, along, **asked)
-    return _padded(found.roots)
+def _search(along: str) -> dict[str, Any]:
+    return {"bounds": SPANS[along], "per_decade": PER_DECADE}
+
+
+def _roots(lines: Problem, along: str) -> dict[str, np.ndarray]:
+    return {name: _padded(found.roots) for name, found in solved(lines, along, **_search(along)).items()}
 
 
 def _padded(roots: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ REST = 0.12
 """Seconds without a change after which the slow things begin."""
 PACE = 0.03
 """Seconds from one message of answers to the next: a browser that is sent more than it draws falls behind."""
-SLOW_PACE = 0.06
+SLOW_PACE = 0.065
 """After one with a phase diagram."""
 WIDE: dict[str, Any] = {"sizing_mode": "stretch_width"}
 PLACES = {"train": "a", "empirical_test": "b", "test": "c", "score": "d"}
@@ -129,20 +129,38 @@ class Page:
     def _rested(self) -> None:
         """The slow things, once nothing has changed for a while; and as long as anything computes, say so."""
         left = REST - (time.monotonic() - self._last)
+        if any(self._workers[name].busy for name in ("curves", "diagram")):
+            left = max(left, 0.02)  # else the slow things would hold up the quick ones
         if left > 0.005:
             self._doc.add_timeout_callback(self._rested, int(1000 * left) + 1)
             return
         self._waiting = False
         self.controls.tell()
-        for name, wanted in (("boundaries", key(self.state)), ("details", _detail_key(self.state))):
-            if self._asked.get(name) != wanted:
-                self._asked[name] = wanted
-                self._workers[name].ask(self.state)
+        self._ask("boundaries", key(self.state))
+        self._ask_details()
         for name, view in self.views.items():
             view.figure.visible = name == self.state.view
         self._show_numbers()
         self.take_away.show(self.state)
         self._write_address()
+        self._watch()
+
+    def _ask(self, name: str, wanted: Any) -> None:
+        if self._asked.get(name) != wanted:
+            self._asked[name] = wanted
+            self._workers[name].ask(self.state)
+
+    def _ask_details(self) -> None:
+        """After the boundaries, with which they would share the cores."""
+        if self._closed.is_set():
+            return
+        if self._workers["boundaries"].busy:
+            self._doc.add_timeout_callback(self._ask_details, 40)
+            return
+        self._ask("details", _detail_key(self.state))
+        self._watch()
+
+    def _watch(self) -> None:
         if not self._watching:
             self._watching = True
             self._watch_work()

@@ -2,6 +2,8 @@
 
 import dataclasses
 import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -127,41 +129,76 @@ def boundary(
     else:
         field = checked_name("field", field, fields.SIGNED)
     family, low, high, points = _prepared(problem, along, bounds, per_decade)
-    rivals = None
-    if pair is not None:
+    if pair is None:
+        fields_at = partial(_fields_at, family, (field,))
+    else:
         rivals = rivalry(family, (pair[0], pair[1]), along, lambda cells: optimal(cells, "ridge", "score")["ridge"])
-    found = []
-    count = int(np.prod(family.lines.shape))
-    for start in range(0, count, BLOCK):
-        size = min(BLOCK, count - start)
-
-        def evaluate(line: np.ndarray, u: np.ndarray, exact: bool = False, start: int = start) -> Any:
-            if rivals is not None:
-                return rivals(line + start, u, exact)
-            values, slopes = family(line + start, u[:, None], exact)
-            asked = family.lines.asked_at(family.fields(line + start, u[:, None])["t"])
-            losses = fields.with_excess(dict(zip(NAMES, values, strict=True)), asked.score_unit)
-            changes = dict(zip(NAMES, slopes[:, 0], strict=True))
-            return (
-                fields.value(field, losses),
-                fields.slope(field, losses, changes),
-                fields.rounding(field, losses),
-            )
-
-        samples = roots.sampled(evaluate, size, low, high, points)
-        brackets = roots.bracket(evaluate, samples)
-        part = roots.solve(evaluate, lambda line, u, evaluate=evaluate: evaluate(line, u, True), brackets)
-        found.append(part._replace(line=part.line + start))
+        fields_at = lambda *place: [rivals(*place)]  # noqa: E731
+    (found,) = _searched(fields_at, 1, family, (low, high), points)
     result = _assembled(field, along, (low, high), family, found)
     missing = int(np.sum(~result.found))
     if missing:
         warnings.warn(
-            f"{field} does not vanish for {along} from {np.exp(low):.3g} to {np.exp(high):.3g} on {missing} of {count} "
-            "lines: NaN there",
+            f"{field} does not vanish for {along} from {np.exp(low):.3g} to {np.exp(high):.3g} on {missing} of "
+            f"{result.found.size} lines: NaN there",
             RuntimeWarning,
             stacklevel=2,
         )
     return result
+
+
+def boundaries(
+    problem: Problem, along: str = "psi_p", *, bounds: Any = None, per_decade: Count = PER_DECADE
+) -> dict[str, Boundary]:
+    """`boundary` of every signed field, at once: in much less time than one after the other. `solves` is that of all.
+
+    Lines on which one does not vanish have NaN, without a warning.
+    """
+    family, low, high, points = _prepared(problem, along, bounds, per_decade)
+    names = fields.SIGNED
+    found = _searched(partial(_fields_at, family, names), len(names), family, (low, high), points)
+    return {name: _assembled(name, along, (low, high), family, parts) for name, parts in zip(names, found, strict=True)}
+
+
+def _fields_at(family: Family, names: Sequence[str], line: np.ndarray, u: np.ndarray, exact: bool) -> Any:
+    """Value, slope and rounding of each of these fields at one place of each of these lines."""
+    values, slopes = family(line, u[:, None], exact)
+    asked = family.lines.asked_at(family.fields(line, u[:, None])["t"])
+    losses = fields.with_excess(dict(zip(NAMES, values, strict=True)), asked.score_unit)
+    changes = dict(zip(NAMES, slopes[:, 0], strict=True))
+    return [
+        (fields.value(name, losses), fields.slope(name, losses, changes), fields.rounding(name, losses))
+        for name in names
+    ]
+
+
+def _searched(
+    fields_at: Callable[..., Any], many: int, family: Family, ends: tuple[float, float], points: int
+) -> list[list[roots.Roots]]:
+    """Roots of so many fields, in parts of lines. All are sought together: calls cost more than what they compute."""
+    found: list[list[roots.Roots]] = [[] for _ in range(many)]
+    count = int(np.prod(family.lines.shape))
+    block = BLOCK // many
+    for start in range(0, count, block):
+        size = min(block, count - start)
+
+        def evaluate(line: np.ndarray, u: np.ndarray, exact: bool = False, start: int = start, size: int = size) -> Any:
+            which, own = np.divmod(line, size)  # lines of the second field follow those of the first
+            parts = zip(*fields_at(own + start, u, exact), strict=True)
+            return tuple(np.choose(which, part) for part in parts)
+
+        def everywhere(line: np.ndarray, u: np.ndarray, start: int = start) -> Any:
+            once = line.size // many  # the grid is the same for all
+            parts = zip(*fields_at(line[:once] + start, u[:once], False), strict=True)
+            return tuple(np.concatenate(part) for part in parts)
+
+        brackets = roots.bracket(evaluate, roots.sampled(everywhere, many * size, *ends, points))
+        part = roots.solve(evaluate, lambda line, u, evaluate=evaluate: evaluate(line, u, True), brackets)
+        which, own = np.divmod(part.line, size)
+        for k, parts in enumerate(found):
+            mine = which == k
+            parts.append(roots.Roots(*(values[mine] for values in part._replace(line=own + start))))
+    return found
 
 
 def peak(problem: Problem, along: str = "psi_p", *, bounds: Any = None, per_decade: Count = PER_DECADE) -> Boundary:

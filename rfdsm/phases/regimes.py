@@ -1,6 +1,5 @@
 """Phase diagrams: the regime of every cell of a grid, by theory and by simulation."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from rfdsm import datasets
 from rfdsm.arguments import check_whole
 from rfdsm.hints import Count, KeyLike
 from rfdsm.phases import fields
-from rfdsm.phases.boundaries import Boundary, boundary, peak
+from rfdsm.phases.boundaries import boundaries, peak
 from rfdsm.phases.lines import CONTINUOUS, checked_name
 from rfdsm.problem import Problem, check_problem
 from rfdsm.simulation.simulate import simulate
@@ -102,10 +101,7 @@ def _curves(problem: Problem, along: str, bounds: tuple[float, float]) -> dict[s
     """Boundaries, the crest of test and the papers' lines, as values of `along` over the other axes."""
     over = tuple(name for name in datasets.dims(problem) if name != along)
     found: dict[str, Any] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # lines without a boundary: NaN says it
-        curves: dict[str, Boundary] = {field: boundary(problem, field, along, bounds=bounds) for field in fields.SIGNED}
-    for field, curve in curves.items():
+    for field, curve in boundaries(problem, along, bounds=bounds).items():
         place = (*over, f"root_{along}_{field}")
         found[f"{along}_at_{field}"] = datasets.variable("", place, curve.roots, f"{along} where {field} = 0")
         found[f"{along}_rising_{field}"] = datasets.variable("", place, curve.rising, "1: the field becomes positive")

@@ -1,6 +1,7 @@
 """Boundaries: the published crossover, dense grids, an independent solution, close pairs, simulation on both sides."""
 
 import itertools
+import warnings
 
 import jax
 import mpmath as mp
@@ -302,3 +303,21 @@ def test_fields_without_a_known_score_use_the_difference():
     losses = dict(train=0.5, empirical_test=0.6, test=0.9, score=np.nan, floor=0.8, null=1.0)
     named = fields.with_excess(losses, 1.0)
     assert fields.value("memorisation", named) == pytest.approx(0.1 - 0.6)
+
+
+def test_all_fields_at_once_are_each_by_itself():
+    """Roots to the last bit, in a fraction of the fixed points."""
+    from rfdsm.phases.boundaries import boundaries
+    from rfdsm.phases.fields import SIGNED
+
+    lines = Problem(psi_n=[[0.5], [8.0], [64.0]], psi_p=1.0, m=[1, 4], t=0.1, ridge=1e-4)
+    together = boundaries(lines, "psi_p", bounds=(0.05, 500))
+    alone = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # lines without a boundary
+        for field in SIGNED:
+            alone[field] = boundary(lines, field, "psi_p", bounds=(0.05, 500))
+            for name in ("roots", "rising", "slope", "residual"):
+                np.testing.assert_array_equal(getattr(together[field], name), getattr(alone[field], name))
+    assert together["harmful"].solves < 0.6 * sum(found.solves for found in alone.values())
+    assert all(np.any(found.found) for found in alone.values())
