@@ -15,9 +15,9 @@ from rfdsm.simulation.exact import Series, conditional_moments, population_momen
 from rfdsm.simulation.memory import coefficient_chunk
 from rfdsm.simulation.moments import Law
 from rfdsm.targets import Asked
+from tests.activations.test_expansion import CASES, NUMPY, pair_moment, reference, rule_for
 from tests.levels import noise_of
 from tests.simulation.test_strips import whole
-from tests.activations.test_expansion import CASES, NUMPY, pair_moment, reference, rule_for
 from tests.tolerances import IDENTITY, ROUTES
 
 planning, series = (importlib.import_module(f"rfdsm.simulation.{name}") for name in ("plan", "series"))
