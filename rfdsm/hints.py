@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     ScheduleLike = str | Schedule
     TargetLike = str | Target
     SpectrumLike = Spectrum
+    FieldLike = str | Sequence[TargetLike]
+    """Of a boundary: a signed field, or two targets."""
 else:
     Number = Numbers = Count = Dimensions = KeyLike = Rows = DTypeName = Devices = Any
-    ActivationLike = ScheduleLike = TargetLike = SpectrumLike = Any
+    ActivationLike = ScheduleLike = TargetLike = SpectrumLike = FieldLike = Any

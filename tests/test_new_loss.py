@@ -24,7 +24,7 @@ train, empirical_test, test, half, score = comparison.simulation
 np.testing.assert_allclose(half, (empirical_test + test) / 2, rtol=1e-11)
 assert len(comparison.plot()) == 5 and "half" in str(comparison.to_dataset().loss.values)
 swept = sweep(problem, d=8, trials=3, progress=False)
-np.testing.assert_array_equal(swept.simulation.sel(loss="half")[0], half[0])
+np.testing.assert_allclose(swept.simulation.sel(loss="half")[0], half[0], rtol=1e-12)  # whose cells share moments
 assert swept.limit.sel(loss="half").equals(swept.limit[3])
 followed = simulate_training(problem, [1.0, np.inf], 8, trials=2)
 np.testing.assert_allclose(followed.half, (followed.empirical_test + followed.test) / 2, rtol=1e-11)

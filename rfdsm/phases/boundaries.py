@@ -11,7 +11,7 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from rfdsm import datasets, schedules
-from rfdsm.hints import Count
+from rfdsm.hints import Count, FieldLike
 from rfdsm.phases import fields, roots
 from rfdsm.phases.best_target import candidates, rivalry
 from rfdsm.phases.lines import CONTINUOUS, along_lines, check_times, checked_bounds, checked_name
@@ -88,7 +88,7 @@ class Boundary:
 
 
 def boundary(
-    problem: Problem, field: str, along: str = "psi_p", *, bounds: Any = None, per_decade: Count = PER_DECADE
+    problem: Problem, field: FieldLike, along: str = "psi_p", *, bounds: Any = None, per_decade: Count = PER_DECADE
 ) -> Boundary:
     """Where a signed field vanishes along one field of a problem, on every line that the other fields span.
 
