@@ -115,22 +115,23 @@ def test_order_parameters_continue_the_positive_solution(name):
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_resolvent_identities_of_two_points(name):
     """R_1 R_2 = (R_1 - R_2)/(z_1 - z_2) and R_1 U R_2 = (z_1 R_1 - z_2 R_2)/(z_1 - z_2), for every pair."""
-    P = parameters(PROBLEMS[name])
-    y, _ = order_parameters(jnp.asarray(Z), P)
-    points = two_point.one_point(y, P)
-    other = jax.tree.map(jnp.conj, points)
-    identity = two_point.Probe(1.0, 0.0, 0.0, 0.0)
-    (found,) = two_point.two_point(points, other, P, [identity])
-    difference = Z[:, None] - np.conj(Z)[None, :]
-    for values, expected in ((found.transfer, points.explained), (found.gain, points.gain)):
-        quotient = (expected[:, None] - np.conj(expected)[None, :]) / difference
-        np.testing.assert_allclose(values, quotient, rtol=1e-7, atol=1e-10)
-    if np.isinf(PROBLEMS[name].m):  # fresh noise on the training points is U itself
-        (found,) = two_point.two_point(points, other, P, [two_point.fresh_noise_probe(points, other, P)])
+    with jax.numpy_dtype_promotion("standard"):  # real populations, complex resolvents
+        P = parameters(PROBLEMS[name])
+        y, _ = order_parameters(jnp.asarray(Z), P)
+        points = two_point.one_point(y, P)
+        other = jax.tree.map(jnp.conj, points)
+        identity = two_point.Probe(1.0, 0.0, 0.0, 0.0)
+        (found,) = two_point.two_point(points, other, P, [identity])
+        difference = Z[:, None] - np.conj(Z)[None, :]
         for values, expected in ((found.transfer, points.explained), (found.gain, points.gain)):
-            scaled = Z * np.asarray(expected)
-            quotient = (scaled[:, None] - np.conj(scaled)[None, :]) / difference
+            quotient = (expected[:, None] - np.conj(expected)[None, :]) / difference
             np.testing.assert_allclose(values, quotient, rtol=1e-7, atol=1e-10)
+        if np.isinf(PROBLEMS[name].m):  # fresh noise on the training points is U itself
+            (found,) = two_point.two_point(points, other, P, [two_point.fresh_noise_probe(points, other, P)])
+            for values, expected in ((found.transfer, points.explained), (found.gain, points.gain)):
+                scaled = Z * np.asarray(expected)
+                quotient = (scaled[:, None] - np.conj(scaled)[None, :]) / difference
+                np.testing.assert_allclose(values, quotient, rtol=1e-7, atol=1e-10)
 
 
 # --- curves ----------------------------------------------------------------------------------------------------------
@@ -228,7 +229,8 @@ def test_time_zero_is_the_zero_network_and_the_slope_there_is_its_gradient():
     np.testing.assert_allclose(curve.test[:, 0], 1, rtol=IDENTITY)
     np.testing.assert_allclose(curve.score[:, 0], 1 / mean, rtol=IDENTITY)  # S_bar = 1 for the identity
     cells = cells_of(LIMITS)
-    a_squared, h = np.exp(-2 * cells.t), -np.expm1(-2 * cells.t)
+    t = np.broadcast_to(LIMITS.t, LIMITS.shape).ravel()
+    a_squared, h = np.exp(-2 * t), -np.expm1(-2 * t)
     L = cells.moments.mu1**2
     variance = L * (a_squared + h) + cells.moments.v0_squared + cells.moments.beta_a
     psi_p = 1 / cells.inverse_psi_p
