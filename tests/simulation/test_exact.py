@@ -248,6 +248,18 @@ def test_high_terms_in_single_precision_change_no_loss(monkeypatch):
     assert np.any(np.abs(careless.empirical_test / wanted.empirical_test - 1) > 1e-11)
 
 
+@pytest.mark.parametrize(("activation", "m"), [("tanh", np.inf), ("relu", np.inf), ("sign", np.inf), ("tanh", 1)])
+def test_code_for_large_simulations_changes_no_loss(activation, m, monkeypatch):
+    """Fewer terms, and some in single precision: networks trained on them at any ridge, at peaks as beside them."""
+    problem = Problem(3.0, 8.0, m, 0.1, np.array([1e-3, 1e-8, 0.0]), activation)
+    wanted = simulate(problem, 50, key=3)
+    monkeypatch.setattr(planning, "large", lambda p, terms, n: True)
+    found = simulate(problem, 50, key=3)
+    assert np.any(found.test != wanted.test) or np.any(found.empirical_test != wanted.empirical_test)
+    for loss in ("train", "empirical_test", "test", "score"):
+        np.testing.assert_allclose(getattr(found, loss), getattr(wanted, loss), rtol=1e-12, atol=1e-14)
+
+
 def test_chunks_of_large_simulations_leave_little_rest():
     assert coefficient_chunk(1000, 10, 1100) == coefficient_chunk(1000, 10, 20) == 256  # one size for all n
     for n in (1200, 1600, 6400, 10**6):
