@@ -59,7 +59,7 @@ def families(request: Plan, share: bool) -> list[Family]:
 def _within(groups: list[Group], request: Plan) -> list[Family]:
     """One family, or each group alone where memory would not do for what a family holds besides its largest trial.
 
-    That are the leading blocks at work, beside the widest moments of all probes, and the networks of all groups until
+    Those are the leading blocks at work, beside the widest moments of all probes, and the networks of all groups until
     their losses have been taken.
     """
     if len(groups) == 1:
