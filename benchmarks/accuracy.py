@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from rfdsm import Problem, compare, spectra
-from rfdsm.comparison import Comparison
+from rfdsm._comparison import Comparison
 from rfdsm.extrapolation import Extrapolation, fit
 
 # In 25 directions: the same spectrum in every multiple of 25 dimensions, else c would change with d.

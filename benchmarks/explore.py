@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import psutil
 
-from rfdsm.explorer.controls import value_at
-from rfdsm.explorer.curves import curves
-from rfdsm.explorer.state import State, spans
+from rfdsm.explorer._controls import value_at
+from rfdsm.explorer._curves import curves
+from rfdsm.explorer._state import State, spans
 from tests.explorer.driver import SETUP, Tab, browser, server
 
 # The answer to an event is stamped after the frame that shows it: one task after its animation frame.

@@ -21,8 +21,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from rfdsm import data as data_files
-from rfdsm import networks, plots
+from rfdsm import data as data_files, networks, plots
 from rfdsm.networks import judge
 
 DRAWS = (1, 4, 16, np.inf)

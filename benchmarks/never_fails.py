@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rfdsm import Losses, Problem, predict
-from rfdsm.problem import FIELDS
+from rfdsm._problem import FIELDS
 from tests.theory.boxes import problems
 from tests.theory.never_fails import compare, violations
 

@@ -19,9 +19,9 @@ import optimistix
 import scipy.optimize
 
 import rfdsm
-from rfdsm.theory.fixed_point import MAX_STEPS, solve
-from rfdsm.theory.populations import cells_of, populations
-from rfdsm.theory.predict import CHUNK, FEW_STEPS, solve_cells
+from rfdsm.theory._fixed_point import MAX_STEPS, solve
+from rfdsm.theory._populations import cells_of, populations
+from rfdsm.theory._predict import CHUNK, FEW_STEPS, solve_cells
 
 ATOMS = rfdsm.spectra.atoms([0.05, 0.8, 4.0], [0.3, 0.5, 0.2])
 

@@ -25,11 +25,11 @@ import scipy.linalg
 from scipy.linalg.blas import dsyrk
 
 import rfdsm
-from rfdsm.scope import jax_scope
+from rfdsm._scope import jax_scope
 from rfdsm.simulation import memory_estimate
-from rfdsm.simulation.plan import plan
-from rfdsm.simulation.strips import bounds
-from rfdsm.simulation.trial import Cell, Trial
+from rfdsm.simulation._plan import plan
+from rfdsm.simulation._strips import bounds
+from rfdsm.simulation._trial import Cell, Trial
 
 NAMES = ("train", "empirical_test", "test", "score")
 

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.optimize
 
 import rfdsm
-from rfdsm.theory.populations import cells_of
+from rfdsm.theory._populations import cells_of
 
 SMOOTHING = 1e-9
 """Im z at which SciPy stops, relative to u."""

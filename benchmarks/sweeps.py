@@ -23,9 +23,9 @@ import jax
 import numpy as np
 
 from rfdsm import Problem, activations, simulate, sweeps
-from rfdsm.sweeps import configuration, layout
-from rfdsm.sweeps.compute import context
-from rfdsm.sweeps.processes import Processes, shares
+from rfdsm.sweeps import _configuration as configuration, _layout as layout
+from rfdsm.sweeps._compute import context
+from rfdsm.sweeps._processes import Processes, shares
 
 CUBIC = activations.polynomial([0.1, 1.0, 0.3, 0.1])
 

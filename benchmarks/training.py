@@ -23,10 +23,10 @@ import numpy as np
 import rfdsm
 from rfdsm import spectra
 from rfdsm.extrapolation import fit
-from rfdsm.theory.contour import contour
-from rfdsm.theory.flow import Curves, Path, curves
-from rfdsm.theory.paths import CHUNK, Paths, mapped, paths
-from rfdsm.theory.training import TOLERANCE
+from rfdsm.theory._contour import contour
+from rfdsm.theory._flow import Curves, Path, curves
+from rfdsm.theory._paths import CHUNK, Paths, mapped, paths
+from rfdsm.theory._training import TOLERANCE
 from tests.theory.boxes import fields
 
 jax.config.update("jax_enable_x64", True)

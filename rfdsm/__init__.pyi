@@ -1,49 +1,47 @@
-from . import activations as activations
-from . import compiled as compiled
-from . import data as data
-from . import datasets as datasets
-from . import linear as linear
-from . import networks as networks
-from . import phases as phases
-from . import plots as plots
-from . import sampling as sampling
-from . import schedules as schedules
-from . import simulation as simulation
-from . import spectra as spectra
-from . import sweeps as sweeps
-from . import targets as targets
-from . import theory as theory
-from . import units as units
-from .comparison import Comparison as Comparison
-from .comparison import compare as compare
-from .explorer.server import Explorer as Explorer
-from .explorer.server import explore as explore
+from . import (
+    activations as activations,
+    compiled as compiled,
+    data as data,
+    datasets as datasets,
+    linear as linear,
+    networks as networks,
+    phases as phases,
+    plots as plots,
+    sampling as sampling,
+    schedules as schedules,
+    simulation as simulation,
+    spectra as spectra,
+    sweeps as sweeps,
+    targets as targets,
+    theory as theory,
+    units as units,
+)
+from ._comparison import Comparison as Comparison, compare as compare
+from ._problem import Problem as Problem
+from ._references import citation as citation
+from .explorer._server import Explorer as Explorer, explore as explore
 from .losses import Losses as Losses
+from .phases._boundaries import boundary as boundary
+from .phases._generation import generation_diagram as generation_diagram
+from .phases._optimal import optimal as optimal
+from .phases._regimes import phase_diagram as phase_diagram
 from .phases.advice import advise as advise
-from .phases.boundaries import boundary as boundary
-from .phases.generation import generation_diagram as generation_diagram
-from .phases.optimal import optimal as optimal
-from .phases.regimes import phase_diagram as phase_diagram
-from .problem import Problem as Problem
-from .references import citation as citation
-from .simulation.generation import SimulatedGeneration as SimulatedGeneration
-from .simulation.generation import simulate_generation as simulate_generation
-from .simulation.network import fit as fit
-from .simulation.simulate import simulate as simulate
-from .simulation.training import simulate_training as simulate_training
-from .sweeps.run import sweep as sweep
-from .theory.generated_memorisation import generated_memorisation as generated_memorisation
-from .theory.generation import GeneratedLaw as GeneratedLaw
-from .theory.generation import generated_law as generated_law
+from .simulation._generation import (
+    SimulatedGeneration as SimulatedGeneration,
+    simulate_generation as simulate_generation,
+)
+from .simulation._network import fit as fit
+from .simulation._simulate import simulate as simulate
+from .simulation._training import simulate_training as simulate_training
+from .sweeps._run import sweep as sweep
+from .theory._generated_memorisation import generated_memorisation as generated_memorisation
+from .theory._generation import GeneratedLaw as GeneratedLaw, generated_law as generated_law
+from .theory._optimal_levels import optimal_levels as optimal_levels
+from .theory._path import integrated_losses as integrated_losses, path_bound as path_bound
+from .theory._predict import predict as predict
+from .theory._stopping import Stopping as Stopping, optimal_stopping as optimal_stopping
+from .theory._training import training_curve as training_curve
 from .theory.generation_limit import generated_limit as generated_limit
-from .theory.optimal_levels import optimal_levels as optimal_levels
-from .theory.path import integrated_losses as integrated_losses
-from .theory.path import path_bound as path_bound
-from .theory.predict import predict as predict
-from .theory.spectrum import SpectralDensity as SpectralDensity
-from .theory.spectrum import spectral_density as spectral_density
-from .theory.stopping import Stopping as Stopping
-from .theory.stopping import optimal_stopping as optimal_stopping
-from .theory.training import training_curve as training_curve
+from .theory.spectrum import SpectralDensity as SpectralDensity, spectral_density as spectral_density
 
 __version__: str

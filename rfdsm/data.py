@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from rfdsm import idx
-from rfdsm.csv_tables import read_csv
-from rfdsm.files import located
-from rfdsm.samples import check_rows
-from rfdsm.samples import standardise as standardise
+from rfdsm import _idx as idx
+from rfdsm._csv_tables import read_csv
+from rfdsm._files import located
+from rfdsm._samples import check_rows, standardise as standardise
 
 __all__ = ["image_shape", "load", "standardise"]
 

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 import xarray as xr
 
-from rfdsm import __version__, vocabulary
+from rfdsm import __version__, _vocabulary as vocabulary
+from rfdsm._problem import Problem
 from rfdsm.losses import QUANTITIES, Losses
 from rfdsm.model import RANDOM_FEATURES, LearningCurves, Model
-from rfdsm.problem import Problem
 
 LONG_NAMES = vocabulary.LONG_NAMES | {name: field.long_name for name, field in vocabulary.FIELDS.items()}
 LONG_NAMES |= {name: quantity.long_name for name, quantity in QUANTITIES.items()}

@@ -13,8 +13,8 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
-from rfdsm.printing import Printed
-from rfdsm.vocabulary import THIRDS, Quantity
+from rfdsm._printing import Printed
+from rfdsm._vocabulary import THIRDS, Quantity
 
 Values = Float[jax.Array | np.ndarray, "..."]
 

@@ -11,18 +11,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rfdsm.laws import Law
+from rfdsm._laws import Law
+from rfdsm._problem import FIELDS, PARAMETRISATION, Problem
+from rfdsm._vocabulary import FIELDS as FIELD_WORDS, Quantity
 from rfdsm.losses import QUANTITIES, Losses, Run
-from rfdsm.problem import FIELDS, PARAMETRISATION, Problem
-from rfdsm.simulation.plan import plan, realised
-from rfdsm.simulation.simulate import simulated, simulated_groups
-from rfdsm.simulation.training import trained_groups
-from rfdsm.simulation.trial import seeds
-from rfdsm.spectra import Spectrum, population
-from rfdsm.theory.predict import predict
-from rfdsm.theory.training import training_curve
-from rfdsm.vocabulary import FIELDS as FIELD_WORDS
-from rfdsm.vocabulary import Quantity
+from rfdsm.simulation._plan import plan, realised
+from rfdsm.simulation._simulate import simulated, simulated_groups
+from rfdsm.simulation._training import trained_groups
+from rfdsm.simulation._trial import seeds
+from rfdsm.spectra import Spectrum, _population as population
+from rfdsm.theory._predict import predict
+from rfdsm.theory._training import training_curve
 
 Progress = Callable[[int, int], Any]
 

@@ -25,11 +25,11 @@ from typing import Any, ClassVar, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from rfdsm.arguments import Range, check_whole, number_array
-from rfdsm.arrays import module_of
-from rfdsm.named import Named, find
-from rfdsm.scope import jax_scope
-from rfdsm.values import is_traced, one_line
+from rfdsm._arguments import Range, check_whole, number_array
+from rfdsm._arrays import module_of
+from rfdsm._named import Named, find
+from rfdsm._scope import jax_scope
+from rfdsm._values import is_traced, one_line
 
 __all__ = [
     "Level",

@@ -21,11 +21,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from rfdsm.arguments import number_array
-from rfdsm.arrays import module_of
-from rfdsm.named import Named, find
+from rfdsm._arguments import number_array
+from rfdsm._arrays import module_of
+from rfdsm._named import Named, find
+from rfdsm._values import is_traced
 from rfdsm.schedules import Level, Schedule, positive
-from rfdsm.values import is_traced
 
 __all__ = ["Asked", "Target", "asked", "data", "edm", "flow", "get", "linear", "noise", "velocity"]
 

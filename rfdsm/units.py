@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from rfdsm import arguments, schedules, targets
-from rfdsm.hints import Numbers, ScheduleLike, TargetLike
+from rfdsm import _arguments as arguments, schedules, targets
+from rfdsm._hints import Numbers, ScheduleLike, TargetLike
 
 
 def flow_time(

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from functools import cache
@@ -68,7 +69,7 @@ PUBLIC = [
 
 
 def floor(module):
-    found = [k for k, names in enumerate(FLOORS) if module.split(".")[0] in names]
+    found = [k for k, names in enumerate(FLOORS) if module.split(".")[0].removeprefix("_") in names]
     assert len(found) == 1, f"{module} has no floor: add it to FLOORS"
     return found[0]
 
@@ -115,10 +116,10 @@ def house(module, top_level=False):
 def test_the_test_sees_imports():
     """Guards every test below against an empty walk."""
     assert len(MODULES) > 20
-    assert {"problem", "simulation.trial", "simulation.plan", "losses"} <= house("simulation.simulate")
-    assert {"model", "datasets", "plots", "laws"} <= house("comparison")
-    assert "data" in house("cli.build")  # within a function
-    assert "rfdsm" in imported("cli.app")
+    assert {"_problem", "simulation._trial", "simulation._plan", "losses"} <= house("simulation._simulate")
+    assert {"model", "datasets", "plots", "_laws"} <= house("_comparison")
+    assert "data" in house("cli._build")  # within a function
+    assert "rfdsm" in imported("cli._app")
 
 
 def test_no_import_runs_upwards():
@@ -160,7 +161,7 @@ def test_pictures_compute_nothing():
     """They know datasets, and the words for what is in them."""
     for module in MODULES:
         if module.split(".")[0] == "plots":
-            assert {name.split(".")[0] for name in house(module)} <= {"plots", "losses", "vocabulary"}, module
+            assert {name.split(".")[0] for name in house(module)} <= {"plots", "losses", "_vocabulary"}, module
 
 
 def test_files_and_processes_are_left_to_the_upper_floors():
@@ -168,7 +169,7 @@ def test_files_and_processes_are_left_to_the_upper_floors():
         assert not {name.split(".")[0] for name in imported(module)} & OUTSIDE_WORLD, module
         used = {ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)}
         used |= {name for name in imported(module) if name.startswith("os.")}
-        assert module == "machine" or not {name for name in used if name.startswith("os.")}, module
+        assert module == "_machine" or not {name for name in used if name.startswith("os.")}, module
 
 
 def test_importing_the_package_is_cheap():
@@ -187,17 +188,17 @@ def test_command_line_modules_import_nothing_heavy():
     heavy = {"jax", "jaxlib", "matplotlib", "xarray", "scipy", "equinox", "optax", "sklearn"}
     for module in (
         "cli",
-        "cli.app",
-        "cli.explore",
-        "cli.explore_options",
-        "cli.linear",
-        "cli.options",
-        "cli.phase_options",
-        "cli.phases",
-        "cli.settings",
-        "cli.sweep",
-        "cli.sweep_options",
-        "cli.training",
+        "cli._app",
+        "cli._explore",
+        "cli._explore_options",
+        "cli._linear",
+        "cli._options",
+        "cli._phase_options",
+        "cli._phases",
+        "cli._settings",
+        "cli._sweep",
+        "cli._sweep_options",
+        "cli._training",
     ):
         assert not {name.split(".")[0] for name in imported(module, top_level=True)} & heavy
         assert all(floor(name) == floor("cli") for name in house(module, top_level=True))
@@ -210,12 +211,22 @@ def test_public_names_resolve_to_what_the_stub_says():
         assert name in rfdsm.__all__ and name in dir(rfdsm)
 
 
+def test_modules_that_are_no_doors_have_an_underscore():
+    """A door is a module, or a package, by whose path the reference documents a name."""
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT.parent / "docs" / "api").glob("*.md"))
+    documented = set(re.findall(r"rfdsm\.((?:\w+\.)*)\w+", pages))
+    for module, path in MODULES.items():
+        if path.name not in ("__init__.py", "__main__.py"):
+            private = module.rpartition(".")[2].startswith("_")
+            assert private != (f"{module}." in documented), module
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="predictt"):
         _ = rfdsm.predictt
 
 
-OWN_PROGRAMS = {"sweeps.worker", "compiled"}  # a process of its own, with settings of its own; and what asks for them
+OWN_PROGRAMS = {"sweeps._worker", "compiled"}  # a process of its own, with settings of its own; and what asks for them
 
 
 def test_the_library_leaves_jax_settings_alone():

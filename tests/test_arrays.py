@@ -26,7 +26,7 @@ from rfdsm import (
     training_curve,
     units,
 )
-from rfdsm.arrays import real_array
+from rfdsm._arrays import real_array
 from rfdsm.data import standardise
 from rfdsm.theory import limits
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from rfdsm.batches import in_chunks
+from rfdsm._batches import in_chunks
 
 ROWS = np.arange(23.0)
 

@@ -1,7 +1,6 @@
 """Theory held against simulation: the statistics on made-up numbers, the bookkeeping on one tiny real comparison."""
 
 import dataclasses
-import importlib
 import io
 import json
 import re
@@ -11,11 +10,21 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
-from rfdsm import Comparison, Losses, Problem, activations, compare, predict, simulate, spectra
+from rfdsm import (
+    Comparison,
+    Losses,
+    Problem,
+    _comparison as module,
+    activations,
+    compare,
+    model,
+    predict,
+    simulate,
+    spectra,
+)
 from rfdsm.losses import Run
 from tests.tolerances import IDENTITY, ROUTES
 
-module, model = (importlib.import_module(f"rfdsm.{name}") for name in ("comparison", "model"))
 OPTIONS = dict(trials=3, key=5)
 CUBIC = activations.polynomial([0.1, 1.0, 0.3, 0.1])
 """In a few dimensions the exact moments of other activations take hundreds of terms, and minutes to compile."""

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rfdsm.arrays import check_finite
+from rfdsm._arrays import check_finite
+from rfdsm._samples import centre, check_rows
 from rfdsm.data import load, standardise
-from rfdsm.samples import centre, check_rows
 
 TABLE = np.array([[1.5, -2.0, 3.0], [0.25, 1e-3, 7.0], [4.0, 5.0, -6e10]])
 

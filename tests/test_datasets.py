@@ -10,8 +10,8 @@ import xarray as xr
 
 import rfdsm
 from rfdsm import Losses, Problem, datasets, predict, spectra
+from rfdsm._problem import FIELDS
 from rfdsm.losses import Run
-from rfdsm.problem import FIELDS
 
 GRID = Problem.grid([1.0, 2.0], [0.5, 1.0, 4.0], [1, 3, np.inf], 0.2, 1e-2, "erf", spectra.atoms([0.5, 1.5]))
 ZIPPED = Problem([1.0, 2.0, 3.0], 1.5, [1, np.inf, 2], 0.2, 1e-2)

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rfdsm import Problem, activations, boundary, executables, simulate, spectral_density
-from rfdsm.simulation import fit, trial
+from rfdsm import Problem, _executables as executables, activations, boundary, simulate, spectral_density
+from rfdsm.simulation import _trial as trial, fit
 
 
 def numbers():

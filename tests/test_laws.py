@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rfdsm import Problem, compare, laws, linear, spectra
-from rfdsm.scope import jax_scope
-from rfdsm.simulation.design import OF_LAW
+from rfdsm import Problem, _laws as laws, compare, linear, spectra
+from rfdsm._scope import jax_scope
+from rfdsm.simulation._design import OF_LAW
 from tests.levels import noise_of
 from tests.phases.test_boundaries import CUBIC
 
@@ -63,7 +63,7 @@ def test_a_tenth_of_the_rows_and_two_at_least_are_held_out(rows, most):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["rfdsm.model", "rfdsm.linear.model"])
+@pytest.mark.parametrize("model", ["rfdsm.model", "rfdsm.linear._model"])
 def test_a_comparison_checks_plans_and_estimates_once(model, monkeypatch):
     calls = []
 
@@ -73,8 +73,8 @@ def test_a_comparison_checks_plans_and_estimates_once(model, monkeypatch):
         monkeypatch.setattr(home, name, lambda *args, **rest: (calls.append(name), keep(*args, **rest))[1])
 
     counted(model, "plan")
-    counted("rfdsm.laws", "check_rows")
-    counted("rfdsm.spectra.population", "estimated")
+    counted("rfdsm._laws", "check_rows")
+    counted("rfdsm.spectra._population", "estimated")
     monkeypatch.setattr(laws.Rows, "error", lambda law, _: 0.0 * law.estimate.scale)  # takes theory many times
     if model == "rfdsm.model":
         found = compare(Problem(1.7, 1.2, 1, 0.3, 1e-2, CUBIC), data=ROWS, trials=2)

@@ -6,7 +6,7 @@ import threading
 import psutil
 import pytest
 
-from rfdsm import machine
+from rfdsm import _machine as machine
 
 GB = 2**30
 FREE = 50 * GB

@@ -5,10 +5,20 @@ import numpy as np
 import optax
 import pytest
 
-from rfdsm import Losses, Problem, compare, predict, schedules, simulate, simulate_training, spectra, targets
-from rfdsm import training_curve as curve
+from rfdsm import (
+    Losses,
+    Problem,
+    compare,
+    predict,
+    schedules,
+    simulate,
+    simulate_training,
+    spectra,
+    targets,
+    training_curve as curve,
+)
 from rfdsm.activations import NAMES as ACTIVATIONS
-from rfdsm.theory.populations import cells_of
+from rfdsm.theory._populations import cells_of
 from tests.theory.boxes import fields, spectrum
 from tests.theory.oracle import Oracle
 from tests.tolerances import IDENTITY

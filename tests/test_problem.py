@@ -14,7 +14,7 @@ import pytest
 
 import rfdsm
 from rfdsm import Problem, activations, spectra
-from rfdsm.problem import FIELDS
+from rfdsm._problem import FIELDS
 
 GOOD = dict(psi_n=2.0, psi_p=3.0, m=4, t=0.5, ridge=0.1)
 RANGES = {

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 import rfdsm
 from rfdsm import Problem, predict
-from rfdsm.cli.app import app
-from rfdsm.cli.options import CompareOptions
-from rfdsm.cli.settings import resolve
+from rfdsm.cli._app import app
+from rfdsm.cli._options import CompareOptions
+from rfdsm.cli._settings import resolve
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

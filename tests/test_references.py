@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rfdsm
-from rfdsm import Problem, citation, linear, references, spectra
+from rfdsm import Problem, _references as references, citation, linear, spectra
 
 CFF = (Path(__file__).parents[1] / "CITATION.cff").read_text()
 GEORGE, URFIN, BONNAIRE, HALDER = "2502.00336", "2609.26392", "2505.17638", "2411.17807"

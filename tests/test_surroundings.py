@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import rfdsm
-from rfdsm import Problem, activations, data, files, sweeps
-from rfdsm.cli import environment, main
+from rfdsm import Problem, _files as files, activations, data, sweeps
+from rfdsm.cli import _environment as environment, main
 
 CUBIC = ["--activation", "polynomial:0.1,1,0.3,0.1"]  # exact moments of others take long to compile in few dimensions
 TINY = ["--psi-n", "2", "--psi-p", "1", "--m", "inf", *CUBIC]

@@ -9,13 +9,14 @@ and beta_a = v^2 - v0^2. The mean of f drops out of every limit. Closed forms ar
 other functions go through the split rule of `rfdsm.activations.quadrature` (`numerical`).
 """
 
-from rfdsm.activations.base import Activation as Activation
-from rfdsm.activations.base import Moments as Moments
-from rfdsm.activations.numerical import QuadratureWarning as QuadratureWarning
-from rfdsm.activations.registry import NAMES as NAMES
-from rfdsm.activations.registry import custom as custom
-from rfdsm.activations.registry import get as get
-from rfdsm.activations.registry import hermite as hermite
-from rfdsm.activations.registry import leaky_relu as leaky_relu
-from rfdsm.activations.registry import polynomial as polynomial
-from rfdsm.activations.table import tabulate as tabulate
+from rfdsm.activations._base import Activation as Activation, Moments as Moments
+from rfdsm.activations._numerical import QuadratureWarning as QuadratureWarning
+from rfdsm.activations._registry import (
+    NAMES as NAMES,
+    custom as custom,
+    get as get,
+    hermite as hermite,
+    leaky_relu as leaky_relu,
+    polynomial as polynomial,
+)
+from rfdsm.activations._table import tabulate as tabulate

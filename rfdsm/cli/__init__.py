@@ -1,5 +1,5 @@
 """The command line: `rfdsm compare`, `rfdsm predict` and `rfdsm simulate`."""
 
-from rfdsm.cli.app import main
+from rfdsm.cli._app import main
 
 __all__ = ["main"]

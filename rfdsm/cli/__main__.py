@@ -1,5 +1,5 @@
 """`python -m rfdsm.cli`, the same as the `rfdsm` script."""
 
-from rfdsm.cli.app import main
+from rfdsm.cli._app import main
 
 raise SystemExit(main())

@@ -6,9 +6,9 @@ import numpy as np
 import xarray as xr
 
 from rfdsm import datasets
-from rfdsm.linear.memorisation import Memorisation
-from rfdsm.linear.model import LinearDenoiser
-from rfdsm.linear.problem import Problem
+from rfdsm.linear._memorisation import Memorisation
+from rfdsm.linear._model import LinearDenoiser
+from rfdsm.linear._problem import Problem
 from rfdsm.losses import DenoisingLosses, GeneratedLaw
 
 

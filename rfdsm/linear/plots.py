@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 
 from rfdsm.losses import QUANTITIES
 from rfdsm.plots import AXIS_LABELS, COLOURS, MARKERS, loss
-from rfdsm.plots.compared import FLOORS
-from rfdsm.plots.style import fixed as fixed
-from rfdsm.plots.style import legend, log_x, ordered, pieces, telling
+from rfdsm.plots._compared import FLOORS
+from rfdsm.plots._style import fixed as fixed, legend, log_x, ordered, pieces, telling
 
 
 def lines(axis: Axes, curves: xr.Dataset, name: str, along: str = "psi") -> Axes:

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from rfdsm.arguments import check_whole
-from rfdsm.samples import check_rows
+from rfdsm._arguments import check_whole
+from rfdsm._samples import check_rows
+from rfdsm._scope import jax_scope
+from rfdsm._values import number
 from rfdsm.sampling import metrics
-from rfdsm.scope import jax_scope
-from rfdsm.values import number
 
 NOISE = 0.05
 """Deviation of copies from training points, in units of that of the data."""

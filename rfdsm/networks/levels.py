@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from rfdsm._values import number, one_line, shown
 from rfdsm.schedules import Schedule
-from rfdsm.values import number, one_line, shown
 
 
 class Levels(eqx.Module):

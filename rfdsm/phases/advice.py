@@ -7,23 +7,23 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from rfdsm import datasets, laws
-from rfdsm.arguments import check_whole, number_array
-from rfdsm.hints import ActivationLike, Count, KeyLike, Number, Rows, ScheduleLike, SpectrumLike, TargetLike
+from rfdsm import _laws as laws, datasets
+from rfdsm._arguments import check_whole, number_array
+from rfdsm._hints import ActivationLike, Count, KeyLike, Number, Rows, ScheduleLike, SpectrumLike, TargetLike
+from rfdsm._problem import Problem
+from rfdsm._samples import standardise
 from rfdsm.losses import Losses
-from rfdsm.phases import fields
-from rfdsm.phases.boundaries import boundary
-from rfdsm.phases.evidence import Evidence, measured, spectrum_error
-from rfdsm.phases.hopeless import hopeless_because
-from rfdsm.phases.optimal import optimal
-from rfdsm.phases.regimes import REGIMES, labels
-from rfdsm.phases.rivals import rivals
-from rfdsm.phases.wording import advice_text
-from rfdsm.problem import Problem
-from rfdsm.samples import standardise
-from rfdsm.spectra.population import repeated
-from rfdsm.theory.predict import predict
-from rfdsm.theory.stopping import optimal_stopping
+from rfdsm.phases import _fields as fields
+from rfdsm.phases._boundaries import boundary
+from rfdsm.phases._evidence import Evidence, measured, spectrum_error
+from rfdsm.phases._hopeless import hopeless_because
+from rfdsm.phases._optimal import optimal
+from rfdsm.phases._regimes import REGIMES, labels
+from rfdsm.phases._rivals import rivals
+from rfdsm.phases._wording import advice_text
+from rfdsm.spectra._population import repeated
+from rfdsm.theory._predict import predict
+from rfdsm.theory._stopping import optimal_stopping
 from rfdsm.units import flow_steps
 
 WIDTHS = 48

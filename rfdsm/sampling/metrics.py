@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from rfdsm.arguments import number_array
-from rfdsm.printing import Printed
-from rfdsm.samples import check_rows
-from rfdsm.sampling import neighbours, overlaps
-from rfdsm.scope import jax_scope
-from rfdsm.values import number, one_line
+from rfdsm._arguments import number_array
+from rfdsm._printing import Printed
+from rfdsm._samples import check_rows
+from rfdsm._scope import jax_scope
+from rfdsm._values import number, one_line
+from rfdsm.sampling import _neighbours as neighbours, _overlaps as overlaps
 
 QUANTILES = (0.05, 0.5, 0.95)
 

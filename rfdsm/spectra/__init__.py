@@ -5,8 +5,8 @@ Every formula of the theory sees Sigma only through averages <f> = (1/d) tr f(Si
 distinct eigenvalues, otherwise by a quadrature rule whose measured error is kept in `error`.
 """
 
-from rfdsm.spectra.families import atoms, isotropic, power_law
-from rfdsm.spectra.measured import from_covariance, from_data, from_eigenvalues
-from rfdsm.spectra.spectrum import Spectrum
+from rfdsm.spectra._families import atoms, isotropic, power_law
+from rfdsm.spectra._measured import from_covariance, from_data, from_eigenvalues
+from rfdsm.spectra._spectrum import Spectrum
 
 __all__ = ["Spectrum", "atoms", "from_covariance", "from_data", "from_eigenvalues", "isotropic", "power_law"]

@@ -1,8 +1,3 @@
-from .counts import Counts as Counts
-from .errors import Interrupted as Interrupted
-from .errors import SweepError as SweepError
-from .run import failed as failed
-from .run import load as load
-from .run import resume as resume
-from .run import status as status
-from .run import sweep as sweep
+from ._counts import Counts as Counts
+from ._errors import Interrupted as Interrupted, SweepError as SweepError
+from ._run import failed as failed, load as load, resume as resume, status as status, sweep as sweep

@@ -23,12 +23,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from filelock import FileLock, Timeout
 
-from rfdsm.arrays import digest
-from rfdsm.files import located
-from rfdsm.problem import Problem
-from rfdsm.sweeps.compute import Result
-from rfdsm.sweeps.configuration import Configuration, difference, read
-from rfdsm.sweeps.errors import SweepError
+from rfdsm._arrays import digest
+from rfdsm._files import located
+from rfdsm._problem import Problem
+from rfdsm.sweeps._compute import Result
+from rfdsm.sweeps._configuration import Configuration, difference, read
+from rfdsm.sweeps._errors import SweepError
 
 WORTH_SYNCING = 0.1
 """Seconds of work from which on a file is forced to the disk at once; to compute less again is as fast."""

@@ -1,4 +1,4 @@
 """Theory: exact losses in the proportional limit."""
 
 from rfdsm.theory import limits as limits
-from rfdsm.theory.predict import predict as predict
+from rfdsm.theory._predict import predict as predict

@@ -15,21 +15,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from rfdsm._executables import jitted
+from rfdsm._hints import Number, Numbers
+from rfdsm._problem import Problem
+from rfdsm._scope import jax_scope
+from rfdsm._values import number
 from rfdsm.activations import Activation
-from rfdsm.activations.kept import kept
-from rfdsm.executables import jitted
-from rfdsm.hints import Number, Numbers
-from rfdsm.problem import Problem
+from rfdsm.activations._kept import kept
 from rfdsm.sampling import Sampler
-from rfdsm.sampling.chain import at_levels, first_variance
-from rfdsm.scope import jax_scope
+from rfdsm.sampling._chain import at_levels, first_variance
 from rfdsm.targets import Asked
-from rfdsm.theory.generated_equations import TOLERANCE, Level, Ratios, slopes
-from rfdsm.theory.generated_overlap import bhattacharyya as overlap
-from rfdsm.theory.generated_targets import given_spectrum
-from rfdsm.theory.generation import distances, order_parameters, question
-from rfdsm.theory.populations import moments_at
-from rfdsm.values import number
+from rfdsm.theory._generated_equations import TOLERANCE, Level, Ratios, slopes
+from rfdsm.theory._generated_overlap import bhattacharyya as overlap
+from rfdsm.theory._generated_targets import given_spectrum
+from rfdsm.theory._generation import distances, order_parameters, question
+from rfdsm.theory._populations import moments_at
 
 METHOD = "LSODA"
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from rfdsm._problem import FIELDS
 from rfdsm.losses import SINGULAR, Losses
-from rfdsm.problem import FIELDS
-from rfdsm.theory.populations import COINCIDENCE, NEGLIGIBLE, VANISHING
-from rfdsm.theory.reduced_equations import Fields, Kernel, fields_of, moments, moments_of, number, one_population
+from rfdsm.theory._populations import COINCIDENCE, NEGLIGIBLE, VANISHING
+from rfdsm.theory._reduced_equations import Fields, Kernel, fields_of, moments, moments_of, number, one_population
 
 
 def _losses(problem: Any, shape: tuple[int, ...], singular: Any = False, **values: Any) -> Losses:

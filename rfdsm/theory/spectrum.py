@@ -12,12 +12,12 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Bool, Float
 
-from rfdsm.arguments import number_array
-from rfdsm.hints import Count, Numbers
-from rfdsm.problem import Problem, check_problem
-from rfdsm.theory.edges import Support, support
-from rfdsm.theory.populations import cells_of
-from rfdsm.theory.resolvent import Cells, cells, evaluate_pairs
+from rfdsm._arguments import number_array
+from rfdsm._hints import Count, Numbers
+from rfdsm._problem import Problem, check_problem
+from rfdsm.theory._edges import Support, support
+from rfdsm.theory._populations import cells_of
+from rfdsm.theory._resolvent import Cells, cells, evaluate_pairs
 
 NODES, PANELS, REFINEMENTS = 12, 4, 14
 """Gauss-Legendre nodes per panel, panels per bulk to begin with, and how often one may be halved."""

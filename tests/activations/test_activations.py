@@ -9,12 +9,11 @@ import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
-from scipy.special import erf as scipy_erf
-from scipy.special import expit
+from scipy.special import erf as scipy_erf, expit
 
 from rfdsm import activations, schedules
 from rfdsm.activations import NAMES, Moments, QuadratureWarning
-from rfdsm.theory.populations import TABLE_TOLERANCE
+from rfdsm.theory._populations import TABLE_TOLERANCE
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference_values.json").read_text())["losses"]
 SMOOTH = ("tanh", "erf", "sin", "softplus", "gelu", "silu")

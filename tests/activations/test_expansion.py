@@ -1,6 +1,5 @@
 """Hermite expansions of activations: coefficients, second moments, the choice of rules and terms, bivariate kernels."""
 
-import importlib
 from functools import cache
 
 import jax
@@ -11,12 +10,10 @@ from scipy.special import erf, expit
 from scipy.stats import chi2
 
 from rfdsm import activations
-from rfdsm.activations import NAMES
-from rfdsm.activations.expansion import HermiteRule, PanelRule, expand_by_rule, hermite_rule, panel_rule
+from rfdsm.activations import NAMES, _expansion, _rules as rules
+from rfdsm.activations._expansion import HermiteRule, PanelRule, expand_by_rule, hermite_rule, panel_rule
+from rfdsm.simulation import _series as series
 from tests.tolerances import IDENTITY, ROUTES
-
-rules = importlib.import_module("rfdsm.activations.rules")
-series = importlib.import_module("rfdsm.simulation.series")
 
 
 def bent(u, xp=np):
@@ -356,7 +353,7 @@ def test_blocks_do_not_show(monkeypatch):
     mean = jnp.linspace(-1, 1, 21).reshape(7, 3)
     deviation = jnp.linspace(0.5, 1, 7)[:, None]
     whole = expand_by_rule(jnp.tanh, mean, deviation, 5, hermite_rule(16))
-    monkeypatch.setattr(importlib.import_module("rfdsm.activations.expansion"), "BLOCK", 2 * 16 * 3)
+    monkeypatch.setattr(_expansion, "BLOCK", 2 * 16 * 3)
     parts = expand_by_rule(jnp.tanh, mean, deviation, 5, hermite_rule(16))
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-15)

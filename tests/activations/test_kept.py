@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rfdsm import Problem, phase_diagram, predict, simulate, simulate_training
-from rfdsm.activations import kept
+from rfdsm.activations import _kept as kept
 
 USES = {
     "predict": predict,

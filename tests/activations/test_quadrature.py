@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from rfdsm.activations.quadrature import (
+from rfdsm.activations._quadrature import (
     HALF_WIDTH,
     ORDER,
     Arcs,

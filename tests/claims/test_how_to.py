@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rfdsm import Problem, activations, predict, spectra
-from rfdsm.cli.app import app
+from rfdsm.cli._app import app
 from tests.claims.blocks import assert_alike, blocks, commands, run_python
 from tests.claims.ledger import ROOT, Claim, check, page, power
 

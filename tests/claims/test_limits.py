@@ -5,7 +5,7 @@ import pytest
 
 from rfdsm import Problem, activations, predict, spectra
 from rfdsm.theory import limits
-from rfdsm.theory.reduced_equations import one_population
+from rfdsm.theory._reduced_equations import one_population
 from tests.claims.ledger import Claim, unclaimed
 from tests.tolerances import IDENTITY, ROUTES
 

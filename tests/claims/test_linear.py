@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rfdsm import linear
-from rfdsm.linear.generated import NEAR
+from rfdsm.linear._generated import NEAR
 from tests.claims.ledger import Claim, check, power
 from tests.claims.powers import ten, ten_above
 

@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.pages import record
 from rfdsm import Problem, boundary, compare, predict
-from rfdsm.cli.options import COMPARE_DEFAULTS, CompareOptions
-from rfdsm.cli.settings import RFDSM, resolve
+from rfdsm.cli._options import COMPARE_DEFAULTS, CompareOptions
+from rfdsm.cli._settings import RFDSM, resolve
 from rfdsm.data import load, standardise
 from tests.claims.ledger import Claim, check, power
 from tests.claims.powers import ten_above

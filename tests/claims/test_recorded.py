@@ -11,7 +11,7 @@ from benchmarks.record import COMMANDS
 from rfdsm.compiled import MOST
 from rfdsm.phases.advice import GOOD_ENOUGH
 from rfdsm.simulation import memory_estimate
-from rfdsm.sweeps.configuration import MOST_CELLS
+from rfdsm.sweeps._configuration import MOST_CELLS
 from rfdsm.sweeps.store import WORTH_SYNCING
 from tests.claims.ledger import ROOT, Claim, check, page
 from tests.claims.powers import ten

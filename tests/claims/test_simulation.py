@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm import activations, schedules
-from rfdsm.activations.rules import RULE_ACCURACY, SINGLE_ACCURACY
+from rfdsm.activations._rules import RULE_ACCURACY, SINGLE_ACCURACY
 from rfdsm.simulation import memory_estimate
-from rfdsm.simulation.memory import chunk_numbers
-from rfdsm.simulation.plan import LEAST_SINGLE_LOSS, LEAST_SINGLE_RIDGE, MANY_DRAWS
-from rfdsm.simulation.series import TOLERANCE, conditional_choice
+from rfdsm.simulation._memory import chunk_numbers
+from rfdsm.simulation._plan import LEAST_SINGLE_LOSS, LEAST_SINGLE_RIDGE, MANY_DRAWS
+from rfdsm.simulation._series import TOLERANCE, conditional_choice
 from tests.claims.ledger import Claim, check, power
 from tests.claims.powers import ten
 

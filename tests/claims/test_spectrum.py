@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from rfdsm import activations
-from rfdsm.theory import edges, spectrum
+from rfdsm.theory import _edges as edges, spectrum
 from tests.claims.ledger import Claim, check
 from tests.claims.powers import ten
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rfdsm import Problem, activations, predict, spectra
-from rfdsm.theory.populations import COINCIDENCE, VANISHING
+from rfdsm.theory._populations import COINCIDENCE, VANISHING
 from tests.claims.ledger import ROOT, Claim, check
 from tests.claims.powers import ten
 from tests.theory.test_predict import PSI_P, PUBLISHED, TANH

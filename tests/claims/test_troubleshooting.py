@@ -9,7 +9,7 @@ import pytest
 
 from rfdsm import Problem, activations, boundary, compare, data, predict, simulate, sweep, theory
 from rfdsm.cli import main
-from rfdsm.simulation.plan import plan
+from rfdsm.simulation._plan import plan
 from tests.claims.ledger import Claim, page, unclaimed
 
 PAGE = "docs/troubleshooting.md"

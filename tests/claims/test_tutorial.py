@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.record import RECORDED, TUTORIAL
 from rfdsm import Problem, boundary, predict
-from rfdsm.cli.app import app
+from rfdsm.cli._app import app
 from tests.claims.blocks import Block, assert_alike, blocks, commands, run_command
 from tests.claims.ledger import Claim, check
 

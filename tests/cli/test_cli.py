@@ -15,10 +15,10 @@ import pytest
 import xarray as xr
 
 import rfdsm
-from rfdsm import activations, files, spectra
-from rfdsm.cli import main, output
-from rfdsm.cli.settings import COMMANDS
-from rfdsm.problem import FIELDS, Problem
+from rfdsm import _files as files, activations, spectra
+from rfdsm._problem import FIELDS, Problem
+from rfdsm.cli import _output as output, main
+from rfdsm.cli._settings import COMMANDS
 
 PNG = b"\x89PNG\r\n\x1a\n"
 CUBIC = ["--activation", "polynomial:0.1,1,0.3,0.1"]  # exact moments of others take long to compile in few dimensions

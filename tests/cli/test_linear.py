@@ -6,7 +6,7 @@ import xarray as xr
 
 from rfdsm import linear
 from rfdsm.cli import main
-from rfdsm.cli.linear import COMMANDS
+from rfdsm.cli._linear import COMMANDS
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

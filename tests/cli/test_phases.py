@@ -10,8 +10,8 @@ import xarray as xr
 
 import rfdsm
 from rfdsm import Problem
-from rfdsm.cli import main, output
-from rfdsm.cli.phase_options import PHASE_COMMANDS
+from rfdsm.cli import _output as output, main
+from rfdsm.cli._phase_options import PHASE_COMMANDS
 
 MAGIC = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 

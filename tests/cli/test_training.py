@@ -9,7 +9,7 @@ from rfdsm import Problem, datasets, optimal_stopping, plots, training_curve
 from rfdsm.cli import main
 from rfdsm.losses import Losses
 from rfdsm.model import LearningCurves
-from rfdsm.sweeps import SweepError, picture
+from rfdsm.sweeps import SweepError, _picture as picture
 
 CUBIC = ["--activation", "polynomial:0.1,1,0.3,0.1"]
 PNG = b"\x89PNG\r\n\x1a\n"

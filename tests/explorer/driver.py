@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from rfdsm.explorer.curves import NAMES, Curves, curves
-from rfdsm.explorer.state import State
+from rfdsm.explorer._curves import NAMES, Curves, curves
+from rfdsm.explorer._state import State
 
 PATIENCE = 240.0
 """Seconds for anything to happen: compilation on a busy machine takes long."""

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from rfdsm import predict, spectra
-from rfdsm.explorer.curves import NAMES
-from rfdsm.explorer.presets import PRESETS
-from rfdsm.explorer.server import LOST
-from rfdsm.explorer.state import DRAWS, State, low_rank
+from rfdsm.explorer._curves import NAMES
+from rfdsm.explorer._presets import PRESETS
+from rfdsm.explorer._server import LOST
+from rfdsm.explorer._state import DRAWS, State, low_rank
 from tests.explorer import driver
 
 pytestmark = [

@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 
 from rfdsm import advise, boundary, phase_diagram, plots, predict
-from rfdsm.explorer import curves, details, diagram, exports, simulations
-from rfdsm.explorer.latest import Latest
-from rfdsm.explorer.state import ABSCISSAE, DRAWS, SPANS, State, low_rank
+from rfdsm.explorer import (
+    _curves as curves,
+    _details as details,
+    _diagram as diagram,
+    _exports as exports,
+    _simulations as simulations,
+)
+from rfdsm.explorer._latest import Latest
+from rfdsm.explorer._state import ABSCISSAE, DRAWS, SPANS, State, low_rank
 from rfdsm.losses import Losses
 
 STATE = State()
@@ -230,7 +236,7 @@ def test_only_the_latest_request_is_answered():
 
 
 def test_colours_of_the_page_are_those_of_the_pictures():
-    from rfdsm.explorer.look import LIGHT
+    from rfdsm.explorer._look import LIGHT
 
     assert LIGHT.curves == plots.COLOURS[:3]
     assert set(LIGHT.regimes) == set(plots.REGIMES)

@@ -5,10 +5,10 @@ import pytest
 from bokeh.document import Document
 from bokeh.events import Pan
 
-from rfdsm.explorer import curves, diagram, page, simulations
-from rfdsm.explorer.latest import Latest
-from rfdsm.explorer.presets import PRESETS
-from rfdsm.explorer.state import DRAWS, State, low_rank
+from rfdsm.explorer import _curves as curves, _diagram as diagram, _page as page, _simulations as simulations
+from rfdsm.explorer._latest import Latest
+from rfdsm.explorer._presets import PRESETS
+from rfdsm.explorer._state import DRAWS, State, low_rank
 
 pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 

@@ -8,10 +8,10 @@ import pytest
 
 import rfdsm
 from rfdsm import Problem
-from rfdsm.cli.app import main
-from rfdsm.explorer import server
-from rfdsm.explorer.controls import kind_of, uploaded, value_at
-from rfdsm.explorer.state import State, low_rank
+from rfdsm.cli._app import main
+from rfdsm.explorer import _server as server
+from rfdsm.explorer._controls import kind_of, uploaded, value_at
+from rfdsm.explorer._state import State, low_rank
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_explore_refuses_grids():
 def test_a_missing_extra_is_told_in_one_line():
     code = (
         "import sys; sys.modules['panel'] = None\n"
-        "from rfdsm.cli.app import main\n"
+        "from rfdsm.cli._app import main\n"
         "sys.exit(main(['explore', '--no-browser']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from rfdsm import Problem, predict, spectra
-from rfdsm.explorer.presets import PRESETS
-from rfdsm.explorer.state import ABSCISSAE, DRAWS, SPANS, VIEWS, State, low_rank, power_law, spectrum_text
-from rfdsm.explorer.texts import KINDS, command, python, text, toml
+from rfdsm.explorer._presets import PRESETS
+from rfdsm.explorer._state import ABSCISSAE, DRAWS, SPANS, VIEWS, State, low_rank, power_law, spectrum_text
+from rfdsm.explorer._texts import KINDS, command, python, text, toml
 
 inside = {name: st.floats(*SPANS[name]) for name in ("psi_n", "psi_p")}
 inside |= {"ridge": st.floats(1e-12, 100) | st.just(0.0)}
@@ -96,10 +95,10 @@ OTHERS = [State(), State(activation="leaky_relu:0.2", spectrum="power-law:1,0.01
 
 @pytest.mark.parametrize("state", [*OTHERS, *PRESETS.values()])
 def test_texts_say_the_same_problem(state, tmp_path):
-    from rfdsm.cli import build
-    from rfdsm.cli.explore_options import ExploreOptions
-    from rfdsm.cli.settings import resolve
-    from rfdsm.problem import FIELDS
+    from rfdsm._problem import FIELDS
+    from rfdsm.cli import _build as build
+    from rfdsm.cli._explore_options import ExploreOptions
+    from rfdsm.cli._settings import resolve
 
     scope: dict = {}
     exec(python(state), scope)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from rfdsm import linear
-from rfdsm.linear.fitting import Normal, draw, fit, normal_rows
-from rfdsm.sampling.neighbours import nearest_two
-from rfdsm.sampling.overlaps import Fresh, log_mean_density, log_pair_sum, relative_distance
+from rfdsm.linear._fitting import Normal, draw, fit, normal_rows
+from rfdsm.sampling._neighbours import nearest_two
+from rfdsm.sampling._overlaps import Fresh, log_mean_density, log_pair_sum, relative_distance
 
 TRANSITION = linear.Problem(np.array([0.25, 0.9, 3.0]), 2.0)
 

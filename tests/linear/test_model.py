@@ -9,8 +9,8 @@ import pytest
 
 from rfdsm import Comparison, datasets, linear, spectra, sweep, sweeps
 from rfdsm.extrapolation import z_score
-from rfdsm.linear.model import LinearDenoiser
-from rfdsm.sweeps import picture
+from rfdsm.linear._model import LinearDenoiser
+from rfdsm.sweeps import _picture as picture
 from tests.tolerances import IDENTITY
 
 PROBLEM = linear.Problem.grid([0.5, 2.5], 1.0, [1, np.inf], 0.1, spectrum=spectra.atoms([0.5, 1.5]))

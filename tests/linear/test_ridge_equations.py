@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm import linear, spectra
-from rfdsm.linear import ridge_equations
-from rfdsm.linear.populations import flat_populations
-from rfdsm.linear.problem import FIELDS
-from rfdsm.theory.reduced_equations import Kernel
+from rfdsm.linear import _ridge_equations as ridge_equations
+from rfdsm.linear._populations import flat_populations
+from rfdsm.linear._problem import FIELDS
+from rfdsm.theory._reduced_equations import Kernel
 
 
 def test_order_parameters_and_responses_are_those_of_the_kernel_limit():

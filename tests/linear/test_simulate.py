@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from rfdsm import linear, spectra
-from rfdsm.linear.fitting import Normal, draw, fit, normal_rows
-from rfdsm.linear.plan import realised
+from rfdsm.linear._fitting import Normal, draw, fit, normal_rows
+from rfdsm.linear._plan import realised
 
 compiled_fit = jax.jit(fit, static_argnames=("kind", "m"))
 

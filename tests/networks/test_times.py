@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 
 from rfdsm import networks, plots
+from rfdsm.networks._times import together
 from rfdsm.networks.judge import Statistics
-from rfdsm.networks.times import together
 from rfdsm.sampling import NoiseLevel
 
 LAW, LEVELS = networks.gaussian(3), networks.levels.log_uniform(0.05, 2.0)

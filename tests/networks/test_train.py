@@ -11,10 +11,10 @@ import optax
 import pytest
 
 from rfdsm import Problem, networks, plots, simulate_training, spectra
-from rfdsm.arguments import base_key
-from rfdsm.simulation.design import normals
-from rfdsm.simulation.plan import plan
-from rfdsm.simulation.trial import Cell, Trial, seeds
+from rfdsm._arguments import base_key
+from rfdsm.simulation._design import normals
+from rfdsm.simulation._plan import plan
+from rfdsm.simulation._trial import Cell, Trial, seeds
 
 STEPS = [0, 1, 10, 60]
 

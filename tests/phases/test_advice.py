@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rfdsm import Problem, activations, advise, laws, optimal, plots, predict, spectra
+from rfdsm import Problem, _laws as laws, activations, advise, optimal, plots, predict, spectra
+from rfdsm._samples import centre
 from rfdsm.data import load, standardise
-from rfdsm.phases import Evidence, evidence
-from rfdsm.phases.regimes import REGIMES
-from rfdsm.samples import centre
-from rfdsm.spectra.population import alike, estimate, estimated, sample
-from rfdsm.sweeps import picture
+from rfdsm.phases import Evidence, _evidence as evidence
+from rfdsm.phases._regimes import REGIMES
+from rfdsm.spectra._population import alike, estimate, estimated, sample
+from rfdsm.sweeps import _picture as picture
 from rfdsm.units import flow_steps
 from tests.phases.test_boundaries import CUBIC
 

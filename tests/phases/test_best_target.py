@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rfdsm import Problem, boundary, optimal, predict, spectra
-from rfdsm.phases.rivals import directions
+from rfdsm.phases._rivals import directions
 
 FEW = spectra.atoms([20.0, 0.0], [0.05, 0.95])
 SOME = spectra.atoms([1 / 0.7, 0.0], [0.7, 0.3])

@@ -11,8 +11,8 @@ import scipy.optimize
 import xarray as xr
 
 from rfdsm import Problem, activations, boundary, predict
-from rfdsm.phases import SIGNED, fields, peak, simulated_regimes
-from rfdsm.phases.response import NAMES, Family
+from rfdsm.phases import SIGNED, _fields as fields, peak, simulated_regimes
+from rfdsm.phases._response import NAMES, Family
 from rfdsm.theory.limits import infinite_draws
 from tests.theory.oracle import Oracle
 from tests.tolerances import ROUTES
@@ -307,8 +307,8 @@ def test_fields_without_a_known_score_use_the_difference():
 
 def test_all_fields_at_once_are_each_by_itself():
     """Roots to the last bit, in a fraction of the fixed points."""
-    from rfdsm.phases.boundaries import boundaries
-    from rfdsm.phases.fields import SIGNED
+    from rfdsm.phases._boundaries import boundaries
+    from rfdsm.phases._fields import SIGNED
 
     lines = Problem(psi_n=[[0.5], [8.0], [64.0]], psi_p=1.0, m=[1, 4], t=0.1, ridge=1e-4)
     together = boundaries(lines, "psi_p", bounds=(0.05, 500))

@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 
 from rfdsm import Losses, Problem, optimal, predict
-from rfdsm.phases.descent import descend
-from rfdsm.theory.stopping import optimal_ridge
+from rfdsm.phases._descent import descend
+from rfdsm.theory._stopping import optimal_ridge
 
 PSI_N = np.geomspace(0.2, 60, 7)
 DRAWS = np.append(np.arange(1.0, 400), np.inf)

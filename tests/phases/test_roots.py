@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rfdsm.phases import roots
+from rfdsm.phases import _roots as roots
 
 
 def found(*functions, low=-1.0, high=1.0, points=40):

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from rfdsm import Problem, plots, predict
 from rfdsm.datasets import predictions
 from rfdsm.linear.plots import probability
-from rfdsm.plots.learning import SCALES
-from rfdsm.plots.regimes import LINES
+from rfdsm.plots._learning import SCALES
+from rfdsm.plots._regimes import LINES
 from tests.plots.test_plots import ALONG_P, horizontal, made_up, vertical
 
 

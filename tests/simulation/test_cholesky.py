@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rfdsm.simulation import cholesky, strips
+from rfdsm.simulation import _cholesky as cholesky, _strips as strips
 
 
 def system(size, columns=3):

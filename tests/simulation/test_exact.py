@@ -1,6 +1,5 @@
 """Exact moments of features: against fresh draws, against quadrature of every pair; what truncation costs a loss."""
 
-import importlib
 import warnings
 
 import jax
@@ -9,18 +8,17 @@ import numpy as np
 import pytest
 
 from rfdsm import Problem, schedules, simulate, spectra
-from rfdsm.activations.expansion import hermite_rule
-from rfdsm.simulation import design
-from rfdsm.simulation.exact import Series, conditional_moments, population_moments
-from rfdsm.simulation.memory import coefficient_chunk
-from rfdsm.simulation.moments import Law
+from rfdsm.activations._expansion import hermite_rule
+from rfdsm.simulation import _design as design, _plan as planning, _series as series
+from rfdsm.simulation._exact import Series, conditional_moments, population_moments
+from rfdsm.simulation._memory import coefficient_chunk
+from rfdsm.simulation._moments import Law
 from rfdsm.targets import Asked
 from tests.activations.test_expansion import CASES, NUMPY, pair_moment, reference, rule_for
 from tests.levels import noise_of
 from tests.simulation.test_strips import whole
 from tests.tolerances import IDENTITY, ROUTES
 
-planning, series = (importlib.import_module(f"rfdsm.simulation.{name}") for name in ("plan", "series"))
 H, DRAWS = 0.4, 100_000
 
 
@@ -271,7 +269,7 @@ def test_chunks_of_large_simulations_leave_little_rest():
 
 def test_warns_where_features_are_nearly_parallel():
     problem = Problem(2.0, 2.0, 1, 0.5, 1e-2, "sign")
-    planned = importlib.import_module("rfdsm.simulation.plan").plan
+    planned = planning.plan
     arguments = {
         "trials": 1, "key": 0, "data": None, "dtype": "float64", "devices": jax.devices()[:1], "memory_limit": 10**12
     }  # fmt: skip

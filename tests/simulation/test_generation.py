@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rfdsm import Problem, compare, fit, generated_law, path_bound, sampling, simulate, simulate_generation, spectra
-from rfdsm.simulation.generation import _along
+from rfdsm.simulation._generation import _along
 
 SAMPLER = sampling.ddim(sampling.geometric(2, 0.1, 4))
 

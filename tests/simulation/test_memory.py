@@ -1,19 +1,15 @@
 """What a trial needs, as XLA plans it, against the documented formula."""
 
-import importlib
-
 import jax
 import numpy as np
 import pytest
 
 from rfdsm import Problem
-from rfdsm.executables import options
-from rfdsm.scope import jax_scope
-from rfdsm.simulation import memory_estimate
-from rfdsm.simulation.plan import plan
-from rfdsm.simulation.trial import Cell, seeds
-
-module = importlib.import_module("rfdsm.simulation.simulate")
+from rfdsm._executables import options
+from rfdsm._scope import jax_scope
+from rfdsm.simulation import _simulate as module, memory_estimate
+from rfdsm.simulation._plan import plan
+from rfdsm.simulation._trial import Cell, seeds
 
 
 @pytest.mark.slow

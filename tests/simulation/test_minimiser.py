@@ -1,17 +1,14 @@
 """The minimum-norm solution at ridge = 0: against NumPy on the features written out, and through `simulate`."""
 
-import importlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rfdsm import Losses, Problem, simulate
-from rfdsm.simulation import minimiser, moments, strips
+from rfdsm.simulation import _minimiser as minimiser, _moments as moments, _plan as planning, _strips as strips
 from tests.tolerances import IDENTITY
 
-planning = importlib.import_module("rfdsm.simulation.plan")
 D, P = 10, 40
 SOLVE = jax.jit(lambda moments, phi, z: minimiser.minimum_norm_minimiser(moments, lambda B: residuals(B, phi, z)))
 

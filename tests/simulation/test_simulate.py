@@ -1,6 +1,5 @@
 """The simulator: its algebra against plain NumPy, its randomness, its limits, its refusals."""
 
-import importlib
 from functools import partial
 
 import jax
@@ -10,11 +9,18 @@ import optax
 import pytest
 
 from rfdsm import Losses, Problem, activations, simulate, simulate_training, spectra
-from rfdsm.simulation import design, eigenpath, minimiser, moments, realised, strips
+from rfdsm.simulation import (
+    _design as design,
+    _eigenpath as eigenpath,
+    _minimiser as minimiser,
+    _moments as moments,
+    _plan as planning,
+    _strips as strips,
+    realised,
+)
 from tests.levels import noise_of
 from tests.tolerances import IDENTITY, ROUTES
 
-planning = importlib.import_module("rfdsm.simulation.plan")
 NAMES = (*Losses.NAMES, "objective", "floor")
 N, P, D, DRAWS, H, RIDGE = 20, 70, 6, 4, 0.4, 0.05
 TANH = activations.get("tanh")

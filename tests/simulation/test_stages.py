@@ -1,19 +1,15 @@
 """Trials in stages, which share draws and moments, against trials in one piece, each cell by itself."""
 
-import importlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rfdsm import Problem, simulate
-from rfdsm.scope import jax_scope
-from rfdsm.simulation import memory_estimate, stages
-from rfdsm.simulation.plan import plan
-from rfdsm.simulation.strips import bounds, gram, leading, lower
-
-module = importlib.import_module("rfdsm.simulation.simulate")
+from rfdsm._scope import jax_scope
+from rfdsm.simulation import _simulate as module, _stages as stages, memory_estimate
+from rfdsm.simulation._plan import plan
+from rfdsm.simulation._strips import bounds, gram, leading, lower
 
 CASES = {
     "dual and primal": (Problem.grid(2.0, [1, 4, 16], [1, 4, np.inf], 0.1, 1e-3), {}),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rfdsm.simulation import strips
+from rfdsm.simulation import _strips as strips
 from tests.tolerances import IDENTITY
 
 SIZES = (1, 33, 100, 257, 1100)

@@ -8,8 +8,8 @@ import pytest
 import scipy.linalg
 
 from rfdsm import Losses, Problem, activations, simulate, simulate_training
-from rfdsm.simulation import descent, design, strips, trial
-from rfdsm.simulation.plan import plan
+from rfdsm.simulation import _descent as descent, _design as design, _strips as strips, _trial as trial
+from rfdsm.simulation._plan import plan
 from rfdsm.units import flow_time
 from tests.tolerances import IDENTITY, ROUTES
 

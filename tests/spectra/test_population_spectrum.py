@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rfdsm import spectra
-from rfdsm.samples import centre
-from rfdsm.spectra.population import RepeatedRowsWarning, alike, estimate, estimated, sample
+from rfdsm._samples import centre
+from rfdsm.spectra._population import RepeatedRowsWarning, alike, estimate, estimated, sample
 
 FLOOR = 0.8187307530779818  # of isotropic data at t = 0.1
 X = np.array([0.3, 4.5, 30.0])  # 4.5 is a^2/h at t = 0.1: that average is the floor's

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rfdsm.sweeps.compute import Result
+from rfdsm.sweeps._compute import Result
 
 
 def made_up(task, context):

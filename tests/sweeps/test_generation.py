@@ -6,7 +6,7 @@ import xarray as xr
 
 from rfdsm import Problem, compare, generated_law, sampling, sweep, sweeps
 from rfdsm.cli import main
-from rfdsm.sweeps import picture
+from rfdsm.sweeps import _picture as picture
 
 SAMPLER = sampling.ddim(sampling.geometric(2, 0.2, 2), 0.5)
 PROBLEM = Problem.grid(2.0, [1.0, 2.0], 2, 2.0, 0.05, target="velocity")

@@ -6,7 +6,7 @@ import xarray as xr
 
 from rfdsm import Losses, Problem, simulate_training, sweep, sweeps, training_curve
 from rfdsm.cli import main
-from rfdsm.sweeps import picture
+from rfdsm.sweeps import _picture as picture
 from tests.sweeps.tiny import CUBIC
 
 PROBLEM = Problem.grid([1.0, 2.0], 3.0, np.inf, 0.1, [0.0, 1e-2], CUBIC)

@@ -7,7 +7,7 @@ import pytest
 
 from rfdsm import Problem, predict, schedules, sweeps, targets
 from rfdsm.datasets import provenance
-from rfdsm.sweeps import SweepError, models
+from rfdsm.sweeps import SweepError, _models as models
 from tests.sweeps.tiny import CUBIC, sweep
 
 PROBLEM = Problem.grid([1.0, 2.0], 4.0, np.inf, 0.4, 1e-2, CUBIC, schedule="edm:0.7", target="flow")

@@ -17,9 +17,18 @@ import pytest
 import xarray as xr
 
 from rfdsm import Problem, activations, compare, predict, simulate, spectra, sweeps
-from rfdsm.sweeps import Counts, Interrupted, SweepError, configuration, executors, layout, state, store
-from rfdsm.sweeps.compute import Result
-from rfdsm.sweeps.counts import duration
+from rfdsm.sweeps import (
+    Counts,
+    Interrupted,
+    SweepError,
+    _configuration as configuration,
+    _executors as executors,
+    _layout as layout,
+    _state as state,
+    store,
+)
+from rfdsm.sweeps._compute import Result
+from rfdsm.sweeps._counts import duration
 from tests.sweeps import tiny
 from tests.sweeps.tiny import CUBIC, PROBLEM
 

@@ -11,9 +11,16 @@ import psutil
 import pytest
 
 from rfdsm import Problem, sweeps
-from rfdsm.sweeps import Interrupted, SweepError, choose, cluster, configuration, run
-from rfdsm.sweeps.compute import context
-from rfdsm.sweeps.processes import Processes, shares
+from rfdsm.sweeps import (
+    Interrupted,
+    SweepError,
+    _choose as choose,
+    _cluster as cluster,
+    _configuration as configuration,
+    _run as run,
+)
+from rfdsm.sweeps._compute import context
+from rfdsm.sweeps._processes import Processes, shares
 from tests.sweeps import broken, tiny
 
 UNITS = 40
@@ -92,7 +99,7 @@ def test_what_workers_print_is_no_answer(with_workers, capfd):
 
 
 def test_workers_that_cannot_start(with_workers, monkeypatch):
-    monkeypatch.setattr("rfdsm.sweeps.processes._START", "import sys; sys.exit(3)  # {path}")
+    monkeypatch.setattr("rfdsm.sweeps._processes._START", "import sys; sys.exit(3)  # {path}")
     with pytest.raises(SweepError, match=r"could not start: exit code 3"):
         with_workers(broken.made_up)
 

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.stats  # noqa: F401  loaded by the first simulation, and here by what tests fork from
 
 from rfdsm import Problem, activations
-from rfdsm.sweeps import run
+from rfdsm.sweeps import _run as run
 
 CUBIC = activations.polynomial([0.1, 1.0, 0.3, 0.1])
 """In a few dimensions the exact moments of other activations take hundreds of terms, and minutes to compile."""

@@ -4,8 +4,8 @@ import mpmath as mp
 import numpy as np
 
 from rfdsm import Losses
-from rfdsm.problem import FIELDS
-from rfdsm.theory.populations import cells_of
+from rfdsm._problem import FIELDS
+from rfdsm.theory._populations import cells_of
 from tests.theory.boxes import distance_to_peak
 from tests.theory.oracle import Oracle
 

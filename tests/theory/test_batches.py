@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rfdsm import Losses, Problem, predict
-from rfdsm.theory.fixed_point import MAX_STEPS
-from rfdsm.theory.predict import CHUNK, FEW_STEPS, SMALL_CHUNK, predict_in_chunks
+from rfdsm.theory._fixed_point import MAX_STEPS
+from rfdsm.theory._predict import CHUNK, FEW_STEPS, SMALL_CHUNK, predict_in_chunks
 
 NAMES = (*Losses.NAMES, "objective", "floor", "converged", "residual", "steps")
 

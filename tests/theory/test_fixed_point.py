@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from rfdsm.activations import Moments
-from rfdsm.theory.equations import evaluate, jacobian
-from rfdsm.theory.fixed_point import MAX_STEPS, TOLERANCE, Solution, newton, solve, start
-from rfdsm.theory.populations import Populations, populations
-from rfdsm.theory.predict import losses_at
+from rfdsm.theory._equations import evaluate, jacobian
+from rfdsm.theory._fixed_point import MAX_STEPS, TOLERANCE, Solution, newton, solve, start
+from rfdsm.theory._populations import Populations, populations
+from rfdsm.theory._predict import losses_at
 from tests.levels import noise_at
 from tests.theory.boxes import fields
 from tests.tolerances import IDENTITY, ROUTES

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from rfdsm import Problem, generated_law, optimal_levels, sampling, spectra
-from rfdsm.theory.generated_overlap import log_determinants
+from rfdsm.theory._generated_overlap import log_determinants
+from rfdsm.theory._sample_covariance import sample_spectrum
 from rfdsm.theory.generation_limit import generated_limit
-from rfdsm.theory.sample_covariance import sample_spectrum
 
 FUNCTIONS = {
     "tends to a constant": lambda x: np.exp(-x) + 0.2,

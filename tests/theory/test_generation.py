@@ -16,10 +16,10 @@ from rfdsm import (
     simulate_generation,
     spectra,
 )
-from rfdsm.linear.divergences import statistics
+from rfdsm.linear._divergences import statistics
+from rfdsm.theory._path import integrated_losses
+from rfdsm.theory._sample_covariance import isotropic_spectrum, sample_spectrum
 from rfdsm.theory.generation_limit import generated_limit
-from rfdsm.theory.path import integrated_losses
-from rfdsm.theory.sample_covariance import isotropic_spectrum, sample_spectrum
 from tests.tolerances import REFERENCE
 
 TIMES = np.geomspace(3.0, 0.05, 11)

@@ -4,14 +4,14 @@ A sample of what `python -m benchmarks.never_fails` runs on a million points, an
 """
 
 import functools
-import importlib
 
 import jax
 import numpy as np
 import pytest
 
 from rfdsm import Losses, Problem, activations, predict, spectra
-from rfdsm.problem import FIELDS
+from rfdsm._problem import FIELDS
+from rfdsm.theory import _predict
 from tests.theory.boxes import distance_to_peak, problems
 from tests.theory.never_fails import compare, violations
 from tests.theory.oracle import Oracle
@@ -59,7 +59,7 @@ def test_every_point_of_the_box():
 def test_a_cell_short_of_steps_is_flagged(monkeypatch):
     """Losses of an unfinished cell are NaN, not nearly right."""
     problem, losses = sample(1)
-    monkeypatch.setattr(importlib.import_module("rfdsm.theory.predict"), "MAX_STEPS", 2)
+    monkeypatch.setattr(_predict, "MAX_STEPS", 2)
     short = predict(problem)
     unfinished = np.asarray(losses.steps) > 2
     assert 0.1 < unfinished.mean() < 0.9

@@ -3,8 +3,7 @@
 import dataclasses
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from rfdsm import Losses, Problem, activations, predict, spectra
 from tests.tolerances import IDENTITY, ROUTES

@@ -6,8 +6,8 @@ import pytest
 
 import rfdsm
 from rfdsm import Problem, plots, spectra, spectral_density
-from rfdsm.theory.fixed_point import solve
-from rfdsm.theory.populations import cells_of, populations
+from rfdsm.theory._fixed_point import solve
+from rfdsm.theory._populations import cells_of, populations
 from tests.tolerances import QUADRATURE, ROUTES
 
 INFINITY = np.inf

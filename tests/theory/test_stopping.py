@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from rfdsm import Problem, optimal_stopping, predict, training_curve
-from rfdsm.theory import contour, paths
+from rfdsm.theory import _contour as contour, _paths as paths
 from tests.tolerances import ROUTES
 
 PROBLEM = Problem(

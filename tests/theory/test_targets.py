@@ -7,10 +7,10 @@ import pytest
 
 from rfdsm import activations
 from rfdsm.targets import Asked
-from rfdsm.theory.fixed_point import solve
-from rfdsm.theory.populations import populations
-from rfdsm.theory.predict import losses_at
-from rfdsm.theory.two_point import fresh_noise_probe, one_point, population_probe, two_point
+from rfdsm.theory._fixed_point import solve
+from rfdsm.theory._populations import populations
+from rfdsm.theory._predict import losses_at
+from rfdsm.theory._two_point import fresh_noise_probe, one_point, population_probe, two_point
 from tests.tolerances import REFERENCE, ROUTES
 
 NAMES = ("train", "empirical_test", "test", "score", "objective", "floor")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rfdsm import Problem, generated_law, sampling, schedules, spectra, targets
-from rfdsm.theory.sample_covariance import sample_spectrum
-from rfdsm.theory.traced_sample_covariance import traced_sample_spectrum
+from rfdsm.theory._sample_covariance import sample_spectrum
+from rfdsm.theory._traced_sample_covariance import traced_sample_spectrum
 
 SAMPLER = sampling.ddim(np.geomspace(3, 0.05, 4))
 

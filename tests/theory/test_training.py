@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 
 from rfdsm import Problem, predict, spectra, training_curve, units
-from rfdsm.theory import contour, flow, paths, resolvent, two_point
-from rfdsm.theory.fixed_point import solve
-from rfdsm.theory.populations import cells_of, populations
+from rfdsm.theory import (
+    _contour as contour,
+    _flow as flow,
+    _paths as paths,
+    _resolvent as resolvent,
+    _two_point as two_point,
+)
+from rfdsm.theory._fixed_point import solve
+from rfdsm.theory._populations import cells_of, populations
 from tests.theory.boxes import fields
 from tests.tolerances import IDENTITY, QUADRATURE, REFERENCE, ROUTES
 

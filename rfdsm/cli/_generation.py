@@ -1,0 +1,120 @@
+"""`rfdsm generate`: what networks generate, the exact law of the samples and simulations of the same."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from rfdsm.cli._generation_options import DEFAULTS, GenerateOptions
+from rfdsm.cli._options import GENERATION_OUTPUT, Config
+from rfdsm.cli._settings import RFDSM, Settings, resolve
+
+if TYPE_CHECKING:
+    from rfdsm.sampling import Sampler
+
+
+def generate(
+    *,
+    options: Annotated[GenerateOptions, Parameter(name="*")] = GenerateOptions(),  # noqa: B008
+    config: Config = None,
+) -> None:
+    """What networks generate: the exact law of the samples, a table, generation.png and generation.nc.
+
+    Example: rfdsm generate --psi-n 3 --psi-p 2 --m 2 --target velocity --steps 12 --simulate --d 64
+    """
+    from rfdsm.cli import _build as build, _environment as environment, _output as output
+
+    settings = resolve("generate", options, config, RFDSM._replace(defaults={**RFDSM.defaults, **DEFAULTS}))
+    paths = output.folder(settings, GENERATION_OUTPUT, "generation")
+    if "t" in settings.given:
+        raise ValueError("t is not used by rfdsm generate: --levels, or --first and --last, say the times")
+    if settings.get("dtype") != "float64":
+        raise ValueError(f"dtype = {settings['dtype']} must be float64 in rfdsm generate")
+    environment.start_jax(double=True, cache=settings.get("cache", True))
+    rows = build.data(settings) if "data" in settings else None
+    if isinstance(settings["d"], list):
+        raise ValueError(f"d = {settings['d']} must be one dimension in rfdsm generate")
+    sampler = build.sampler(settings)
+    settings["t"] = sampler.levels[0]
+    problem = build.problem(settings, rows)
+
+    import rfdsm
+    from rfdsm.datasets import generation
+
+    options_of_law = {"start": settings["start"]} if "start" in settings else {}
+    if "targets" in settings:
+        _compared(settings, problem, sampler, paths, options_of_law)
+        return
+    if "best_ridge" in settings:
+        raise ValueError("best_ridge needs targets")
+    keep = settings.get("keep_samples", False)
+    if keep and not settings["simulate"]:
+        raise ValueError("keep_samples needs simulate")
+    with output.delivery(*paths) as delivery:
+        with output.note_if_slow("solving the law of the samples; the first time this compiles …"):
+            law = rfdsm.generated_law(problem, sampler, **options_of_law)
+        found = None
+        if settings["simulate"]:
+            with output.progress("simulating", "steps") as report:
+                found = rfdsm.simulate_generation(
+                    problem,
+                    sampler,
+                    settings["d"],
+                    **{name: settings[name] for name in ("samples", "trials", "networks", "key")},
+                    **options_of_law,
+                    data=rows,
+                    keep_samples=keep,
+                    progress=report,
+                )
+        dataset = generation(problem, sampler, law, found, networks=settings["networks"])
+        for table in _tables(problem, sampler, law, found):
+            delivery.show(table)
+        delivery.save(dataset, paths[0])
+        for picture in paths[1:]:
+            delivery.draw(lambda: rfdsm.plots.generation(dataset), picture)
+
+
+def _compared(settings: Settings, problem: Any, sampler: "Sampler", paths: Any, options_of_law: dict[str, Any]) -> None:
+    """Several targets: which generates best."""
+    for name in ("target", "simulate", "keep_samples", "data"):
+        if name in settings.given:
+            raise ValueError(f"{name} must not be given with targets")
+    best = settings.get("best_ridge", False)
+    if best and "ridge" in settings.given:
+        raise ValueError("ridge must not be given with best_ridge, which looks for it")
+    import rfdsm
+    from rfdsm import _tables as tables
+    from rfdsm._generated_model import GeneratedSamples
+    from rfdsm.cli import _output as output
+
+    model = GeneratedSamples.checked(sampler, 2, "independent")
+    problem = model.without_times(problem)
+
+    with output.delivery(*paths) as delivery:
+        with output.progress("solving") as report:
+            diagram = rfdsm.generation_diagram(
+                problem, sampler, targets=settings["targets"], best_ridge=best, progress=report, **options_of_law
+            )
+        ends = f"t = {sampler.levels[0]:g} to {sampler.levels[-1]:g}"
+        title = f"KL(generated || data)/d by target, {sampler}, {sampler.size} steps, {ends}"
+        delivery.show(tables.best_targets(problem.at(target="noise"), model, diagram, title))
+        delivery.save(diagram, paths[0])
+        if problem.shape and max(problem.shape) > 1:
+            for picture in paths[1:]:
+                delivery.draw(lambda: rfdsm.plots.best_target(diagram), picture)
+
+
+def _tables(problem: Any, sampler: "Sampler", law: Any, found: Any) -> Any:
+    """The law of each problem, and what was simulated beside it."""
+    import numpy as np
+
+    from rfdsm import _tables as tables
+
+    at_all = {name: np.ravel(getattr(law, name)) for name in ("trace", "kl", "reverse_kl", "bhattacharyya")}
+    columns = {title: [f"{value:.6g}" for value in values] for title, values in at_all.items()}
+    if not np.all(law.converged):
+        columns["converged"] = ["yes" if value else "no" for value in np.ravel(law.converged)]
+    ends = f"t = {sampler.levels[0]:g} to {sampler.levels[-1]:g}"
+    yield tables.cells(problem, columns, f"law of samples, {sampler.name}, {sampler.size} steps, {ends}")
+    if found is None:
+        return
+    yield tables.simulated_generation(law, found)

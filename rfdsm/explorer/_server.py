@@ -1,0 +1,197 @@
+"""Serving the page on this machine: `rfdsm.explore`, and what the command line calls."""
+
+# Bokeh's and Panel's annotations know neither their own subclasses nor what a property holds once it is set.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportOptionalMemberAccess=false
+
+import asyncio
+import socket
+import threading
+import webbrowser
+from typing import TYPE_CHECKING, Any
+
+from rfdsm._problem import Problem
+from rfdsm.explorer._state import State
+
+if TYPE_CHECKING:
+    from bokeh.server.server import Server
+
+ADDRESS = "127.0.0.1"
+MISSING = "the explorer needs Panel and Bokeh: pip install '.[explore]' from the clone"
+LOST = "The server has gone: nothing here moves any more. Start `rfdsm explore` again and reload."
+HEIGHT = 860
+"""Of the frame in a notebook, in pixels."""
+
+
+class Explorer:
+    """A page that is served by this process while it lives; shows itself in Jupyter and VS Code."""
+
+    def __init__(self, url: str, stop: Any) -> None:
+        self.url = url
+        """The address, with the state."""
+        self._stop = stop
+
+    def stop(self) -> None:
+        """Stop serving."""
+        self._stop()
+
+    def __repr__(self) -> str:
+        return f"Explorer at {self.url}"
+
+    def _repr_html_(self) -> str:
+        style = f"width:100%;height:{HEIGHT}px;border:0"
+        return f'<iframe src="{self.url}" style="{style}" title="rfdsm explorer" allow="clipboard-write"></iframe>'
+
+
+def explore(problem: Problem | None = None) -> Explorer:
+    """An interactive page of the theory around a problem, in a notebook or at the address it says.
+
+    It is served from this process, on this machine only, by a thread in the background; every call serves anew, and
+    `stop()` of the result ends it. In Jupyter and in VS Code the result, as the last line of a cell, shows the page.
+    Where the browser runs on another machine than Python, forward the port. docs/how_to/explore.md shows its use.
+
+    Args:
+        problem: one problem, whose activation has a name; None: the first setting of the papers.
+
+    Returns:
+        An object with `url` and `stop()`.
+
+    Raises:
+        ValueError: a grid of problems, fields beyond what the page shows, or Panel is not installed.
+
+    Examples:
+        >>> import rfdsm
+        >>> page = rfdsm.explore(rfdsm.Problem(psi_n=8, psi_p=16, m=4, t=0.1, ridge=1e-3))
+        >>> "psi_p=16" in page.url
+        True
+        >>> page.stop()
+    """
+    state = State() if problem is None else State.of(problem)
+    require_panel()
+    ready, found = threading.Event(), {}
+
+    def run() -> None:
+        asyncio.set_event_loop(asyncio.new_event_loop())  # a thread has none, and the notebook's is busy with cells
+        try:
+            found["server"] = make_server(state, port=0)
+        except Exception as error:
+            found["error"] = error
+        finally:
+            ready.set()
+        if "server" in found:
+            _run(found["server"])
+
+    threading.Thread(target=run, daemon=True, name="rfdsm explorer").start()
+    ready.wait()
+    if "error" in found:
+        raise found["error"]
+    server = found["server"]
+    return Explorer(address(server, state), lambda: server.io_loop.add_callback(_end, server))
+
+
+def serve(state: State, port: int, browser: bool) -> None:
+    """Serve in this thread until interrupted, for the command line; the address is printed once it can be opened."""
+    server = make_server(state, port)
+    server.start()
+    url = address(server, state)
+    print(f"rfdsm explorer at {url}\nCtrl-C ends it.", flush=True)
+    if browser:
+        webbrowser.open(url)
+    try:
+        server.io_loop.start()
+    except KeyboardInterrupt:  # the usual way to end, so no failure
+        print("ended", flush=True)
+    finally:
+        server.stop(wait=False)
+
+
+def _run(server: "Server") -> None:
+    server.start()
+    server.io_loop.start()
+
+
+def _end(server: "Server") -> None:
+    server.stop(wait=False)
+    server.unlisten()
+    server.io_loop.stop()
+
+
+def require_panel() -> None:
+    """Raises ValueError, saying what to install, where Panel or Bokeh is missing."""
+    try:
+        import bokeh  # noqa: F401
+        import panel  # noqa: F401
+    except ImportError:
+        raise ValueError(MISSING) from None
+
+
+def address(server: "Server", state: State) -> str:
+    """Where a browser finds the page in a state."""
+    return f"http://{ADDRESS}:{server.port}/?{state.query()}"
+
+
+def make_server(state: State, port: int) -> "Server":
+    """A server that does not serve yet, for this machine only. Raises ValueError for a port that cannot be had."""
+    from panel.io.server import get_server
+
+    try:
+        with socket.socket() as probe:  # the server would leave its own open where the port is taken
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((ADDRESS, port))
+            port = probe.getsockname()[1]
+        server = get_server(
+            lambda: page_of_request(state),
+            port=port,
+            address=ADDRESS,
+            websocket_origin=[f"{host}:{port}" for host in (ADDRESS, "localhost")],  # what forwards ports says either
+            title="rfdsm explorer",
+            start=False,
+            show=False,
+            verbose=False,
+            check_unused_sessions_milliseconds=2000,
+            unused_session_lifetime_milliseconds=5000,
+        )
+    except OSError as error:
+        raise ValueError(f"port = {port} cannot be used: {error.strerror or error}") from None
+    warm_up(state)
+    return server
+
+
+def warm_up(state: State) -> None:
+    """Compile in the background what the first page needs, while the browser starts."""
+    from rfdsm.explorer._curves import curves
+    from rfdsm.explorer._diagram import diagram
+
+    for compute in (curves, diagram):
+        threading.Thread(target=compute, args=(state,), daemon=True).start()
+
+
+def page_of_request(default: State) -> Any:
+    """The page of whoever asks, in the state that the address says."""
+    import panel as pn
+
+    from rfdsm.explorer import _look as look
+    from rfdsm.explorer._page import Page
+
+    given = {name: values[0].decode("utf-8", "replace") for name, values in pn.state.session_args.items()}
+    dark = given.pop("theme", "default") == "dark"
+    state, refused = default, ""
+    try:
+        if given:
+            state = State.from_words(given)
+    except ValueError as error:
+        refused = f"The address asks for what cannot be shown: {error}. Here is the usual setting instead."
+    pn.config.raw_css = [look.page_css(look.look(dark))]
+    pn.config.notifications = True
+    pn.config.disconnect_notification = LOST
+    doc = pn.state.curdoc
+    page = Page(state, dark, doc, refused)
+    doc.on_session_destroyed(lambda _: page.close())
+    pn.state.onload(lambda: (send_at_once(doc), page.start()))
+    return page.layout
+
+
+def send_at_once(doc: Any) -> None:
+    """Else what follows a small message waits until the browser has acknowledged that: forty milliseconds."""
+    for connection in doc.session_context.session._subscribed_connections:
+        connection._socket.set_nodelay(True)

@@ -1,0 +1,53 @@
+"""What a chain of networks is asked: the problem at every level of a sampler, and where samples start."""
+
+from typing import Any
+
+import numpy as np
+
+from rfdsm._arguments import field, number_array
+from rfdsm._problem import Problem, check_problem
+from rfdsm._values import is_traced, one_line
+from rfdsm._vocabulary import RANGES
+from rfdsm.sampling._samplers import Sampler
+
+
+def at_levels(problem: Problem, sampler: Any, ridges: Any = None) -> Problem:
+    """The problem at every level that has a network, of shape (K, *problem.shape); its own t is not used.
+
+    `ridges`: one for each level, shape (K,), or (K, *problem.shape), in place of the problem's.
+
+    Raises:
+        ValueError: times that the schedule has not, ridge = 0, or ridges of another shape.
+    """
+    check_problem(problem)
+    if not isinstance(sampler, Sampler):
+        raise ValueError(f"sampler = {one_line(sampler)} must be a sampler of rfdsm.sampling, such as ddim(levels)")
+    shape = np.broadcast_shapes(*(np.shape(getattr(problem, name)) for name in ("psi_n", "psi_p", "m", "ridge")))
+    levels = (sampler.size, *(1,) * len(shape))
+    ridge = problem.ridge if ridges is None else field("ridges", ridges, RANGES["ridge"])
+    if ridges is not None:
+        if ridge.shape not in ((sampler.size,), (sampler.size, *shape)):
+            raise ValueError(f"ridges has shape {ridge.shape}, must be {(sampler.size, *shape)}: one for each level")
+        ridge = ridge.reshape(levels) if ridge.ndim == 1 else ridge
+    if not is_traced(ridge) and np.any(ridge == 0):
+        raise ValueError("ridge = 0 must be > 0: without a penalty networks of different levels have no common law")
+    sampler.asked(problem.schedule, problem.target, problem.spectrum.mean)  # names the levels, where they are refused
+    return problem.at(t=np.array(sampler.levels[:-1]).reshape(levels), ridge=ridge)
+
+
+def first_variance(problem: Problem, sampler: Sampler, start: Any = None) -> Any:
+    """Variance of the first samples: that of pure noise, unless another one is given."""
+    if start is not None:
+        return start if is_traced(start) else checked_start(start)
+    if problem.schedule.end_variance is not None:
+        return problem.schedule.end_variance
+    h = problem.schedule.level(np.float64(sampler.levels[0]), problem.spectrum.mean).h
+    return h if is_traced(h) else float(h)
+
+
+def checked_start(start: Any) -> float:
+    """A variance. Raises ValueError."""
+    first = number_array("start", start, "a variance >= 0")
+    if first.ndim or not (np.isfinite(first) and first >= 0):
+        raise ValueError(f"start = {one_line(start)} must be one finite variance >= 0")
+    return float(first)
