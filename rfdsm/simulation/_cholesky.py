@@ -1,7 +1,7 @@
 """Linear systems of a symmetric matrix in strips, by Cholesky factors in strips.
 
 Most of the work of large matrices is products of blocks here, which all cores share; LAPACK, by itself, is given half
-of them at most (rfdsm.machine). Blocks are those of the strips.
+of them at most (rfdsm._machine). Blocks are those of the strips.
 """
 
 import jax
