@@ -21,14 +21,24 @@ from typing import Any
 import numpy as np
 import psutil
 
+from benchmarks import devtools
+from benchmarks.devtools import Page
 from rfdsm.explorer._controls import value_at
 from rfdsm.explorer._curves import curves
 from rfdsm.explorer._state import State, spans
 from tests.explorer.driver import SETUP, Tab, browser, server
 
+ORDER = ("psi_n", "psi_p", "m", "ridge", "t")
+HANDLE = """(() => {
+  const find = root => Array.from(root.querySelectorAll('*')).flatMap(
+    e => [...(e.matches('.noUi-handle') && e.getBoundingClientRect().width ? [e] : []),
+          ...(e.shadowRoot ? find(e.shadowRoot) : [])]);
+  const box = find(document)[%d].getBoundingClientRect();
+  return [box.x + box.width / 2, box.y + box.height / 2];
+})()"""
+FORGET = "void (window.events = [], window.frames = {point: [], areas: [], boundary_memorisation: []})"
 # The answer to an event is stamped after the frame that shows it: one task after its animation frame.
 HOOKS = """
-window.events = []; window.frames = {point: [], areas: [], boundary_memorisation: []};
 for (const [name, slider] of Object.entries(window.sliders))
   slider.properties.value.change.connect(() => window.events.push([performance.now(), slider.value]));
 for (const [name, key] of [['point', 'test'], ['areas', 't'], ['boundary_memorisation', 'x']])
@@ -39,19 +49,18 @@ for (const [name, key] of [['point', 'test'], ['areas', 't'], ['boundary_memoris
 """
 
 
-def drag(tab: Tab, name: str, events: int, rate: float) -> None:
+def drag(page: Page, name: str, events: int, rate: float) -> None:
     """So many pixels to the right, evenly; those that cannot keep up follow at once."""
-    box, mouse = tab.handle(name).bounding_box(), tab.page.mouse
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    mouse.move(x, y)
-    mouse.down()
+    x, y = page.evaluate(HANDLE % ORDER.index(name))
+    page.mouse("mouseMoved", x, y)
+    page.mouse("mousePressed", x, y)
     start = time.perf_counter()
     for k in range(events):
         left = start + k / rate - time.perf_counter()
         if left > 0:
-            time.sleep(left)  # asking the browser to wait would be work for it
-        mouse.move(x + k + 1, y)
-    mouse.up()
+            time.sleep(left)
+        page.mouse("mouseMoved", x + k + 1, y)
+    page.mouse("mouseReleased", x + events, y)
 
 
 def answers(times: np.ndarray, stamps: np.ndarray, frames: Any) -> np.ndarray:
@@ -67,29 +76,27 @@ def answers(times: np.ndarray, stamps: np.ndarray, frames: Any) -> np.ndarray:
     return np.array(waits)
 
 
-def stamps_of(tab: Tab, slider: str, source: str, values: np.ndarray) -> np.ndarray:
+def stamps_of(page: Page, slider: str, source: str, values: np.ndarray) -> np.ndarray:
     """What frames carry that belong to these places of the slider."""
-    fields = [{slider: value_at(value, np.log10(spans(tab.state())[slider]))} for value in values]
+    state = State.from_query(page.evaluate("location.search")[1:])
+    fields = [{slider: value_at(value, np.log10(spans(state)[slider]))} for value in values]
     if source == "areas":
         return np.array([field[slider] for field in fields])
-    return np.array([curves(tab.state().replace(**field)).point["test"] for field in fields])
+    return np.array([curves(state.replace(**field)).point["test"] for field in fields])
 
 
-def measured(tab: Tab, slider: str, source: str, events: int, rate: float) -> tuple[np.ndarray, float]:
+def measured(page: Page, slider: str, source: str, events: int, rate: float) -> tuple[np.ndarray, float]:
     """Waits of the events of one drag, and of the boundaries after the last of them."""
-    tab.page.evaluate("() => { window.events = []; for (const k in window.frames) window.frames[k] = []; }")
-    drag(tab, slider, events, rate)
-    boundaries = (
-        "() => window.frames.boundary_memorisation.some(f => f[0] > window.events[window.events.length - 1][0])"
-    )
+    page.evaluate(FORGET)
+    drag(page, slider, events, rate)
     if source == "areas":
-        tab.page.wait_for_function(boundaries, timeout=120_000)
-    tab.page.wait_for_timeout(1500)
-    found = tab.page.evaluate("() => [window.events, window.frames]")
-    last = found[0][-1][0]
-    after = [at for at, _ in found[1]["boundary_memorisation"] if at > last]
-    times, values = np.array(found[0], float).T
-    waits = answers(times, stamps_of(tab, slider, source, values), found[1][source])
+        page.wait("window.frames.boundary_memorisation.some(f => f[0] > window.events.at(-1)[0])")
+    time.sleep(1.5)
+    found, frames = page.evaluate("[window.events, window.frames]")
+    last = found[-1][0]
+    after = [at for at, _ in frames["boundary_memorisation"] if at > last]
+    times, values = np.array(found, float).T
+    waits = answers(times, stamps_of(page, slider, source, values), frames[source])
     assert len(waits) == len(times), f"{len(times) - len(waits)} events were never answered"
     return waits, (after[-1] - last if after else np.nan)
 
@@ -121,6 +128,29 @@ def told(name: str, waits: np.ndarray) -> dict[str, float]:
     return {"median_ms": median, "p95_ms": high, "events": int(waits.size)}
 
 
+def waits(page: Page, events: int, rate: float) -> dict[str, Any]:
+    """Of curves, point, diagram and boundaries, while sliders are dragged."""
+    page.wait("window.Bokeh && Bokeh.documents.length > 0")
+    page.evaluate(SETUP)
+    page.wait("window.column('curves', 'x').length > 2")
+    time.sleep(20)  # boundaries and details are compiled, too
+    page.evaluate(FORGET)
+    page.evaluate(HOOKS)
+    drag(page, "psi_n", 30, rate)
+    time.sleep(1)
+    found: dict[str, Any] = {}
+    of_curves, _ = measured(page, "psi_n", "point", events, rate)
+    found["curves"] = told("curves after an event of n/d", of_curves)
+    of_point, _ = measured(page, "psi_p", "point", events, rate)
+    found["point"] = told("the point after an event of p/d, along which the curves are drawn", of_point)
+    page.evaluate("void (window.sliders.t.value = -2.9)")
+    time.sleep(3)
+    of_diagram, found["boundaries_ms"] = measured(page, "t", "areas", events, rate)
+    found["diagram"] = told("phase diagram after an event of t", of_diagram)
+    print(f"boundaries after the last event: {found['boundaries_ms']:.0f} ms")
+    return found
+
+
 def main() -> dict[str, Any]:
     """Prints everything and returns its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -141,23 +171,11 @@ def main() -> dict[str, Any]:
         for name in ("first_start", "later_start"):
             figures[name] = start_up()
             print(f"{name}: " + ", ".join(f"{what} {number:.1f}" for what, number in figures[name].items()) + " (s)")
+        with server() as (_, url), devtools.page(f"{url}?psi_p=0.1&psi_n=0.2") as page:
+            figures |= waits(page, arguments.events, arguments.rate)
         with server() as (process, url), browser() as context:
-            tab = Tab(context, f"{url}?psi_p=0.1&psi_n=0.2")
+            tab = Tab(context, url)
             tab.settled()
-            tab.page.wait_for_timeout(20_000)  # boundaries and details are compiled, too
-            tab.page.evaluate(HOOKS)
-            drag(tab, "psi_n", 30, arguments.rate)
-            tab.page.wait_for_timeout(1000)
-            waits, _ = measured(tab, "psi_n", "point", arguments.events, arguments.rate)
-            figures["curves"] = told("curves after an event of n/d", waits)
-            waits, _ = measured(tab, "psi_p", "point", arguments.events, arguments.rate)
-            figures["point"] = told("the point after an event of p/d, along which the curves are drawn", waits)
-            tab.slide("t", -2.9)
-            tab.page.wait_for_timeout(3000)
-            waits, boundaries = measured(tab, "t", "areas", arguments.events, arguments.rate)
-            figures["diagram"] = told("phase diagram after an event of t", waits)
-            figures["boundaries_ms"] = boundaries
-            print(f"boundaries after the last event: {boundaries:.0f} ms")
             figures["memory"] = memory(tab, process.pid, arguments.memory)
             figures["console_errors"] = tab.errors
     return figures

@@ -24,7 +24,7 @@ from rfdsm.explorer._simulations import MOST, Simulated, belongs
 from rfdsm.explorer._state import State
 from rfdsm.explorer._tools import SimulationBox, TakeAway
 
-REST = 0.12
+REST = 0.09
 """Seconds without a change after which the slow things begin."""
 PACE = 0.03
 """Seconds from one message of answers to the next: a browser that is sent more than it draws falls behind."""

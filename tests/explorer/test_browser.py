@@ -186,6 +186,30 @@ def test_random_events_leave_a_consistent_page(tab):
     assert {name: getattr(state, name) for name in wanted} == pytest.approx(wanted, rel=0.03)
 
 
+SHEETS = """() => {
+  window.sheets = 0;
+  const glyphs = all => all.filter(one => one.target.nodeName === "STYLE"
+    && one.target.getRootNode().host?.matches(".bk-GlyphRenderer"));
+  const watched = new MutationObserver(all => window.sheets += glyphs(all).length);
+  const watch = root => {
+    watched.observe(root, {subtree: true, childList: true});
+    root.querySelectorAll("*").forEach(each => each.shadowRoot && watch(each.shadowRoot));
+  };
+  watch(document);
+}"""
+
+
+def test_moving_curves_change_no_style_sheet(tab):
+    """The library writes one for every glyph it paints, and the browser then styles the page anew for each figure."""
+    tab.settled()
+    tab.page.evaluate(SHEETS)
+    for k in range(20):
+        tab.slide("psi_n", 0.9 + 0.001 * k)
+        tab.page.wait_for_timeout(50)
+    tab.settled(psi_n=round(10**0.919, 3))
+    assert tab.page.evaluate("() => window.sheets") == 0
+
+
 def test_two_tabs_are_independent(tab, context, url):
     tab.settled()
     other = driver.Tab(context, url)
