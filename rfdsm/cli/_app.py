@@ -5,9 +5,9 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError
 
 from rfdsm.cli import _environment as environment, _phases as phases, _streams as streams
 from rfdsm.cli._explore import explore
@@ -48,11 +48,9 @@ for _command in (phases.phases, phases.boundary, phases.optimal, phases.advise):
 for _command in (train_curve, generate, networks, sweep, status, plot, explore):
     app.command(_command)
 
-_Flat = Parameter(name="*")
-
 
 @app.command
-def compare(*, options: Annotated[CompareOptions, _Flat] = CompareOptions(), config: Config = None) -> None:  # noqa: B008
+def compare(*, options: CompareOptions = CompareOptions(), config: Config = None) -> None:  # noqa: B008
     """Hold theory against simulation: a table, losses.png and losses.nc."""
     from rfdsm.cli import _build as build, _output as output
 
@@ -78,7 +76,7 @@ def compare(*, options: Annotated[CompareOptions, _Flat] = CompareOptions(), con
 
 
 @app.command
-def predict(*, options: Annotated[PredictOptions, _Flat] = PredictOptions(), config: Config = None) -> None:  # noqa: B008
+def predict(*, options: PredictOptions = PredictOptions(), config: Config = None) -> None:  # noqa: B008
     """Theory alone: a table of losses, or a file."""
     from rfdsm.cli import _build as build, _output as output
 
@@ -98,7 +96,7 @@ def predict(*, options: Annotated[PredictOptions, _Flat] = PredictOptions(), con
 
 
 @app.command
-def simulate(*, options: Annotated[SimulateOptions, _Flat] = SimulateOptions(), config: Config = None) -> None:  # noqa: B008
+def simulate(*, options: SimulateOptions = SimulateOptions(), config: Config = None) -> None:  # noqa: B008
     """Simulations alone: a table of mean ± standard error over trials, or a file."""
     from rfdsm.cli import _build as build, _output as output
 

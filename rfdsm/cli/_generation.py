@@ -1,29 +1,23 @@
 """`rfdsm generate`: what networks generate, the exact law of the samples and simulations of the same."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter
-
-from rfdsm.cli._generation_options import DEFAULTS, GenerateOptions
-from rfdsm.cli._options import GENERATION_OUTPUT, Config
+from rfdsm.cli._generation_options import GENERATION_DEFAULTS, GENERATION_OUTPUT, GenerateOptions
+from rfdsm.cli._options import Config
 from rfdsm.cli._settings import RFDSM, Settings, resolve
 
 if TYPE_CHECKING:
     from rfdsm.sampling import Sampler
 
 
-def generate(
-    *,
-    options: Annotated[GenerateOptions, Parameter(name="*")] = GenerateOptions(),  # noqa: B008
-    config: Config = None,
-) -> None:
+def generate(*, options: GenerateOptions = GenerateOptions(), config: Config = None) -> None:  # noqa: B008
     """What networks generate: the exact law of the samples, a table, generation.png and generation.nc.
 
     Example: rfdsm generate --psi-n 3 --psi-p 2 --m 2 --target velocity --steps 12 --simulate --d 64
     """
     from rfdsm.cli import _build as build, _environment as environment, _output as output
 
-    settings = resolve("generate", options, config, RFDSM._replace(defaults={**RFDSM.defaults, **DEFAULTS}))
+    settings = resolve("generate", options, config, RFDSM._replace(defaults={**RFDSM.defaults, **GENERATION_DEFAULTS}))
     paths = output.folder(settings, GENERATION_OUTPUT, "generation")
     if "t" in settings.given:
         raise ValueError("t is not used by rfdsm generate: --levels, or --first and --last, say the times")

@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from rfdsm.cli._networks_options import DEFAULTS, OUTPUT, NetworksOptions
-from rfdsm.cli._options import Config
+from rfdsm.cli._options import NETWORKS_DEFAULTS, NETWORKS_OUTPUT, Config, NetworksOptions
 from rfdsm.cli._settings import RFDSM, resolve
 
 
@@ -13,7 +12,7 @@ def networks(
     file: Annotated[str | None, Parameter(help="The same as --config FILE.", negative=())] = None,
     /,
     *,
-    options: Annotated[NetworksOptions, Parameter(name="*")] = NetworksOptions(),  # noqa: B008
+    options: NetworksOptions = NetworksOptions(),  # noqa: B008
     config: Config = None,
 ) -> None:
     """Train networks of several widths on m noise draws of the same points: a table, networks.png, networks.nc.
@@ -25,7 +24,7 @@ def networks(
 
     if file is not None and config is not None:
         raise ValueError(f"--config {config}: the configuration is given twice, as {file}, too")
-    program = RFDSM._replace(defaults={**RFDSM.defaults, **DEFAULTS})
+    program = RFDSM._replace(defaults={**RFDSM.defaults, **NETWORKS_DEFAULTS})
     settings = resolve("networks", options, file if config is None else config, program)
     for name in ("psi_n", "psi_p"):
         if name in settings.given:
@@ -33,7 +32,7 @@ def networks(
     for name in ("t", "ridge", "d"):
         if isinstance(settings[name], list):
             raise ValueError(f"{name} = {settings[name]} must be one number in rfdsm networks")
-    paths = output.folder(settings, OUTPUT, "networks")
+    paths = output.folder(settings, NETWORKS_OUTPUT, "networks")
     environment.start_jax(double=False, cache=settings.get("cache", True))
     import rfdsm
 

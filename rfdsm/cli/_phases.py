@@ -1,9 +1,7 @@
 """`rfdsm phases | boundary | optimal | advise`: regimes, their boundaries, and what to do."""
 
 from pathlib import Path
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from rfdsm.cli._options import Config
 from rfdsm.cli._phase_options import PHASE_DEFAULTS, AdviseOptions, BoundaryOptions, OptimalOptions, PhasesOptions
@@ -15,10 +13,8 @@ DPI = 300
 MOST_ROWS = 25
 """Rows of a table of boundaries over a fine grid: as many are chosen evenly."""
 
-_Flat = Parameter(name="*")
 
-
-def phases(*, options: Annotated[PhasesOptions, _Flat] = PhasesOptions(), config: Config = None) -> None:  # noqa: B008
+def phases(*, options: PhasesOptions = PhasesOptions(), config: Config = None) -> None:  # noqa: B008
     """Phase diagram: a table of the regimes' boundaries, a file of all fields, a picture.
 
     Ranges are LOW:HIGH:COUNT. Example: rfdsm phases --psi-n 0.1:100:200 --psi-p 0.1:300:200 --m 4 --t 0.1 --d 32
@@ -68,11 +64,7 @@ def _simulated(settings: Settings, problem: Any) -> Any:
         return simulated_regimes(some, settings["d"], trials=settings["trials"], key=settings["key"], progress=report)
 
 
-def boundary(
-    *,
-    options: Annotated[BoundaryOptions, _Flat] = BoundaryOptions(),  # noqa: B008
-    config: Config = None,
-) -> None:
+def boundary(*, options: BoundaryOptions = BoundaryOptions(), config: Config = None) -> None:  # noqa: B008
     """Where a regime begins: all zeros of a signed field along one parameter, to 1e-10.
 
     Example: rfdsm boundary --field memorisation --along psi_p --psi-n 64 --m inf --ridge 1e-6 --t 0.3 0.1 0.01 0.001
@@ -102,11 +94,7 @@ def boundary(
             delivery.draw(lambda: rfdsm.plots.roots(dataset, f"{found.along}_at_boundary"), picture, dpi=DPI)
 
 
-def optimal(
-    *,
-    options: Annotated[OptimalOptions, _Flat] = OptimalOptions(),  # noqa: B008
-    config: Config = None,
-) -> None:
+def optimal(*, options: OptimalOptions = OptimalOptions(), config: Config = None) -> None:  # noqa: B008
     """The best ridge, width, time, … for every problem of a family.
 
     Example: rfdsm optimal --over ridge --psi-n 0.5:100:30 --psi-p 8 --m 1 4 inf --plot ridge.pdf
@@ -153,7 +141,7 @@ def _best(found: Any, over: tuple[str, ...]) -> dict[str, list[str]]:
     return columns
 
 
-def advise(*, options: Annotated[AdviseOptions, _Flat] = AdviseOptions(), config: Config = None) -> None:  # noqa: B008
+def advise(*, options: AdviseOptions = AdviseOptions(), config: Config = None) -> None:  # noqa: B008
     """Will it memorise, and which ridge, width and stopping time to use: in plain words, for your own sizes and data.
 
     Example: rfdsm advise --n 5000 --d 784 --t 0.1 --p 8000 --ridge 1e-3

@@ -4,13 +4,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from rfdsm.cli._generation_options import SweepOptions
 from rfdsm.cli._options import FILES, Config
 from rfdsm.cli._settings import Settings, resolve
-from rfdsm.cli._sweep_options import SweepOptions
 
 # Anything heavy is imported inside the commands: help must not wait for it.
 
-_Flat = Parameter(name="*")
 _WITH_RESUME = {"resume", "executor", "retry_failed", "output", "cache"}
 _MESSAGES = 5
 _OF_SAMPLERS = ("samples", "networks", "start")
@@ -20,7 +19,7 @@ def sweep(
     file: Annotated[str | None, Parameter(help="The same as --config FILE.", negative=())] = None,
     /,
     *,
-    options: Annotated[SweepOptions, _Flat] = SweepOptions(),  # noqa: B008
+    options: SweepOptions = SweepOptions(),  # noqa: B008
     config: Config = None,
 ) -> None:
     """Theory and simulations over a grid, kept in a folder: what is finished is never computed twice.

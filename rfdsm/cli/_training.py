@@ -1,8 +1,6 @@
 """`rfdsm train-curve`: losses against training time, when to stop, and simulations of the same."""
 
-from typing import TYPE_CHECKING, Annotated, Any
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, Any
 
 from rfdsm.cli._options import DEFAULTS, TRAINING_DEFAULTS, TRAINING_OUTPUT, Config, TrainCurveOptions
 from rfdsm.cli._settings import RFDSM, Settings, resolve
@@ -27,11 +25,7 @@ COLUMNS = {
 }
 
 
-def train_curve(
-    *,
-    options: Annotated[TrainCurveOptions, Parameter(name="*")] = TrainCurveOptions(),  # noqa: B008
-    config: Config = None,
-) -> None:
+def train_curve(*, options: TrainCurveOptions = TrainCurveOptions(), config: Config = None) -> None:  # noqa: B008
     """Losses against training time: a table of when to stop, training.png and training.nc.
 
     Times are those of gradient flow, theta; rfdsm.units converts from learning rates and steps.
