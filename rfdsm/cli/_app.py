@@ -70,9 +70,7 @@ def compare(*, options: CompareOptions = CompareOptions(), config: Config = None
                 problem, settings["d"], data=rows, progress=report, **_simulation_arguments(settings)
             )
         delivery.show(comparison.table())
-        delivery.save(comparison.to_dataset(), paths[0])
-        for picture in paths[1:]:
-            delivery.draw(comparison.plot, picture)
+        delivery.keep(comparison.to_dataset(), comparison.plot, paths)
 
 
 @app.command
@@ -139,17 +137,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         gc.set_threshold(*_RARELY)
     tokens = sys.argv[1:] if arguments is None else list(arguments)
-    if not _is_positive(os.environ.get("COLUMNS", "1")):
+    columns = os.environ.get("COLUMNS", "1")
+    if not (columns.isdecimal() and int(columns) > 0):
         del os.environ["COLUMNS"]  # as a terminal of no width is of no use to anyone
     try:
         with streams.guarded():
             return _run(tokens)
     except streams.ClosedPipe:
         return 128 + 13  # as a shell reports of programs that SIGPIPE ended
-
-
-def _is_positive(word: str) -> bool:
-    return word.isdecimal() and int(word) > 0
 
 
 def _run(tokens: list[str]) -> int:

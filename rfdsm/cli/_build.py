@@ -1,6 +1,5 @@
 """From settings to what the library computes with: activation, spectrum, data and problem."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,10 +74,8 @@ def activation(text: str) -> "str | Activation":
     values = _arguments("activation", text, arguments)
     if name == "leaky_relu" and len(values) == 1:
         return activations.leaky_relu(values[0])
-    if name == "polynomial":
-        return activations.polynomial(values)
-    if name == "hermite":
-        return activations.hermite(values)
+    if name in ("polynomial", "hermite"):
+        return getattr(activations, name)(values)
     raise ValueError(f"activation {text!r} must be NAME, leaky_relu:SLOPE, polynomial:C0,C1,… or hermite:C0,C1,…")
 
 
@@ -167,8 +164,4 @@ def _spectrum_from_file(path: Path) -> "Spectrum":
         return spectra.from_eigenvalues(array)
     if array.ndim == 2:
         return spectra.from_covariance(array)
-    raise ValueError(f"spectrum {path}: has shape {_shape(array.shape)}, must be (d,) or (d, d)")
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "(" + ", ".join(map(str, shape)) + ")"
+    raise ValueError(f"spectrum {path}: has shape {array.shape}, must be (d,) or (d, d)")

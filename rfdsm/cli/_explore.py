@@ -24,17 +24,10 @@ def explore(*, options: ExploreOptions = ExploreOptions(), config: Config = None
     from rfdsm.cli import _environment as environment
 
     environment.start_jax(cache=settings.get("cache", True))
-    from rfdsm._problem import FIELDS, Problem
     from rfdsm.cli import _build as build
     from rfdsm.explorer._state import State
 
-    problem = Problem(
-        **{name: settings[name] for name in FIELDS},
-        activation=build.activation(settings["activation"]),
-        spectrum=build.spectrum(settings["spectrum"]),
-        schedule=settings["schedule"],
-        target=settings["target"],
-    )
+    problem = build.problem(settings)
     words = {"activation": settings["activation"]}
     if not settings["spectrum"].lower().endswith(".npy"):
         words["spectrum"] = settings["spectrum"]

@@ -32,6 +32,7 @@ def generate(*, options: GenerateOptions = GenerateOptions(), config: Config = N
     problem = build.problem(settings, rows)
 
     import rfdsm
+    from rfdsm import _tables as tables
     from rfdsm.datasets import generation
 
     options_of_law = {"start": settings["start"]} if "start" in settings else {}
@@ -60,11 +61,12 @@ def generate(*, options: GenerateOptions = GenerateOptions(), config: Config = N
                     progress=report,
                 )
         dataset = generation(problem, sampler, law, found, networks=settings["networks"])
-        for table in _tables(problem, sampler, law, found):
-            delivery.show(table)
-        delivery.save(dataset, paths[0])
-        for picture in paths[1:]:
-            delivery.draw(lambda: rfdsm.plots.generation(dataset), picture)
+        names = ("trace", "kl", "reverse_kl", "bhattacharyya")
+        columns = {name: output.texts(getattr(law, name), ".6g") for name in names} | output.converged(law)
+        delivery.show(tables.cells(problem, columns, f"law of samples, {sampler.name}, {_steps(sampler)}"))
+        if found is not None:
+            delivery.show(tables.simulated_generation(law, found))
+        delivery.keep(dataset, lambda: rfdsm.plots.generation(dataset), paths)
 
 
 def _compared(settings: Settings, problem: Any, sampler: "Sampler", paths: Any, options_of_law: dict[str, Any]) -> None:
@@ -88,27 +90,11 @@ def _compared(settings: Settings, problem: Any, sampler: "Sampler", paths: Any, 
             diagram = rfdsm.generation_diagram(
                 problem, sampler, targets=settings["targets"], best_ridge=best, progress=report, **options_of_law
             )
-        ends = f"t = {sampler.levels[0]:g} to {sampler.levels[-1]:g}"
-        title = f"KL(generated || data)/d by target, {sampler}, {sampler.size} steps, {ends}"
+        title = f"KL(generated || data)/d by target, {sampler}, {_steps(sampler)}"
         delivery.show(tables.best_targets(problem.at(target="noise"), model, diagram, title))
-        delivery.save(diagram, paths[0])
-        if problem.shape and max(problem.shape) > 1:
-            for picture in paths[1:]:
-                delivery.draw(lambda: rfdsm.plots.best_target(diagram), picture)
+        drawable = problem.shape and max(problem.shape) > 1
+        delivery.keep(diagram, lambda: rfdsm.plots.best_target(diagram), paths if drawable else paths[:1])
 
 
-def _tables(problem: Any, sampler: "Sampler", law: Any, found: Any) -> Any:
-    """The law of each problem, and what was simulated beside it."""
-    import numpy as np
-
-    from rfdsm import _tables as tables
-
-    at_all = {name: np.ravel(getattr(law, name)) for name in ("trace", "kl", "reverse_kl", "bhattacharyya")}
-    columns = {title: [f"{value:.6g}" for value in values] for title, values in at_all.items()}
-    if not np.all(law.converged):
-        columns["converged"] = ["yes" if value else "no" for value in np.ravel(law.converged)]
-    ends = f"t = {sampler.levels[0]:g} to {sampler.levels[-1]:g}"
-    yield tables.cells(problem, columns, f"law of samples, {sampler.name}, {sampler.size} steps, {ends}")
-    if found is None:
-        return
-    yield tables.simulated_generation(law, found)
+def _steps(sampler: "Sampler") -> str:
+    return f"{sampler.size} steps, t = {sampler.levels[0]:g} to {sampler.levels[-1]:g}"

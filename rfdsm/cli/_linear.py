@@ -1,10 +1,9 @@
 """`rfdsm linear compare | generated | memorisation`: the linear one-step denoiser on the command line."""
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -25,9 +24,6 @@ from rfdsm.cli._options import (
     told,
 )
 from rfdsm.cli._settings import Program, Settings, resolve
-
-if TYPE_CHECKING:
-    from rfdsm.cli._output import Delivery
 
 # Anything heavy is imported inside the commands: help must not wait for it.
 
@@ -118,16 +114,10 @@ def compare(*, options: CompareOptions = CompareOptions(), config: Config = None
 
     with output.delivery(*paths) as delivery:
         with output.progress("simulating") as report:
-            result = linear.compare(
-                problem,
-                settings["d"],
-                trials=settings["trials"],
-                key=settings["key"],
-                smoothing=settings["smoothing"],
-                progress=report,
-            )
+            arguments = {name: settings[name] for name in ("trials", "key", "smoothing")}
+            result = linear.compare(problem, settings["d"], progress=report, **arguments)
         delivery.show(result.table())
-        _write(delivery, result.to_dataset(), result.plot, paths)
+        delivery.keep(result.to_dataset(), result.plot, paths)
 
 
 @app.command
@@ -155,7 +145,7 @@ def generated(*, options: GeneratedOptions = GeneratedOptions(), config: Config 
             theory = curves(problem, along, LinearDenoiser(dataset["smoothing"].to_numpy()))
             return plots.losses(theory, along)
 
-        _write(delivery, dataset, draw, paths)
+        delivery.keep(dataset, draw, paths)
 
 
 @app.command
@@ -179,10 +169,7 @@ def memorisation(*, options: MemorisationOptions = MemorisationOptions(), config
     with output.delivery(*paths) as delivery:
         with output.progress("fitting") as report:
             result = linear.memorisation(
-                problem,
-                settings["d"],
-                progress=lambda done, total: report(cells * done, cells * total),
-                **arguments,
+                problem, settings["d"], progress=lambda done, total: report(cells * done, cells * total), **arguments
             )
         dataset = datasets.memorisations(problem, settings["d"], result, **arguments)
         columns = {"P(Delta > 0)": result.probability, "±": result.probability_error}
@@ -207,7 +194,7 @@ def memorisation(*, options: MemorisationOptions = MemorisationOptions(), config
             axes[0].legend(fontsize="small")
             return axes
 
-        _write(delivery, dataset, draw, paths)
+        delivery.keep(dataset, draw, paths)
 
 
 def _prepared(command: str, options: ProblemOptions, config: str | None, stem: str) -> tuple[Settings, Any, list[Path]]:
@@ -225,19 +212,11 @@ def _prepared(command: str, options: ProblemOptions, config: str | None, stem: s
     return settings, problem, paths
 
 
-def _write(delivery: "Delivery", dataset: Any, draw: Callable[[], Any], paths: list[Path]) -> None:
-    """The data first: a picture can fail."""
-    delivery.save(dataset, paths[0])
-    for picture in paths[1:]:
-        delivery.draw(draw, picture)
-
-
 def _table(problem: Any, columns: dict[str, Any]) -> Any:
     """One row per cell, the parameters that vary first."""
-    import numpy as np
-
     from rfdsm import _tables as tables
+    from rfdsm.cli import _output as output
     from rfdsm.linear._model import LinearDenoiser
 
-    texts = {name: [f"{value:.5g}" for value in np.ravel(values)] for name, values in columns.items()}
+    texts = {name: output.texts(values, ".5g") for name, values in columns.items()}
     return tables.cells(problem, texts, model=LinearDenoiser())

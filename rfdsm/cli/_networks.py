@@ -62,9 +62,7 @@ def networks(
                 progress=report,
             )
         delivery.show(_table(found))
-        delivery.save(found, paths[0])
-        for picture in paths[1:]:
-            delivery.draw(lambda: rfdsm.plots.networks(found), picture)
+        delivery.keep(found, lambda: rfdsm.plots.networks(found), paths)
 
 
 def _table(found: Any) -> Any:

@@ -1,5 +1,7 @@
 """`rfdsm phases | boundary | optimal | advise`: regimes, their boundaries, and what to do."""
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +128,12 @@ def optimal(*, options: OptimalOptions = OptimalOptions(), config: Config = None
 def _best(found: Any, over: tuple[str, ...]) -> dict[str, list[str]]:
     import numpy as np
 
+    from rfdsm.cli import _output as output
+
     columns: dict[str, list[str]] = {}
     for name in over:
         if name == "target":
-            columns |= {f"score, {target}": _texts_of(one.minimum) for target, one in found.targets.items()}
+            columns |= {f"score, {target}": output.texts(one.minimum, ".4g") for target, one in found.targets.items()}
             columns["best target"] = [str(target) for target in np.ravel(found[name])]
             continue
         sides = np.ravel(found.at_bound[name])
@@ -137,7 +141,7 @@ def _best(found: Any, over: tuple[str, ...]) -> dict[str, list[str]]:
         values = np.ravel(found[name])
         columns[f"best {name}"] = [f"{v:.6g}{marks[int(s)]}" for v, s in zip(values, sides, strict=True)]
     for name in () if "target" in over else ("test", "empirical_test", "train", "floor"):
-        columns[name] = [f"{value:.6f}" for value in np.ravel(getattr(found.losses, name))]
+        columns[name] = output.texts(getattr(found.losses, name), ".6f")
     return columns
 
 
@@ -219,24 +223,19 @@ def _chosen(problem: Any, name: str, index: list[Any]) -> Any:
 
 def _texts(values: Any) -> list[str]:
     """Roots of each line, a dash where there is none."""
-    import numpy as np
-
-    rows = np.asarray(values).reshape(-1, np.shape(values)[-1])
-    return [", ".join(f"{value:.10g}" for value in row if not np.isnan(value)) or "–" for row in rows]
-
-
-def _texts_of(values: Any) -> list[str]:
-    import numpy as np
-
-    return [f"{value:.4g}" for value in np.ravel(values)]
+    return _listed(values, lambda value: "" if math.isnan(value) else f"{value:.10g}")
 
 
 def _signs(values: Any) -> list[str]:
+    return _listed(values, lambda value: {1: "above", 0: "", -1: "below"}[int(value)])
+
+
+def _listed(values: Any, text: Callable[[Any], str]) -> list[str]:
+    """The texts of the last axis in one, for every line."""
     import numpy as np
 
     rows = np.asarray(values).reshape(-1, np.shape(values)[-1])
-    words = {1: "above", -1: "below"}
-    return [", ".join(words[int(value)] for value in row if value) or "–" for row in rows]
+    return [", ".join(filter(None, map(text, row))) or "–" for row in rows]
 
 
 def _table(problem: Any, columns: dict[str, list[str]], skip: tuple[str, ...], rows: Any = None) -> Any:
@@ -281,15 +280,14 @@ def _cells_table(problem: Any, diagram: Any) -> Any:
     """Regime and losses of each cell, where there is no axis to solve along."""
     import numpy as np
 
+    from rfdsm.cli import _output as output
     from rfdsm.phases import REGIMES
 
     names = ("test", "empirical_test", "train", "floor", "memorisation_index", "generalisation_index")
     regimes = [(*REGIMES, "unknown")[code].replace("_", "-") for code in np.ravel(diagram["regime"])]
     marked = zip(regimes, np.ravel(diagram["is_harmful"]), strict=True)
     columns = {"regime": [f"{name}, harmful" if bad else name for name, bad in marked]}
-    return _table(
-        problem, columns | {name: [f"{value:.6f}" for value in np.ravel(diagram[name])] for name in names}, ()
-    )
+    return _table(problem, columns | {name: output.texts(diagram[name], ".6f") for name in names}, ())
 
 
 def _share(diagram: Any) -> str:
