@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rfdsm.spectra import Spectrum
 
 DEFAULT_WIDTH = 1024  # keeps a comparison on data of a hundred columns within a minute or two
+OF_DATA = "cannot be combined with data: it is a property of the rows"
 
 
 def problem(settings: Settings, rows: np.ndarray | None = None) -> "Problem":
@@ -41,9 +42,7 @@ def sampler(settings: Settings) -> "Sampler":
     from rfdsm._arguments import field
 
     if "levels" in settings:
-        for other in ("rule", "first", "last", "steps"):
-            if other in settings.given:
-                raise ValueError(f"{other} must not be given with levels")
+        settings.refuse("must not be given with levels", "rule", "first", "last", "steps")
         levels = settings["levels"]
     else:
         if settings["rule"] not in RULES:
@@ -114,9 +113,7 @@ def data(settings: Settings) -> np.ndarray:
     """
     from rfdsm.data import standardise
 
-    for name in ("d", "spectrum"):
-        if name in settings.given:
-            raise ValueError(f"{name} cannot be combined with data: it is a property of the rows")
+    settings.refuse(OF_DATA, "d", "spectrum")
     rows = standardise(loaded(settings))
     count, settings["d"] = rows.shape
     if "psi_n" not in settings.given:

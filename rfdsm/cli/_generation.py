@@ -19,8 +19,7 @@ def generate(*, options: GenerateOptions = GenerateOptions(), config: Config = N
 
     settings = resolve("generate", options, config, RFDSM._replace(defaults={**RFDSM.defaults, **GENERATION_DEFAULTS}))
     paths = output.folder(settings, GENERATION_OUTPUT, "generation")
-    if "t" in settings.given:
-        raise ValueError("t is not used by rfdsm generate: --levels, or --first and --last, say the times")
+    settings.refuse("is not used by rfdsm generate: --levels, or --first and --last, say the times", "t")
     if settings.get("dtype") != "float64":
         raise ValueError(f"dtype = {settings['dtype']} must be float64 in rfdsm generate")
     environment.start_jax(double=True, cache=settings.get("cache", True))
@@ -71,12 +70,10 @@ def generate(*, options: GenerateOptions = GenerateOptions(), config: Config = N
 
 def _compared(settings: Settings, problem: Any, sampler: "Sampler", paths: Any, options_of_law: dict[str, Any]) -> None:
     """Several targets: which generates best."""
-    for name in ("target", "simulate", "keep_samples", "data"):
-        if name in settings.given:
-            raise ValueError(f"{name} must not be given with targets")
+    settings.refuse("must not be given with targets", "target", "simulate", "keep_samples", "data")
     best = settings.get("best_ridge", False)
-    if best and "ridge" in settings.given:
-        raise ValueError("ridge must not be given with best_ridge, which looks for it")
+    if best:
+        settings.refuse("must not be given with best_ridge, which looks for it", "ridge")
     import rfdsm
     from rfdsm import _tables as tables
     from rfdsm._generated_model import GeneratedSamples

@@ -26,9 +26,7 @@ def networks(
         raise ValueError(f"--config {config}: the configuration is given twice, as {file}, too")
     program = RFDSM._replace(defaults={**RFDSM.defaults, **NETWORKS_DEFAULTS})
     settings = resolve("networks", options, file if config is None else config, program)
-    for name in ("psi_n", "psi_p"):
-        if name in settings.given:
-            raise ValueError(f"{name} is not used by rfdsm networks: --n and --widths say the sizes")
+    settings.refuse("is not used by rfdsm networks: --n and --widths say the sizes", "psi_n", "psi_p")
     for name in ("t", "ridge", "d"):
         if isinstance(settings[name], list):
             raise ValueError(f"{name} = {settings[name]} must be one number in rfdsm networks")
@@ -38,9 +36,7 @@ def networks(
 
     rows, shape = None, None
     if "data" in settings:
-        for name in ("d", "spectrum"):
-            if name in settings.given:
-                raise ValueError(f"{name} cannot be combined with data: it is a property of the rows")
+        settings.refuse(build.OF_DATA, "d", "spectrum")
         from rfdsm.data import image_shape, standardise
 
         rows, shape = standardise(build.loaded(settings)), image_shape(settings["data"])

@@ -60,8 +60,7 @@ def _simulated(settings: Settings, problem: Any) -> Any:
     from rfdsm.phases import simulated_regimes
 
     index = [np.unique(np.linspace(0, size - 1, settings["markers"] + 2)[1:-1].astype(int)) for size in problem.shape]
-    fields = {name: _chosen(problem, name, index) for name in FIELDS}
-    some = problem.at(**fields)
+    some = problem.at(**{name: _chosen(problem, name, index) for name in FIELDS})
     with output.progress("simulating") as report:
         return simulated_regimes(some, settings["d"], trials=settings["trials"], key=settings["key"], progress=report)
 
@@ -85,10 +84,8 @@ def boundary(*, options: BoundaryOptions = BoundaryOptions(), config: Config = N
         found = rfdsm.boundary(problem, pair, settings["along"], bounds=settings.get("bounds"))
         dataset = found.to_dataset()
         if path is None:
-            columns = {
-                f"{found.along} at {found.field} = 0": _texts(found.roots),
-                "becomes positive": _signs(found.rising),
-            }
+            places = f"{found.along} at {found.field} = 0"
+            columns = {places: _texts(found.roots), "becomes positive": _signs(found.rising)}
             delivery.show(_table(found.lines, columns, skip=(found.along,)))
         else:
             delivery.save(dataset, path)
@@ -155,8 +152,7 @@ def advise(*, options: AdviseOptions = AdviseOptions(), config: Config = None) -
 
     rows = None
     if "data" in settings:
-        if "spectrum" in settings.given:
-            raise ValueError("spectrum cannot be combined with data: it is a property of the rows")
+        settings.refuse(build.OF_DATA, "spectrum")
         rows = build.loaded(settings)
     elif "n" not in settings or "d" not in settings:
         raise ValueError("n and d must be given, or data")

@@ -52,6 +52,12 @@ class Settings(dict[str, Any]):
 
     given: frozenset[str]
 
+    def refuse(self, why: str, *names: str) -> None:
+        """Raises ValueError, with this reason, for the first of these names that the user set."""
+        for name in names:
+            if name in self.given:
+                raise ValueError(f"{name} {why}")
+
 
 def resolve(command: str, options: Any, config: str | None, program: Program = RFDSM) -> Settings:
     """The values that `command` runs with; names without value or default are absent.

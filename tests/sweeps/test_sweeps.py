@@ -28,7 +28,7 @@ from rfdsm.sweeps import (
     store,
 )
 from rfdsm.sweeps._compute import Result
-from rfdsm.sweeps._counts import duration
+from rfdsm.sweeps._progress import duration
 from tests.sweeps import tiny
 from tests.sweeps.tiny import CUBIC, PROBLEM
 
