@@ -190,14 +190,13 @@ def test_command_line_modules_import_nothing_heavy():
         "cli",
         "cli._app",
         "cli._explore",
-        "cli._explore_options",
         "cli._linear",
         "cli._options",
         "cli._phase_options",
         "cli._phases",
         "cli._settings",
         "cli._sweep",
-        "cli._sweep_options",
+        "cli._generation_options",
         "cli._training",
     ):
         assert not {name.split(".")[0] for name in imported(module, top_level=True)} & heavy

@@ -5,9 +5,9 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError
 
 from rfdsm.cli import _environment as environment, _phases as phases, _streams as streams
 from rfdsm.cli._explore import explore
@@ -48,11 +48,9 @@ for _command in (phases.phases, phases.boundary, phases.optimal, phases.advise):
 for _command in (train_curve, generate, networks, sweep, status, plot, explore):
     app.command(_command)
 
-_Flat = Parameter(name="*")
-
 
 @app.command
-def compare(*, options: Annotated[CompareOptions, _Flat] = CompareOptions(), config: Config = None) -> None:  # noqa: B008
+def compare(*, options: CompareOptions = CompareOptions(), config: Config = None) -> None:  # noqa: B008
     """Hold theory against simulation: a table, losses.png and losses.nc."""
     from rfdsm.cli import _build as build, _output as output
 
@@ -72,13 +70,11 @@ def compare(*, options: Annotated[CompareOptions, _Flat] = CompareOptions(), con
                 problem, settings["d"], data=rows, progress=report, **_simulation_arguments(settings)
             )
         delivery.show(comparison.table())
-        delivery.save(comparison.to_dataset(), paths[0])
-        for picture in paths[1:]:
-            delivery.draw(comparison.plot, picture)
+        delivery.keep(comparison.to_dataset(), comparison.plot, paths)
 
 
 @app.command
-def predict(*, options: Annotated[PredictOptions, _Flat] = PredictOptions(), config: Config = None) -> None:  # noqa: B008
+def predict(*, options: PredictOptions = PredictOptions(), config: Config = None) -> None:  # noqa: B008
     """Theory alone: a table of losses, or a file."""
     from rfdsm.cli import _build as build, _output as output
 
@@ -98,7 +94,7 @@ def predict(*, options: Annotated[PredictOptions, _Flat] = PredictOptions(), con
 
 
 @app.command
-def simulate(*, options: Annotated[SimulateOptions, _Flat] = SimulateOptions(), config: Config = None) -> None:  # noqa: B008
+def simulate(*, options: SimulateOptions = SimulateOptions(), config: Config = None) -> None:  # noqa: B008
     """Simulations alone: a table of mean ± standard error over trials, or a file."""
     from rfdsm.cli import _build as build, _output as output
 
@@ -141,17 +137,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         gc.set_threshold(*_RARELY)
     tokens = sys.argv[1:] if arguments is None else list(arguments)
-    if not _is_positive(os.environ.get("COLUMNS", "1")):
+    columns = os.environ.get("COLUMNS", "1")
+    if not (columns.isdecimal() and int(columns) > 0):
         del os.environ["COLUMNS"]  # as a terminal of no width is of no use to anyone
     try:
         with streams.guarded():
             return _run(tokens)
     except streams.ClosedPipe:
         return 128 + 13  # as a shell reports of programs that SIGPIPE ended
-
-
-def _is_positive(word: str) -> bool:
-    return word.isdecimal() and int(word) > 0
 
 
 def _run(tokens: list[str]) -> int:

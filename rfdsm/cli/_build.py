@@ -1,6 +1,5 @@
 """From settings to what the library computes with: activation, spectrum, data and problem."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from rfdsm.spectra import Spectrum
 
 DEFAULT_WIDTH = 1024  # keeps a comparison on data of a hundred columns within a minute or two
+OF_DATA = "cannot be combined with data: it is a property of the rows"
 
 
 def problem(settings: Settings, rows: np.ndarray | None = None) -> "Problem":
@@ -42,9 +42,7 @@ def sampler(settings: Settings) -> "Sampler":
     from rfdsm._arguments import field
 
     if "levels" in settings:
-        for other in ("rule", "first", "last", "steps"):
-            if other in settings.given:
-                raise ValueError(f"{other} must not be given with levels")
+        settings.refuse("must not be given with levels", "rule", "first", "last", "steps")
         levels = settings["levels"]
     else:
         if settings["rule"] not in RULES:
@@ -75,10 +73,8 @@ def activation(text: str) -> "str | Activation":
     values = _arguments("activation", text, arguments)
     if name == "leaky_relu" and len(values) == 1:
         return activations.leaky_relu(values[0])
-    if name == "polynomial":
-        return activations.polynomial(values)
-    if name == "hermite":
-        return activations.hermite(values)
+    if name in ("polynomial", "hermite"):
+        return getattr(activations, name)(values)
     raise ValueError(f"activation {text!r} must be NAME, leaky_relu:SLOPE, polynomial:C0,C1,… or hermite:C0,C1,…")
 
 
@@ -117,9 +113,7 @@ def data(settings: Settings) -> np.ndarray:
     """
     from rfdsm.data import standardise
 
-    for name in ("d", "spectrum"):
-        if name in settings.given:
-            raise ValueError(f"{name} cannot be combined with data: it is a property of the rows")
+    settings.refuse(OF_DATA, "d", "spectrum")
     rows = standardise(loaded(settings))
     count, settings["d"] = rows.shape
     if "psi_n" not in settings.given:
@@ -167,8 +161,4 @@ def _spectrum_from_file(path: Path) -> "Spectrum":
         return spectra.from_eigenvalues(array)
     if array.ndim == 2:
         return spectra.from_covariance(array)
-    raise ValueError(f"spectrum {path}: has shape {_shape(array.shape)}, must be (d,) or (d, d)")
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "(" + ", ".join(map(str, shape)) + ")"
+    raise ValueError(f"spectrum {path}: has shape {array.shape}, must be (d,) or (d, d)")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import traceback
 import warnings
 from typing import Any
 
@@ -36,7 +37,10 @@ def start_jax(double: bool = True, cpu: bool = False, cache: bool = True) -> Non
         raise ValueError(f"{given} cannot be used: {reason}; JAX_PLATFORMS=cpu always can") from None
     if cache:
         _check_cache(jax.config.values["jax_compilation_cache_dir"], "JAX_COMPILATION_CACHE_DIR")
-        _keep_compiled()
+        if compiled.keep() is None and (told := os.environ.get(compiled.VARIABLE)):
+            _check_cache(None if told.lower() in compiled.OFF else told, compiled.VARIABLE)
+        # Another process may write what this one reads, or a disk be full: then it is compiled.
+        warnings.filterwarnings("ignore", _CACHE_TROUBLE)
     else:
         compiled.keep_nothing()
 
@@ -60,23 +64,13 @@ def _check_xla_flags() -> None:
     raise ValueError(f"XLA_FLAGS = {flags}: {reasons[0]}")
 
 
-def _keep_compiled() -> None:
-    if compiled.keep() is None and (told := os.environ.get(compiled.VARIABLE)):
-        _check_cache(None if told.lower() in compiled.OFF else told, compiled.VARIABLE)
-    # Another process may write what this one reads, or a disk be full: then it is compiled.
-    warnings.filterwarnings("ignore", _CACHE_TROUBLE)
-
-
 def _check_cache(folder: str | None, variable: str) -> None:
     """JAX warns of every single function that it cannot keep."""
     if not folder or "://" in folder:
         return
     if not compiled.usable(folder):
-        warnings.warn(
-            f"{variable} = {folder} cannot be written: what is compiled is not kept",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        text = f"{variable} = {folder} cannot be written: what is compiled is not kept"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
         warnings.filterwarnings("ignore", _CACHE_TROUBLE)
 
 
@@ -91,9 +85,8 @@ def matplotlib_trouble(error: Exception) -> str | None:
         return None
     # A backend is looked up, windows and all, when its name is read.
     keys: Any = sorted(matplotlib.rcParams.keys() - {"backend"})
-    changed = {
-        key: matplotlib.rcParams[key] for key in keys if matplotlib.rcParams[key] != matplotlib.rcParamsDefault[key]
-    }
+    own, usual = matplotlib.rcParams, matplotlib.rcParamsDefault
+    changed = {key: own[key] for key in keys if own[key] != usual[key]}
     if not changed:
         return None
     # TeX is what most often is not there.
@@ -105,7 +98,5 @@ def matplotlib_trouble(error: Exception) -> str | None:
 
 def _own(error: Exception) -> bool:
     """Whether this package raised it, about its own arguments."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("rfdsm.")
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and str(frames[-1].f_globals.get("__name__")).startswith("rfdsm.")

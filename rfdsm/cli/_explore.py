@@ -1,11 +1,6 @@
 """`rfdsm explore`: the interactive page, served on this machine until it is interrupted."""
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
-from rfdsm.cli._explore_options import EXPLORE_DEFAULTS, ExploreOptions
-from rfdsm.cli._options import Config
+from rfdsm.cli._options import EXPLORE_DEFAULTS, Config, ExploreOptions
 from rfdsm.cli._settings import RFDSM, resolve
 
 # Anything heavy is imported inside the command: help must not wait for it.
@@ -13,11 +8,7 @@ from rfdsm.cli._settings import RFDSM, resolve
 LARGEST_PORT = 65535
 
 
-def explore(
-    *,
-    options: Annotated[ExploreOptions, Parameter(name="*")] = ExploreOptions(),  # noqa: B008
-    config: Config = None,
-) -> None:
+def explore(*, options: ExploreOptions = ExploreOptions(), config: Config = None) -> None:  # noqa: B008
     """Explore the theory in a browser: drag a slider and the curves follow. Needs the extra `explore`.
 
     The page is served on this machine only, until Ctrl-C.
@@ -33,17 +24,10 @@ def explore(
     from rfdsm.cli import _environment as environment
 
     environment.start_jax(cache=settings.get("cache", True))
-    from rfdsm._problem import FIELDS, Problem
     from rfdsm.cli import _build as build
     from rfdsm.explorer._state import State
 
-    problem = Problem(
-        **{name: settings[name] for name in FIELDS},
-        activation=build.activation(settings["activation"]),
-        spectrum=build.spectrum(settings["spectrum"]),
-        schedule=settings["schedule"],
-        target=settings["target"],
-    )
+    problem = build.problem(settings)
     words = {"activation": settings["activation"]}
     if not settings["spectrum"].lower().endswith(".npy"):
         words["spectrum"] = settings["spectrum"]

@@ -1,32 +1,25 @@
 """`rfdsm generate`: what networks generate, the exact law of the samples and simulations of the same."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter
-
-from rfdsm.cli._generation_options import DEFAULTS, GenerateOptions
-from rfdsm.cli._options import GENERATION_OUTPUT, Config
+from rfdsm.cli._generation_options import GENERATION_DEFAULTS, GENERATION_OUTPUT, GenerateOptions
+from rfdsm.cli._options import Config
 from rfdsm.cli._settings import RFDSM, Settings, resolve
 
 if TYPE_CHECKING:
     from rfdsm.sampling import Sampler
 
 
-def generate(
-    *,
-    options: Annotated[GenerateOptions, Parameter(name="*")] = GenerateOptions(),  # noqa: B008
-    config: Config = None,
-) -> None:
+def generate(*, options: GenerateOptions = GenerateOptions(), config: Config = None) -> None:  # noqa: B008
     """What networks generate: the exact law of the samples, a table, generation.png and generation.nc.
 
     Example: rfdsm generate --psi-n 3 --psi-p 2 --m 2 --target velocity --steps 12 --simulate --d 64
     """
     from rfdsm.cli import _build as build, _environment as environment, _output as output
 
-    settings = resolve("generate", options, config, RFDSM._replace(defaults={**RFDSM.defaults, **DEFAULTS}))
+    settings = resolve("generate", options, config, RFDSM._replace(defaults={**RFDSM.defaults, **GENERATION_DEFAULTS}))
     paths = output.folder(settings, GENERATION_OUTPUT, "generation")
-    if "t" in settings.given:
-        raise ValueError("t is not used by rfdsm generate: --levels, or --first and --last, say the times")
+    settings.refuse("is not used by rfdsm generate: --levels, or --first and --last, say the times", "t")
     if settings.get("dtype") != "float64":
         raise ValueError(f"dtype = {settings['dtype']} must be float64 in rfdsm generate")
     environment.start_jax(double=True, cache=settings.get("cache", True))
@@ -38,6 +31,7 @@ def generate(
     problem = build.problem(settings, rows)
 
     import rfdsm
+    from rfdsm import _tables as tables
     from rfdsm.datasets import generation
 
     options_of_law = {"start": settings["start"]} if "start" in settings else {}
@@ -66,21 +60,20 @@ def generate(
                     progress=report,
                 )
         dataset = generation(problem, sampler, law, found, networks=settings["networks"])
-        for table in _tables(problem, sampler, law, found):
-            delivery.show(table)
-        delivery.save(dataset, paths[0])
-        for picture in paths[1:]:
-            delivery.draw(lambda: rfdsm.plots.generation(dataset), picture)
+        names = ("trace", "kl", "reverse_kl", "bhattacharyya")
+        columns = {name: output.texts(getattr(law, name), ".6g") for name in names} | output.converged(law)
+        delivery.show(tables.cells(problem, columns, f"law of samples, {sampler.name}, {_steps(sampler)}"))
+        if found is not None:
+            delivery.show(tables.simulated_generation(law, found))
+        delivery.keep(dataset, lambda: rfdsm.plots.generation(dataset), paths)
 
 
 def _compared(settings: Settings, problem: Any, sampler: "Sampler", paths: Any, options_of_law: dict[str, Any]) -> None:
     """Several targets: which generates best."""
-    for name in ("target", "simulate", "keep_samples", "data"):
-        if name in settings.given:
-            raise ValueError(f"{name} must not be given with targets")
+    settings.refuse("must not be given with targets", "target", "simulate", "keep_samples", "data")
     best = settings.get("best_ridge", False)
-    if best and "ridge" in settings.given:
-        raise ValueError("ridge must not be given with best_ridge, which looks for it")
+    if best:
+        settings.refuse("must not be given with best_ridge, which looks for it", "ridge")
     import rfdsm
     from rfdsm import _tables as tables
     from rfdsm._generated_model import GeneratedSamples
@@ -94,27 +87,11 @@ def _compared(settings: Settings, problem: Any, sampler: "Sampler", paths: Any, 
             diagram = rfdsm.generation_diagram(
                 problem, sampler, targets=settings["targets"], best_ridge=best, progress=report, **options_of_law
             )
-        ends = f"t = {sampler.levels[0]:g} to {sampler.levels[-1]:g}"
-        title = f"KL(generated || data)/d by target, {sampler}, {sampler.size} steps, {ends}"
+        title = f"KL(generated || data)/d by target, {sampler}, {_steps(sampler)}"
         delivery.show(tables.best_targets(problem.at(target="noise"), model, diagram, title))
-        delivery.save(diagram, paths[0])
-        if problem.shape and max(problem.shape) > 1:
-            for picture in paths[1:]:
-                delivery.draw(lambda: rfdsm.plots.best_target(diagram), picture)
+        drawable = problem.shape and max(problem.shape) > 1
+        delivery.keep(diagram, lambda: rfdsm.plots.best_target(diagram), paths if drawable else paths[:1])
 
 
-def _tables(problem: Any, sampler: "Sampler", law: Any, found: Any) -> Any:
-    """The law of each problem, and what was simulated beside it."""
-    import numpy as np
-
-    from rfdsm import _tables as tables
-
-    at_all = {name: np.ravel(getattr(law, name)) for name in ("trace", "kl", "reverse_kl", "bhattacharyya")}
-    columns = {title: [f"{value:.6g}" for value in values] for title, values in at_all.items()}
-    if not np.all(law.converged):
-        columns["converged"] = ["yes" if value else "no" for value in np.ravel(law.converged)]
-    ends = f"t = {sampler.levels[0]:g} to {sampler.levels[-1]:g}"
-    yield tables.cells(problem, columns, f"law of samples, {sampler.name}, {sampler.size} steps, {ends}")
-    if found is None:
-        return
-    yield tables.simulated_generation(law, found)
+def _steps(sampler: "Sampler") -> str:
+    return f"{sampler.size} steps, t = {sampler.levels[0]:g} to {sampler.levels[-1]:g}"

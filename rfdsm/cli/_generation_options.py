@@ -1,13 +1,34 @@
-"""Options of `rfdsm generate`."""
+"""Options of `rfdsm generate`, and of `rfdsm sweep`, which may sweep what is generated."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from rfdsm.cli._options import GENERATION_OUTPUT, PROBLEM, SIMULATION, SimulateOptions, Word, Words, one, several
+from rfdsm.cli._options import (
+    FILES,
+    INITIAL,
+    PROBLEM,
+    PSI_N,
+    PSI_P,
+    SIMULATION,
+    Flag,
+    Folder,
+    M,
+    Name,
+    Number,
+    SimulateOptions,
+    Switch,
+    Texts,
+    Unused,
+    Word,
+    Words,
+    told,
+)
 
+GENERATION_OUTPUT = "rfdsm-generate"
 SAMPLING = Group("Sampling", sort_key=1)
+SWEEP = Group("Sweep", sort_key=3)
 RULES = ("geometric", "uniform", "karras", "table")
 ENDS = {
     "ou": ("3", "0.05"),
@@ -19,7 +40,7 @@ ENDS = {
 }
 """First and last time by default, by schedule."""
 SAMPLER_DEFAULTS = {"rule": "geometric", "steps": "20", "samples": "2000", "networks": "independent"}
-DEFAULTS = {
+GENERATION_DEFAULTS = {
     "psi_n": "4",
     "psi_p": "4",
     "m": "4",
@@ -29,6 +50,13 @@ DEFAULTS = {
     "sampler": "ddim",
     "simulate": "false",
 }
+SWEEP_DEFAULTS: dict[str, str] = {
+    "quantities": "comparison",
+    "store": "rfdsm-sweep",
+    "executor": "in-process",
+    "retry_failed": "false",
+    "confirm": "false",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,27 +64,17 @@ class SamplerOptions:
     """A sampler, and what is simulated with it."""
 
     sampler: Annotated[
-        Word,
-        one(
-            "ddim, ddim:ETA, ddpm, euler or reverse_sde. [default: ddim; in sweep none: losses]",
-            SAMPLING,
-            metavar="NAME",
-        ),
+        Name, told("ddim, ddim:ETA, ddpm, euler or reverse_sde.", SAMPLING, "ddim; in sweep none: losses")
     ] = None
-    levels: Annotated[Words, several("Times, descending, in place of a rule.", "", SAMPLING)] = None
-    rule: Annotated[Word, one(f"Times by rule: {', '.join(RULES)}. [default: geometric]", SAMPLING, metavar="NAME")] = (
-        None
-    )
-    first: Annotated[Word, one("First time. [default: by schedule, ou 3]", SAMPLING, metavar="NUMBER")] = None
-    last: Annotated[Word, one("Last time. [default: by schedule, ou 0.05]", SAMPLING, metavar="NUMBER")] = None
-    steps: Annotated[Word, one("Number of steps. [default: 20]", SAMPLING, metavar="NUMBER")] = None
-    start: Annotated[
-        Word, one("Variance of the first samples. [default: that of pure noise]", SAMPLING, metavar="NUMBER")
-    ] = None
-    samples: Annotated[Word, one("Samples of each trial. [default: 2000]", SIMULATION, metavar="NUMBER")] = None
+    levels: Annotated[Words, told("Times, descending, in place of a rule.", SAMPLING)] = None
+    rule: Annotated[Name, told(f"Times by rule: {', '.join(RULES)}.", SAMPLING, "geometric")] = None
+    first: Annotated[Number, told("First time.", SAMPLING, "by schedule, ou 3")] = None
+    last: Annotated[Number, told("Last time.", SAMPLING, "by schedule, ou 0.05")] = None
+    steps: Annotated[Number, told("Number of steps.", SAMPLING, "20")] = None
+    start: Annotated[Number, told("Variance of the first samples.", SAMPLING, "that of pure noise")] = None
+    samples: Annotated[Number, told("Samples of each trial.", SIMULATION, "2000")] = None
     networks: Annotated[
-        Word,
-        one("independent features for every level, or shared ones. [default: independent]", SIMULATION, metavar="NAME"),
+        Name, told("independent features for every level, or shared ones.", SIMULATION, "independent")
     ] = None
 
 
@@ -64,26 +82,62 @@ class SamplerOptions:
 class GenerateOptions(SamplerOptions, SimulateOptions):
     """A problem, a sampler, and whether to simulate too."""
 
-    psi_n: Annotated[Words, several("Samples per dimension, n/d. [default: 4]", "", PROBLEM)] = None
-    psi_p: Annotated[Words, several("Features per dimension, p/d. [default: 4]", "", PROBLEM)] = None
-    m: Annotated[Words, several("Noise draws per sample: integers, or inf. [default: 4]", "", PROBLEM)] = None
-    t: Annotated[Words, Parameter(show=False)] = None
-    ridge: Annotated[Words, several("Ridge penalty > 0. [default: 0.03]", "", PROBLEM)] = None
-    targets: Annotated[
-        Words,
-        several("Several targets in place of one: which generates best, and where.", "", PROBLEM),
+    psi_n: Annotated[Words, told(PSI_N, PROBLEM, "4")] = None
+    psi_p: Annotated[Words, told(PSI_P, PROBLEM, "4")] = None
+    m: Annotated[Words, told(M, PROBLEM, "4")] = None
+    t: Unused = None
+    ridge: Annotated[Words, told("Ridge penalty > 0.", PROBLEM, "0.03")] = None
+    targets: Annotated[Words, told("Several targets in place of one: which generates best, and where.", PROBLEM)] = None
+    best_ridge: Annotated[Flag, told("With targets: each with its best ridge.", PROBLEM)] = None
+    target: Annotated[Word, told("What the network learns, as in predict.", PROBLEM, "data")] = None
+    d: Annotated[Words, told("Dimension of the data.", SIMULATION, "64")] = None
+    simulate: Annotated[Switch, told("Simulate real networks, or not.", SIMULATION)] = None
+    keep_samples: Annotated[Flag, told("Write the simulated samples to generation.nc, too.", SIMULATION)] = None
+    output: Annotated[Folder, told("Folder for generation.png and generation.nc.", SAMPLING, GENERATION_OUTPUT)] = None
+    plot: Annotated[Switch, told("Write generation.png, or not.", SAMPLING)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions(SamplerOptions, SimulateOptions):
+    """A problem, how it is simulated, and how the sweep is run and kept."""
+
+    d: Annotated[
+        Words, told("Dimension of the data; several dimensions add an extrapolation in 1/d.", SIMULATION, "32")
     ] = None
-    best_ridge: Annotated[
-        bool | None, Parameter(help="With targets: each with its best ridge.", negative=(), group=PROBLEM)
+    quantities: Annotated[
+        Texts,
+        told(
+            "theory, simulation, comparison, training (learning curves at --times, simulated if --d is given), "
+            "or several.",
+            PROBLEM,
+            "comparison",
+        ),
+        Parameter(metavar="NAME..."),
     ] = None
-    target: Annotated[Word, one("What the network learns, as in predict. [default: data]", PROBLEM)] = None
-    d: Annotated[Words, several("Dimension of the data. [default: 64]", "", SIMULATION)] = None
-    simulate: Annotated[bool | None, Parameter(help="Simulate real networks, or not.", group=SIMULATION)] = None
-    keep_samples: Annotated[
-        bool | None, Parameter(help="Write the simulated samples to generation.nc, too.", negative=(), group=SIMULATION)
+    times: Annotated[Words, told("Flow times theta of learning curves, any order.", PROBLEM)] = None
+    initial: Annotated[Number, told(INITIAL, PROBLEM, "0")] = None
+    store: Annotated[
+        Folder,
+        told(
+            "Folder that keeps finished cells; the same command again goes on from there.",
+            SWEEP,
+            SWEEP_DEFAULTS["store"],
+        ),
     ] = None
-    output: Annotated[
+    executor: Annotated[
         Word,
-        one(f"Folder for generation.png and generation.nc. [default: {GENERATION_OUTPUT}]", SAMPLING, metavar="FOLDER"),
+        told(
+            "in-process, processes or processes:N (workers on this machine), dask (a Dask cluster on this machine), or "
+            "the address of a running Dask scheduler, tcp://HOST:PORT.",
+            SWEEP,
+            SWEEP_DEFAULTS["executor"],
+        ),
     ] = None
-    plot: Annotated[bool | None, Parameter(help="Write generation.png, or not.", group=SAMPLING)] = None
+    resume: Annotated[
+        Folder, told("Finish the sweep in this folder; no other option of the problem or simulation is needed.", SWEEP)
+    ] = None
+    retry_failed: Annotated[Flag, told("Try again what was given up in an earlier run.", SWEEP)] = None
+    confirm: Annotated[Flag, told("Allow more than 10^7 simulated cells.", SWEEP)] = None
+    output: Annotated[
+        Word, told("File for the result.", FILES, "sweep.nc in the store"), Parameter(metavar="FILE.nc")
+    ] = None

@@ -1,21 +1,33 @@
 """`rfdsm linear compare | generated | memorisation`: the linear one-step denoiser on the command line."""
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, Parameter
 
-from rfdsm.cli._options import FILES, PROBLEM, SIMULATION, Cache, Config, Word, Words
+from rfdsm.cli._options import (
+    FILES,
+    PROBLEM,
+    PSI_N,
+    SEED,
+    SIMULATION,
+    Cache,
+    Config,
+    Folder,
+    M,
+    Number,
+    Switch,
+    Word,
+    Words,
+    told,
+)
 from rfdsm.cli._settings import Program, Settings, resolve
-
-if TYPE_CHECKING:
-    from rfdsm.cli._output import Delivery
 
 # Anything heavy is imported inside the commands: help must not wait for it.
 
+OUTPUT = "rfdsm-linear"
 DEFAULTS: dict[str, str] = {
     "psi": "0.5 1.25 1.5 2 3 5 10 20",
     "T": "2",
@@ -35,31 +47,19 @@ DEFAULTS: dict[str, str] = {
 MEMORISATION_DEFAULTS = DEFAULTS | {"psi": "0.25 0.5 0.75 1 1.2", "trials": "300"}
 
 
-def _list(text: str, group: Group, name: str | None = None) -> Parameter:
-    return Parameter(name=name, help=text, consume_multiple=True, negative=(), group=group, metavar="NUMBER...")
-
-
-def _one(text: str, group: Group, metavar: str = "NUMBER") -> Parameter:
-    return Parameter(help=text, negative=(), group=group, metavar=metavar)
-
-
-_Flat = Parameter(name="*")
-
-
+@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ProblemOptions:
     """The fields of a problem, and the folder of the results."""
 
-    psi: Annotated[
-        Words, _list("Samples per dimension, n/d. [default: 0.5 to 20; of memorisation 0.25 to 1.2]", PROBLEM)
-    ] = None
-    T: Annotated[Words, _list("Diffusion time. [default: 2]", PROBLEM, "--T")] = None
-    m: Annotated[Words, _list("Noise draws per sample: integers, or inf. [default: 1]", PROBLEM)] = None
-    ridge: Annotated[Words, _list("Ridge penalty, 0 for least squares. [default: 0]", PROBLEM)] = None
-    noise_scale: Annotated[Words, _list("Stationary variance of the noise. [default: exp(-2T)]", PROBLEM)] = None
-    sigma: Annotated[Words, _list("Scale of the data. [default: 1]", PROBLEM)] = None
-    output: Annotated[Word, _one("Folder for the results. [default: rfdsm-linear]", FILES, "FOLDER")] = None
-    plot: Annotated[bool | None, Parameter(help="Write the picture, or not.", group=FILES)] = None
+    psi: Annotated[Words, told(PSI_N, PROBLEM, "0.5 to 20; of memorisation 0.25 to 1.2")] = None
+    T: Annotated[Words, told("Diffusion time.", PROBLEM, "2"), Parameter(name="--T")] = None
+    m: Annotated[Words, told(M, PROBLEM, "1")] = None
+    ridge: Annotated[Words, told("Ridge penalty, 0 for least squares.", PROBLEM, "0")] = None
+    noise_scale: Annotated[Words, told("Stationary variance of the noise.", PROBLEM, "exp(-2T)")] = None
+    sigma: Annotated[Words, told("Scale of the data.", PROBLEM, "1")] = None
+    output: Annotated[Folder, told("Folder for the results.", FILES, OUTPUT)] = None
+    plot: Annotated[Switch, told("Write the picture, or not.", FILES)] = None
     cache: Cache = None
 
 
@@ -67,29 +67,27 @@ class ProblemOptions:
 class GeneratedOptions(ProblemOptions):
     """Theory alone."""
 
-    spectrum: Annotated[
-        Word, _one("Eigenvalues of the covariance, as in rfdsm compare. [default: isotropic]", PROBLEM, "TEXT")
-    ] = None
-    smoothing: Annotated[Word, _one("Variance that smooths both laws. [default: 0]", PROBLEM)] = None
+    spectrum: Annotated[Word, told("Eigenvalues of the covariance, as in rfdsm compare.", PROBLEM, "isotropic")] = None
+    smoothing: Annotated[Number, told("Variance that smooths both laws.", PROBLEM, "0")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions(GeneratedOptions):
     """Theory and simulation."""
 
-    d: Annotated[Words, _list("Dimension; several add an extrapolation in 1/d. [default: 100]", SIMULATION)] = None
-    trials: Annotated[Word, _one("Independent repetitions per cell. [default: 8]", SIMULATION)] = None
-    key: Annotated[Word, _one("Seed: an integer from 0 to 4294967295. [default: 0]", SIMULATION)] = None
+    d: Annotated[Words, told("Dimension; several add an extrapolation in 1/d.", SIMULATION, "100")] = None
+    trials: Annotated[Number, told("Independent repetitions per cell.", SIMULATION, "8")] = None
+    key: Annotated[Number, told(SEED, SIMULATION, "0")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemorisationOptions(ProblemOptions):
     """Repeated fits and the measures of memorisation."""
 
-    d: Annotated[Words, _list("Dimension. [default: 100]", SIMULATION)] = None
-    trials: Annotated[Word, _one("Independent repetitions per cell. [default: 300]", SIMULATION)] = None
-    key: Annotated[Word, _one("Seed: an integer from 0 to 4294967295. [default: 0]", SIMULATION)] = None
-    fresh: Annotated[Word, _one("Points of the fresh set. [default: 10000]", SIMULATION)] = None
+    d: Annotated[Words, told("Dimension.", SIMULATION, "100")] = None
+    trials: Annotated[Number, told("Independent repetitions per cell.", SIMULATION, "300")] = None
+    key: Annotated[Number, told(SEED, SIMULATION, "0")] = None
+    fresh: Annotated[Number, told("Points of the fresh set.", SIMULATION, "10000")] = None
 
 
 COMMANDS = {"compare": CompareOptions, "generated": GeneratedOptions, "memorisation": MemorisationOptions}
@@ -105,7 +103,7 @@ app = App(
 
 
 @app.command
-def compare(*, options: Annotated[CompareOptions, _Flat] = CompareOptions(), config: Config = None) -> None:
+def compare(*, options: CompareOptions = CompareOptions(), config: Config = None) -> None:
     """Hold theory against simulation: a table, comparison.png and comparison.nc.
 
     Example: rfdsm linear compare --psi 0.5 2 --m 1 4 --ridge 0.1 --smoothing 0.1 --d 50 100
@@ -116,20 +114,14 @@ def compare(*, options: Annotated[CompareOptions, _Flat] = CompareOptions(), con
 
     with output.delivery(*paths) as delivery:
         with output.progress("simulating") as report:
-            result = linear.compare(
-                problem,
-                settings["d"],
-                trials=settings["trials"],
-                key=settings["key"],
-                smoothing=settings["smoothing"],
-                progress=report,
-            )
+            arguments = {name: settings[name] for name in ("trials", "key", "smoothing")}
+            result = linear.compare(problem, settings["d"], progress=report, **arguments)
         delivery.show(result.table())
-        _write(delivery, result.to_dataset(), result.plot, paths)
+        delivery.keep(result.to_dataset(), result.plot, paths)
 
 
 @app.command
-def generated(*, options: Annotated[GeneratedOptions, _Flat] = GeneratedOptions(), config: Config = None) -> None:
+def generated(*, options: GeneratedOptions = GeneratedOptions(), config: Config = None) -> None:
     """Theory alone: losses and divergences, generated.png and generated.nc.
 
     Example: rfdsm linear generated --psi 1.25 2 5 --T 1 2
@@ -153,15 +145,11 @@ def generated(*, options: Annotated[GeneratedOptions, _Flat] = GeneratedOptions(
             theory = curves(problem, along, LinearDenoiser(dataset["smoothing"].to_numpy()))
             return plots.losses(theory, along)
 
-        _write(delivery, dataset, draw, paths)
+        delivery.keep(dataset, draw, paths)
 
 
 @app.command
-def memorisation(
-    *,
-    options: Annotated[MemorisationOptions, _Flat] = MemorisationOptions(),
-    config: Config = None,
-) -> None:
+def memorisation(*, options: MemorisationOptions = MemorisationOptions(), config: Config = None) -> None:
     """Repeated fits: P(Delta > 0), Hellinger distance and nearest neighbours, memorisation.png and memorisation.nc.
 
     Delta > 0 where the generated law is farther from the density of the training points than from that of fresh ones.
@@ -181,10 +169,7 @@ def memorisation(
     with output.delivery(*paths) as delivery:
         with output.progress("fitting") as report:
             result = linear.memorisation(
-                problem,
-                settings["d"],
-                progress=lambda done, total: report(cells * done, cells * total),
-                **arguments,
+                problem, settings["d"], progress=lambda done, total: report(cells * done, cells * total), **arguments
             )
         dataset = datasets.memorisations(problem, settings["d"], result, **arguments)
         columns = {"P(Delta > 0)": result.probability, "±": result.probability_error}
@@ -209,7 +194,7 @@ def memorisation(
             axes[0].legend(fontsize="small")
             return axes
 
-        _write(delivery, dataset, draw, paths)
+        delivery.keep(dataset, draw, paths)
 
 
 def _prepared(command: str, options: ProblemOptions, config: str | None, stem: str) -> tuple[Settings, Any, list[Path]]:
@@ -218,7 +203,7 @@ def _prepared(command: str, options: ProblemOptions, config: str | None, stem: s
     settings = resolve(command, options, config, Program("rfdsm linear", COMMANDS, defaults))
     from rfdsm.cli import _build as build, _environment as environment, _output as output
 
-    paths = output.folder(settings, "rfdsm-linear", stem)
+    paths = output.folder(settings, OUTPUT, stem)
     environment.start_jax(double=False, cache=settings.get("cache", True))
     from rfdsm.linear._problem import FIELDS, Problem
 
@@ -227,19 +212,11 @@ def _prepared(command: str, options: ProblemOptions, config: str | None, stem: s
     return settings, problem, paths
 
 
-def _write(delivery: "Delivery", dataset: Any, draw: Callable[[], Any], paths: list[Path]) -> None:
-    """The data first: a picture can fail."""
-    delivery.save(dataset, paths[0])
-    for picture in paths[1:]:
-        delivery.draw(draw, picture)
-
-
 def _table(problem: Any, columns: dict[str, Any]) -> Any:
     """One row per cell, the parameters that vary first."""
-    import numpy as np
-
     from rfdsm import _tables as tables
+    from rfdsm.cli import _output as output
     from rfdsm.linear._model import LinearDenoiser
 
-    texts = {name: [f"{value:.5g}" for value in np.ravel(values)] for name, values in columns.items()}
+    texts = {name: output.texts(values, ".5g") for name, values in columns.items()}
     return tables.cells(problem, texts, model=LinearDenoiser())

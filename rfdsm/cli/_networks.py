@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from rfdsm.cli._networks_options import DEFAULTS, OUTPUT, NetworksOptions
-from rfdsm.cli._options import Config
+from rfdsm.cli._options import NETWORKS_DEFAULTS, NETWORKS_OUTPUT, Config, NetworksOptions
 from rfdsm.cli._settings import RFDSM, resolve
 
 
@@ -13,7 +12,7 @@ def networks(
     file: Annotated[str | None, Parameter(help="The same as --config FILE.", negative=())] = None,
     /,
     *,
-    options: Annotated[NetworksOptions, Parameter(name="*")] = NetworksOptions(),  # noqa: B008
+    options: NetworksOptions = NetworksOptions(),  # noqa: B008
     config: Config = None,
 ) -> None:
     """Train networks of several widths on m noise draws of the same points: a table, networks.png, networks.nc.
@@ -25,23 +24,19 @@ def networks(
 
     if file is not None and config is not None:
         raise ValueError(f"--config {config}: the configuration is given twice, as {file}, too")
-    program = RFDSM._replace(defaults={**RFDSM.defaults, **DEFAULTS})
+    program = RFDSM._replace(defaults={**RFDSM.defaults, **NETWORKS_DEFAULTS})
     settings = resolve("networks", options, file if config is None else config, program)
-    for name in ("psi_n", "psi_p"):
-        if name in settings.given:
-            raise ValueError(f"{name} is not used by rfdsm networks: --n and --widths say the sizes")
+    settings.refuse("is not used by rfdsm networks: --n and --widths say the sizes", "psi_n", "psi_p")
     for name in ("t", "ridge", "d"):
         if isinstance(settings[name], list):
             raise ValueError(f"{name} = {settings[name]} must be one number in rfdsm networks")
-    paths = output.folder(settings, OUTPUT, "networks")
+    paths = output.folder(settings, NETWORKS_OUTPUT, "networks")
     environment.start_jax(double=False, cache=settings.get("cache", True))
     import rfdsm
 
     rows, shape = None, None
     if "data" in settings:
-        for name in ("d", "spectrum"):
-            if name in settings.given:
-                raise ValueError(f"{name} cannot be combined with data: it is a property of the rows")
+        settings.refuse(build.OF_DATA, "d", "spectrum")
         from rfdsm.data import image_shape, standardise
 
         rows, shape = standardise(build.loaded(settings)), image_shape(settings["data"])
@@ -63,9 +58,7 @@ def networks(
                 progress=report,
             )
         delivery.show(_table(found))
-        delivery.save(found, paths[0])
-        for picture in paths[1:]:
-            delivery.draw(lambda: rfdsm.plots.networks(found), picture)
+        delivery.keep(found, lambda: rfdsm.plots.networks(found), paths)
 
 
 def _table(found: Any) -> Any:

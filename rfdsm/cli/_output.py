@@ -75,6 +75,12 @@ class Delivery:
             raise ValueError(f"{path} cannot be drawn: {trouble}") from None
         self.written.append(path)
 
+    def keep(self, dataset: "xarray.Dataset", draw: Callable[[], Any], paths: list[Path]) -> None:
+        """Dataset and pictures in the files of `folder`. The data first: a picture can fail."""
+        self.save(dataset, paths[0])
+        for path in paths[1:]:
+            self.draw(draw, path)
+
     def hand_over(self) -> None:
         """Shows all there is, and which files were written, in how much time."""
         if self.written:
@@ -148,17 +154,13 @@ def progress(label: str, unit: str = "cells") -> Iterator[Callable[[int, int], N
     if not errors.is_terminal:
         yield _plain_progress(errors, label, unit)
         return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich import progress as bars
 
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True) as bar:
+    counts, times = (
+        (bars.BarColumn(), bars.MofNCompleteColumn()),
+        (bars.TimeElapsedColumn(), bars.TimeRemainingColumn()),
+    )
+    with bars.Progress(bars.TextColumn(label), *counts, *times, console=errors, transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -183,12 +185,19 @@ def losses_table(problem: "Problem", losses: "Losses", trials: int | None = None
     """
     from rfdsm import _tables as tables
 
-    columns: dict[str, list[str]] = {}
-    for name in losses.NAMES:
-        values = np.asarray(getattr(losses, name), dtype=np.float64)
-        columns[name] = (
-            tables.mean_and_error(values, trials) if trials else [f"{value:.6f}" for value in values.ravel()]
-        )
-    if losses.converged is not None and not np.all(losses.converged):
-        columns["converged"] = ["yes" if value else "no" for value in np.ravel(losses.converged)]
-    return tables.cells(problem, columns)
+    values = {name: np.asarray(getattr(losses, name), dtype=np.float64) for name in losses.NAMES}
+    columns = {
+        name: tables.mean_and_error(own, trials) if trials else texts(own, ".6f") for name, own in values.items()
+    }
+    return tables.cells(problem, columns | converged(losses))
+
+
+def texts(values: Any, form: str) -> list[str]:
+    """The values of all cells, written in this format."""
+    return [format(value, form) for value in np.ravel(values)]
+
+
+def converged(found: Any) -> dict[str, list[str]]:
+    """A column that says which cells were solved, where some were not."""
+    solved = True if found.converged is None else found.converged
+    return {} if np.all(solved) else {"converged": ["yes" if value else "no" for value in np.ravel(solved)]}

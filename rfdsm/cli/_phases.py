@@ -1,9 +1,9 @@
 """`rfdsm phases | boundary | optimal | advise`: regimes, their boundaries, and what to do."""
 
+import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from rfdsm.cli._options import Config
 from rfdsm.cli._phase_options import PHASE_DEFAULTS, AdviseOptions, BoundaryOptions, OptimalOptions, PhasesOptions
@@ -15,10 +15,8 @@ DPI = 300
 MOST_ROWS = 25
 """Rows of a table of boundaries over a fine grid: as many are chosen evenly."""
 
-_Flat = Parameter(name="*")
 
-
-def phases(*, options: Annotated[PhasesOptions, _Flat] = PhasesOptions(), config: Config = None) -> None:  # noqa: B008
+def phases(*, options: PhasesOptions = PhasesOptions(), config: Config = None) -> None:  # noqa: B008
     """Phase diagram: a table of the regimes' boundaries, a file of all fields, a picture.
 
     Ranges are LOW:HIGH:COUNT. Example: rfdsm phases --psi-n 0.1:100:200 --psi-p 0.1:300:200 --m 4 --t 0.1 --d 32
@@ -62,17 +60,12 @@ def _simulated(settings: Settings, problem: Any) -> Any:
     from rfdsm.phases import simulated_regimes
 
     index = [np.unique(np.linspace(0, size - 1, settings["markers"] + 2)[1:-1].astype(int)) for size in problem.shape]
-    fields = {name: _chosen(problem, name, index) for name in FIELDS}
-    some = problem.at(**fields)
+    some = problem.at(**{name: _chosen(problem, name, index) for name in FIELDS})
     with output.progress("simulating") as report:
         return simulated_regimes(some, settings["d"], trials=settings["trials"], key=settings["key"], progress=report)
 
 
-def boundary(
-    *,
-    options: Annotated[BoundaryOptions, _Flat] = BoundaryOptions(),  # noqa: B008
-    config: Config = None,
-) -> None:
+def boundary(*, options: BoundaryOptions = BoundaryOptions(), config: Config = None) -> None:  # noqa: B008
     """Where a regime begins: all zeros of a signed field along one parameter, to 1e-10.
 
     Example: rfdsm boundary --field memorisation --along psi_p --psi-n 64 --m inf --ridge 1e-6 --t 0.3 0.1 0.01 0.001
@@ -91,10 +84,8 @@ def boundary(
         found = rfdsm.boundary(problem, pair, settings["along"], bounds=settings.get("bounds"))
         dataset = found.to_dataset()
         if path is None:
-            columns = {
-                f"{found.along} at {found.field} = 0": _texts(found.roots),
-                "becomes positive": _signs(found.rising),
-            }
+            places = f"{found.along} at {found.field} = 0"
+            columns = {places: _texts(found.roots), "becomes positive": _signs(found.rising)}
             delivery.show(_table(found.lines, columns, skip=(found.along,)))
         else:
             delivery.save(dataset, path)
@@ -102,11 +93,7 @@ def boundary(
             delivery.draw(lambda: rfdsm.plots.roots(dataset, f"{found.along}_at_boundary"), picture, dpi=DPI)
 
 
-def optimal(
-    *,
-    options: Annotated[OptimalOptions, _Flat] = OptimalOptions(),  # noqa: B008
-    config: Config = None,
-) -> None:
+def optimal(*, options: OptimalOptions = OptimalOptions(), config: Config = None) -> None:  # noqa: B008
     """The best ridge, width, time, … for every problem of a family.
 
     Example: rfdsm optimal --over ridge --psi-n 0.5:100:30 --psi-p 8 --m 1 4 inf --plot ridge.pdf
@@ -138,10 +125,12 @@ def optimal(
 def _best(found: Any, over: tuple[str, ...]) -> dict[str, list[str]]:
     import numpy as np
 
+    from rfdsm.cli import _output as output
+
     columns: dict[str, list[str]] = {}
     for name in over:
         if name == "target":
-            columns |= {f"score, {target}": _texts_of(one.minimum) for target, one in found.targets.items()}
+            columns |= {f"score, {target}": output.texts(one.minimum, ".4g") for target, one in found.targets.items()}
             columns["best target"] = [str(target) for target in np.ravel(found[name])]
             continue
         sides = np.ravel(found.at_bound[name])
@@ -149,11 +138,11 @@ def _best(found: Any, over: tuple[str, ...]) -> dict[str, list[str]]:
         values = np.ravel(found[name])
         columns[f"best {name}"] = [f"{v:.6g}{marks[int(s)]}" for v, s in zip(values, sides, strict=True)]
     for name in () if "target" in over else ("test", "empirical_test", "train", "floor"):
-        columns[name] = [f"{value:.6f}" for value in np.ravel(getattr(found.losses, name))]
+        columns[name] = output.texts(getattr(found.losses, name), ".6f")
     return columns
 
 
-def advise(*, options: Annotated[AdviseOptions, _Flat] = AdviseOptions(), config: Config = None) -> None:  # noqa: B008
+def advise(*, options: AdviseOptions = AdviseOptions(), config: Config = None) -> None:  # noqa: B008
     """Will it memorise, and which ridge, width and stopping time to use: in plain words, for your own sizes and data.
 
     Example: rfdsm advise --n 5000 --d 784 --t 0.1 --p 8000 --ridge 1e-3
@@ -163,8 +152,7 @@ def advise(*, options: Annotated[AdviseOptions, _Flat] = AdviseOptions(), config
 
     rows = None
     if "data" in settings:
-        if "spectrum" in settings.given:
-            raise ValueError("spectrum cannot be combined with data: it is a property of the rows")
+        settings.refuse(build.OF_DATA, "spectrum")
         rows = build.loaded(settings)
     elif "n" not in settings or "d" not in settings:
         raise ValueError("n and d must be given, or data")
@@ -231,24 +219,19 @@ def _chosen(problem: Any, name: str, index: list[Any]) -> Any:
 
 def _texts(values: Any) -> list[str]:
     """Roots of each line, a dash where there is none."""
-    import numpy as np
-
-    rows = np.asarray(values).reshape(-1, np.shape(values)[-1])
-    return [", ".join(f"{value:.10g}" for value in row if not np.isnan(value)) or "–" for row in rows]
-
-
-def _texts_of(values: Any) -> list[str]:
-    import numpy as np
-
-    return [f"{value:.4g}" for value in np.ravel(values)]
+    return _listed(values, lambda value: "" if math.isnan(value) else f"{value:.10g}")
 
 
 def _signs(values: Any) -> list[str]:
+    return _listed(values, lambda value: {1: "above", 0: "", -1: "below"}[int(value)])
+
+
+def _listed(values: Any, text: Callable[[Any], str]) -> list[str]:
+    """The texts of the last axis in one, for every line."""
     import numpy as np
 
     rows = np.asarray(values).reshape(-1, np.shape(values)[-1])
-    words = {1: "above", -1: "below"}
-    return [", ".join(words[int(value)] for value in row if value) or "–" for row in rows]
+    return [", ".join(filter(None, map(text, row))) or "–" for row in rows]
 
 
 def _table(problem: Any, columns: dict[str, list[str]], skip: tuple[str, ...], rows: Any = None) -> Any:
@@ -293,15 +276,14 @@ def _cells_table(problem: Any, diagram: Any) -> Any:
     """Regime and losses of each cell, where there is no axis to solve along."""
     import numpy as np
 
+    from rfdsm.cli import _output as output
     from rfdsm.phases import REGIMES
 
     names = ("test", "empirical_test", "train", "floor", "memorisation_index", "generalisation_index")
     regimes = [(*REGIMES, "unknown")[code].replace("_", "-") for code in np.ravel(diagram["regime"])]
     marked = zip(regimes, np.ravel(diagram["is_harmful"]), strict=True)
     columns = {"regime": [f"{name}, harmful" if bad else name for name, bad in marked]}
-    return _table(
-        problem, columns | {name: [f"{value:.6f}" for value in np.ravel(diagram[name])] for name in names}, ()
-    )
+    return _table(problem, columns | {name: output.texts(diagram[name], ".6f") for name in names}, ())
 
 
 def _share(diagram: Any) -> str:

@@ -7,22 +7,24 @@ is a ValueError whose text says where the words came from.
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import partial
 from typing import Any, NamedTuple
 
-from rfdsm.cli._explore_options import ExploreOptions
-from rfdsm.cli._generation_options import SAMPLER_DEFAULTS, GenerateOptions
-from rfdsm.cli._networks_options import NetworksOptions
-from rfdsm.cli._options import DEFAULTS, CompareOptions, PredictOptions, SimulateOptions, TrainCurveOptions
+from rfdsm.cli._generation_options import SAMPLER_DEFAULTS, SWEEP_DEFAULTS, GenerateOptions, SweepOptions
+from rfdsm.cli._options import (
+    DEFAULTS,
+    CompareOptions,
+    ExploreOptions,
+    NetworksOptions,
+    PredictOptions,
+    SimulateOptions,
+    TrainCurveOptions,
+)
 from rfdsm.cli._phase_options import PHASE_COMMANDS
-from rfdsm.cli._sweep_options import SWEEP_DEFAULTS, SweepOptions
 
-COMMANDS = {"compare": CompareOptions, "predict": PredictOptions, "simulate": SimulateOptions, "sweep": SweepOptions}
-COMMANDS |= PHASE_COMMANDS | {
-    "train-curve": TrainCurveOptions,
-    "generate": GenerateOptions,
-    "networks": NetworksOptions,
-    "explore": ExploreOptions,
-}
+COMMANDS: dict[str, Any] = dict(compare=CompareOptions, predict=PredictOptions, simulate=SimulateOptions)
+COMMANDS |= {"sweep": SweepOptions} | PHASE_COMMANDS | {"train-curve": TrainCurveOptions, "generate": GenerateOptions}
+COMMANDS |= {"networks": NetworksOptions, "explore": ExploreOptions}
 LARGEST_KEY = 2**32 - 1
 LONGEST_RANGE = 10**6
 
@@ -49,6 +51,12 @@ class Settings(dict[str, Any]):
     """Values by name. `given` holds the names that the user set, which is what defaults may depend on."""
 
     given: frozenset[str]
+
+    def refuse(self, why: str, *names: str) -> None:
+        """Raises ValueError, with this reason, for the first of these names that the user set."""
+        for name in names:
+            if name in self.given:
+                raise ValueError(f"{name} {why}")
 
 
 def resolve(command: str, options: Any, config: str | None, program: Program = RFDSM) -> Settings:
@@ -163,10 +171,6 @@ def _pair(where: str, words: list[str]) -> list[float]:
     return values
 
 
-def _names(where: str, words: list[str]) -> list[str]:
-    return _separated(where, words)
-
-
 def _words_of(where: str, words: list[str]) -> list[str]:
     """Words as they are: numbers in them may be separated by commas."""
     if not words:
@@ -215,97 +219,39 @@ def _key(where: str, words: list[str]) -> int:
     return int(word)
 
 
-def _dtype(where: str, words: list[str]) -> str:
+def _one_of(allowed: tuple[str, str], where: str, words: list[str]) -> str:
     word = _text(where, words)
-    if word not in ("float32", "float64"):
-        raise ValueError(f"{where}: {word!r} must be float32 or float64")
+    if word not in allowed:
+        raise ValueError(f"{where}: {word!r} must be {' or '.join(allowed)}")
     return word
 
 
 def _boolean(where: str, words: list[str]) -> bool:
-    word = _text(where, words)
-    if word not in ("true", "false"):
-        raise ValueError(f"{where}: {word!r} must be true or false")
-    return word == "true"
+    return _one_of(("true", "false"), where, words) == "true"
 
 
-_READERS: dict[str, Callable[[str, list[str]], Any]] = {
-    "psi_n": _numbers,
-    "psi_p": _numbers,
-    "m": _numbers,
-    "t": _numbers,
-    "ridge": _numbers,
-    "psi": _numbers,
-    "T": _numbers,
-    "noise_scale": _numbers,
-    "sigma": _numbers,
-    "smoothing": _one_number,
-    "activation": _text,
-    "spectrum": _text,
-    "schedule": _text,
-    "target": _text,
-    "d": _integers,
-    "trials": _integer,
-    "key": _key,
-    "dtype": _dtype,
-    "fresh": _integer,
-    "data": _text,
-    "header": _boolean,
-    "index": _boolean,
-    "output": _text,
-    "quantities": _separated,
-    "store": _text,
-    "executor": _text,
-    "resume": _text,
-    "retry_failed": _boolean,
-    "confirm": _boolean,
-    "plot": _boolean,
-    "simulate": _boolean,
-    "keep_samples": _boolean,
-    "cache": _boolean,
-    "times": _numbers,
-    "sampler": _text,
-    "levels": _numbers,
-    "rule": _text,
-    "first": _one_number,
-    "last": _one_number,
-    "steps": _integer,
-    "start": _one_number,
-    "samples": _integer,
-    "network": _text,
-    "widths": _integers,
-    "depth": _integer,
-    "batch": _integer,
-    "seeds": _integer,
-    "networks": _text,
-    "initial": _one_number,
-    "field": _text,
-    "along": _text,
-    "bounds": _pair,
-    "markers": _integer,
-    "over": _names,
-    "targets": _words_of,
-    "best_ridge": _boolean,
-    "minimise": _text,
-    "ridge_bounds": _pair,
-    "psi_p_bounds": _pair,
-    "psi_n_bounds": _pair,
-    "t_bounds": _pair,
-    "m_bounds": _pair,
-    "n": _integer,
-    "p": _integer,
-    "max_p": _integer,
-    "budget": _natural,
-    "learning_rate": _one_number,
-    "port": _natural,
-    "browser": _boolean,
+_READ_BY: dict[Callable[[str, list[str]], Any], str] = {
+    _text: "activation spectrum schedule target data output store executor resume sampler rule network networks field "
+    "along minimise",
+    _one_number: "smoothing first last start initial learning_rate",
+    _numbers: "psi_n psi_p psi m t T ridge noise_scale sigma times levels",
+    _pair: "bounds ridge_bounds psi_p_bounds psi_n_bounds t_bounds m_bounds",
+    _integer: "trials fresh steps samples depth batch seeds markers n p max_p",
+    _integers: "d widths",
+    _natural: "budget port",
+    _key: "key",
+    _separated: "quantities over",
+    _words_of: "targets",
+    partial(_one_of, ("float32", "float64")): "dtype",
+    _boolean: "header index retry_failed confirm plot simulate keep_samples cache best_ridge browser",
 }
+_READERS = {name: reader for reader, names in _READ_BY.items() for name in names.split()}
 # Where the name of an option means something else than elsewhere.
 _READERS_OF: dict[str, dict[str, Callable[[str, list[str]], Any]]] = {
-    "phases": {"plot": _text, "along": _names, "d": _integer},
+    "phases": {"plot": _text, "along": _separated, "d": _integer},
     "boundary": {"plot": _text},
     "optimal": {"plot": _text},
-    "advise": {"plot": _text, "d": _integer, "t": _one_number, "m": _one_number, "ridge": _one_number},
+    "advise": {"plot": _text, "d": _integer} | dict.fromkeys(("t", "m", "ridge"), _one_number),
     "networks": {"d": _integer},
     "explore": dict.fromkeys(("psi_n", "psi_p", "m", "t", "ridge"), _one_number),
 }

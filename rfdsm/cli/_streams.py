@@ -19,7 +19,7 @@ class ClosedPipe(Exception):
 
 
 class _Stream:
-    """A text stream that turns failures of writing into what `failed` makes of them."""
+    """A text stream that writes nothing more once it has failed: notes and progress are no reason to stop computing."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -51,15 +51,13 @@ class _Stream:
 
 
 class _Output(_Stream):
+    """Standard output, whose failures are told."""
+
     def _failed(self, error: OSError) -> None:
         super()._failed(error)
         if isinstance(error, BrokenPipeError):
             raise ClosedPipe from None
         raise ValueError(f"standard output cannot be written: {error.strerror or error}") from None
-
-
-class _Errors(_Stream):
-    """Notes and progress: no reason to stop computing if nobody can read them."""
 
 
 @contextmanager
@@ -77,7 +75,7 @@ def guarded() -> Iterator[None]:
         )
         for stream in (out, err):
             stack.enter_context(_replacing(stream))
-        sys.stdout, sys.stderr = _Output(out), _Errors(err)
+        sys.stdout, sys.stderr = _Output(out), _Stream(err)
         try:
             yield
         finally:

@@ -4,13 +4,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from rfdsm.cli._options import FILES, Config
+from rfdsm.cli._generation_options import SweepOptions
+from rfdsm.cli._options import FILES, Config, told
 from rfdsm.cli._settings import Settings, resolve
-from rfdsm.cli._sweep_options import SweepOptions
 
 # Anything heavy is imported inside the commands: help must not wait for it.
 
-_Flat = Parameter(name="*")
 _WITH_RESUME = {"resume", "executor", "retry_failed", "output", "cache"}
 _MESSAGES = 5
 _OF_SAMPLERS = ("samples", "networks", "start")
@@ -20,7 +19,7 @@ def sweep(
     file: Annotated[str | None, Parameter(help="The same as --config FILE.", negative=())] = None,
     /,
     *,
-    options: Annotated[SweepOptions, _Flat] = SweepOptions(),  # noqa: B008
+    options: SweepOptions = SweepOptions(),  # noqa: B008
     config: Config = None,
 ) -> None:
     """Theory and simulations over a grid, kept in a folder: what is finished is never computed twice.
@@ -61,8 +60,7 @@ def _swept(settings: Settings) -> Any:
 
     more = {name: settings[name] for name in ("times", "initial") if name in settings}
     if "sampler" in settings:
-        if "t" in settings.given:
-            raise ValueError("t is not used with a sampler: --levels, or --first and --last, say the times")
+        settings.refuse("is not used with a sampler: --levels, or --first and --last, say the times", "t")
         sampler = build.sampler(settings)
         settings["t"] = sampler.levels[0]
         more |= {"sampler": sampler} | {name: settings[name] for name in _OF_SAMPLERS if name in settings}
@@ -108,16 +106,9 @@ def plot(
     ],
     /,
     *,
-    along: Annotated[
-        str | None, Parameter(help="Field on the horizontal axis. [default: the longest axis]", negative=())
-    ] = None,
+    along: Annotated[str | None, Parameter(help="Field on the horizontal axis. [default: the longest axis]")] = None,
     output: Annotated[
-        str | None,
-        Parameter(
-            help="Picture, .png, .pdf or .svg. [default: FILE.png, or sweep.png in the folder]",
-            group=FILES,
-            negative=(),
-        ),
+        str | None, told("Picture, .png, .pdf or .svg.", FILES, "FILE.png, or sweep.png in the folder")
     ] = None,
 ) -> None:
     """Draw losses: theory as lines, simulations as points with error bars. Learning curves with --along time.

@@ -1,8 +1,6 @@
 """`rfdsm train-curve`: losses against training time, when to stop, and simulations of the same."""
 
-from typing import TYPE_CHECKING, Annotated, Any
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, Any
 
 from rfdsm.cli._options import DEFAULTS, TRAINING_DEFAULTS, TRAINING_OUTPUT, Config, TrainCurveOptions
 from rfdsm.cli._settings import RFDSM, Settings, resolve
@@ -27,11 +25,7 @@ COLUMNS = {
 }
 
 
-def train_curve(
-    *,
-    options: Annotated[TrainCurveOptions, Parameter(name="*")] = TrainCurveOptions(),  # noqa: B008
-    config: Config = None,
-) -> None:
+def train_curve(*, options: TrainCurveOptions = TrainCurveOptions(), config: Config = None) -> None:  # noqa: B008
     """Losses against training time: a table of when to stop, training.png and training.nc.
 
     Times are those of gradient flow, theta; rfdsm.units converts from learning rates and steps.
@@ -60,9 +54,7 @@ def train_curve(
         scales = {name: getattr(stopping, name) for name in COLUMNS.values() if name.endswith("_time")}
         dataset = training(problem, times, losses, scales | {"best_time": stopping.time}, simulated, initial)
         delivery.show(_table(problem, stopping, settings["minimise"]))
-        delivery.save(dataset, paths[0])
-        for picture in paths[1:]:
-            delivery.draw(lambda: rfdsm.plots.training(dataset), picture)
+        delivery.keep(dataset, lambda: rfdsm.plots.training(dataset), paths)
 
 
 def _times(settings: Settings, problem: "Problem", stopping: "Stopping") -> "np.ndarray":
@@ -92,30 +84,18 @@ def _simulated(
     if not finite.size:
         raise ValueError("times must hold a finite one to simulate")
     chosen = np.unique(finite[np.linspace(0, finite.size - 1, SIMULATED_POINTS).round().astype(int)])
+    how = {name: settings[name] for name in ("trials", "key", "dtype")}
     with output.progress("simulating") as report:
         losses = rfdsm.simulate_training(
-            problem,
-            chosen,
-            settings["d"],
-            initial=initial,
-            trials=settings["trials"],
-            key=settings["key"],
-            data=rows,
-            dtype=settings["dtype"],
-            progress=report,
+            problem, chosen, settings["d"], initial=initial, data=rows, progress=report, **how
         )
     return chosen, losses, settings["d"]
 
 
 def _table(problem: "Problem", stopping: "Stopping", minimise: str) -> Any:
     """One row per cell: when it generalises, when to stop, when it memorises, and what a ridge would do instead."""
-    import numpy as np
-
     from rfdsm import _tables as tables
+    from rfdsm.cli import _output as output
 
-    columns = {
-        title: [f"{value:.4g}" for value in np.ravel(getattr(stopping, name))] for title, name in COLUMNS.items()
-    }
-    if not np.all(stopping.converged):
-        columns["converged"] = ["yes" if value else "no" for value in np.ravel(stopping.converged)]
-    return tables.cells(problem, columns, f"gradient flow, times of least {minimise}")
+    columns = {title: output.texts(getattr(stopping, name), ".4g") for title, name in COLUMNS.items()}
+    return tables.cells(problem, columns | output.converged(stopping), f"gradient flow, times of least {minimise}")

@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from rfdsm.plots._generated import DISTANCES
-from rfdsm.plots._regimes import heatmap
-from rfdsm.plots._style import COLOURS, FIELDS, MARKERS, axis_label, fixed, log_x, ordered
+from rfdsm.plots._regimes import heatmap, plane_of
+from rfdsm.plots._style import COLOURS, FIELDS, MARKERS, axis_label, fixed, log_x, middle, single
 
 _LABELS = {"kl_at_end": "KL(generated $\\|$ data at the last level)"} | {
     name: title for name, (title, _) in DISTANCES.items()
@@ -36,13 +35,10 @@ def best_target(dataset: xr.Dataset, axes: Any = None, *, across: str | None = N
         return _lines(dataset, long[0], axes)
     distance = str(dataset["least"].attrs["distance"])
     shown = dataset[["least", "best_target", distance]]
-    if axes is None:
-        axes = Figure(figsize=(4.6, 3.4), layout="constrained").subplots()
-    axis = heatmap(shown[["least", "best_target"]], "least", axes, across=across, along=along, curves=False)
+    axis = single(axes, 4.6, 3.4)
+    heatmap(shown[["least", "best_target"]], "least", axis, across=across, along=along, curves=False)
     axis.figure.axes[-1].set_ylabel(f"{_label(dataset)} per dimension", fontsize="small")
-    over = across or next(name for name in reversed(long) if name != along)
-    up = along or next(name for name in long if name != over)
-    plane = ordered(shown.isel({name: 0 for name in FIELDS if dataset.sizes.get(name) == 1}), over, up)
+    plane, over, up = plane_of(shown, across, along)
     codes = plane["best_target"].transpose(up, over).to_numpy()
     rivals = plane[distance].transpose("target", up, over).to_numpy()
     logarithms = np.log(np.where(rivals > 0, rivals, np.inf))
@@ -65,17 +61,13 @@ def _label(dataset: xr.Dataset) -> str:
 
 def _named(axis: Axes, area: np.ndarray, x: np.ndarray, y: np.ndarray, name: str) -> None:
     """In the middle of the area, where that is widest."""
-    from scipy.ndimage import distance_transform_edt
-
-    wide = np.pad(area, 1)
-    depth = np.asarray(distance_transform_edt(wide, sampling=(2.0 / wide.shape[0], 1.0 / wide.shape[1])))[1:-1, 1:-1]
-    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    row, column = middle(area, 2.0)
     box = dict(fc="white", ec="none", alpha=0.8, pad=1.2)
     axis.text(x[column], y[row], name, ha="center", va="center", fontsize="small", color="black", bbox=box)
 
 
 def _lines(dataset: xr.Dataset, along: str, axes: Any) -> Axes:
-    axis = Figure(figsize=(4.75, 3.4), layout="constrained").subplots() if axes is None else axes
+    axis = single(axes, 4.75, 3.4)
     distance = str(dataset["least"].attrs["distance"])
     line = dataset.isel({name: 0 for name in FIELDS if dataset.sizes.get(name) == 1}).sortby(along)
     for k, name in enumerate(dataset["target"].values):

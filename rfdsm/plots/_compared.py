@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from rfdsm.losses import QUANTITIES
 from rfdsm.plots._style import (
@@ -16,12 +15,15 @@ from rfdsm.plots._style import (
     abscissa,
     axis_label,
     checked,
-    columns,
+    dressed,
     fixed,
+    label_x,
     legend,
     log_x,
+    one_each,
     panels,
     pieces,
+    single,
     telling,
 )
 
@@ -63,8 +65,7 @@ def comparison(
     for axis, name in zip(axes, names, strict=True):
         loss(axis, dataset.sel({kind: name}), curves, name, along, _floor_label(names))
     axes[0].legend(fontsize="small", title=fixed(curves, along), title_fontsize="small")
-    for axis in axes[-columns(len(names)) :]:
-        axis.set_xlabel(axis_label(along, curves))
+    label_x(axes, axis_label(along, curves))
     if histogram is not None:
         z_scores(dataset, histogram)
     return axes
@@ -86,17 +87,13 @@ def losses(curves: xr.Dataset, along: str | None = None, axes: Any = None) -> np
     """
     names = [name for name in QUANTITIES if name in curves]
     along = abscissa(curves) if along is None else along
-    if axes is None:
-        axes, _ = panels(len(names), False)
-    axes = checked(axes, names)
+    axes = one_each(axes, names)
     for axis, name in zip(axes, names, strict=True):
         loss(axis, None, curves, name, along, _floor_label(names))
     told = axes[0].get_legend_handles_labels()[1]
-    axes[0].legend(
-        fontsize="small", title=fixed(curves, along), title_fontsize="small", ncols=2 if len(told) > 5 else 1
-    )
-    for axis in axes[-columns(len(names)) :]:
-        axis.set_xlabel(axis_label(along, curves))
+    width = 2 if len(told) > 5 else 1
+    axes[0].legend(fontsize="small", title=fixed(curves, along), title_fontsize="small", ncols=width)
+    label_x(axes, axis_label(along, curves))
     return axes
 
 
@@ -113,13 +110,11 @@ def z_scores(dataset: xr.Dataset, axis: Any = None) -> Axes:
     Returns:
         The Axes.
     """
-    if axis is None:
-        axis = Figure(figsize=(4.75, 3.2), layout="constrained").subplots()
+    axis = single(axis, 4.75, 3.2)
     parts = [(f"$d = {d}$", np.ravel(dataset["z"].sel(d=d)), {}) for d in dataset["d"].values]
     if "extrapolated_z" in dataset:
-        parts.append(
-            (r"extrapolated to $d = \infty$", np.ravel(dataset["extrapolated_z"]), {"fill": True, "alpha": 0.4})
-        )
+        look = {"fill": True, "alpha": 0.4}
+        parts.append((r"extrapolated to $d = \infty$", np.ravel(dataset["extrapolated_z"]), look))
     edges = np.linspace(-6, 6, 25)
     for colour, (label, values, look) in zip(itertools.cycle(COLOURS), parts, strict=False):
         finite = values[np.isfinite(values)]
@@ -189,9 +184,7 @@ def loss(
     drawn = [line[name] for line in lines] + ([] if dataset is None else [dataset["mean"]])
     if row.scale == "log" or (row.scale == "peaked" and _ratio(drawn) > PEAK):
         axis.set_yscale("log")
-    axis.set_title(row.title, fontsize="medium")
-    axis.set_ylabel(row.label)
-    axis.grid(alpha=0.25, lw=0.5)
+    dressed(axis, row.title, row.label)
     return axis
 
 

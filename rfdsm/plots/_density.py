@@ -57,16 +57,14 @@ def spectrum(
             low, high = seen[0] / 1.5, seen[-1] * 1.5
             bins = np.geomspace(low, high, 91) if logarithmic else np.linspace(0, until or 1.02 * seen[-1], 91)
             counts, edges = np.histogram(eigenvalues, bins)
-            axis.stairs(
-                counts / np.diff(edges) / np.size(eigenvalues), edges, fill=True, color=colour, alpha=0.25, zorder=1
-            )
+            heights = counts / np.diff(edges) / np.size(eigenvalues)
+            axis.stairs(heights, edges, fill=True, color=colour, alpha=0.25, zorder=1)
         for location, mass in atoms:
             if mass > 0 and (location > 0 or not logarithmic):
                 axis.axvline(location, color=colour, ls=":", lw=1, zorder=2)
                 text: dict[str, Any] = dict(va="top", ha="left", fontsize="x-small", color=colour, zorder=4)
-                text |= dict(
-                    textcoords="offset points", xytext=(4, 0), bbox=dict(fc="white", ec="none", pad=1, alpha=0.8)
-                )
+                text |= dict(textcoords="offset points", xytext=(4, 0))
+                text["bbox"] = dict(fc="white", ec="none", pad=1, alpha=0.8)
                 height = 0.98 - 0.07 * len(axis.texts)  # several may stand close together
                 axis.annotate(f"atom, mass {mass:.3g}", (location, height), xycoords=("data", "axes fraction"), **text)
         axis.set_xlabel("eigenvalue $u$ of $U$")

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rfdsm.plots._style import COLOURS, abscissa, axis_label, checked, fixed, legend, log_x, panels, pieces, telling
+from rfdsm.plots._style import COLOURS, abscissa, axis_label, checked, fixed, legend, log_x, one_each, pieces, telling
 
 PANELS = ("variance", "spectrum", "path")
 DISTANCES = {"kl": ("KL(generated $\\|$ data)", "-"), "reverse_kl": ("KL(data $\\|$ generated)", "--")}
@@ -30,7 +30,7 @@ def generation(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
         ValueError: another number of Axes.
     """
     if "place" not in dataset.dims:
-        axes = checked(panels(1)[0] if axes is None else axes, ["divergences"])
+        axes = one_each(axes, ["divergences"])
         _divergences(axes[0], dataset)
         return axes
     if axes is None:  # abscissae of their own
@@ -53,10 +53,8 @@ def _variance(axis: Axes, dataset: xr.Dataset) -> None:
         axis.axhline(float(dataset["data_variance"]), color=COLOURS[2], ls=":", lw=1.4, label="data", zorder=2)
     if "simulated_variances" in dataset:
         place, mean, error = _groups(dataset)
-        label = f"simulation, $d = {int(dataset['d'])}$"
-        axis.errorbar(
-            place, mean, error, fmt="o", ms=4, mfc="white", capsize=2, color=COLOURS[1], label=label, zorder=4
-        )
+        look: dict[str, Any] = dict(fmt="o", ms=4, mfc="white", capsize=2, color=COLOURS[1], zorder=4)
+        axis.errorbar(place, mean, error, label=f"simulation, $d = {int(dataset['d'])}$", **look)
     axis.set_xlabel("eigenvalue $x$ of the sample covariance")
     axis.set_ylabel(r"variance $\Lambda(x)$ of samples")
     axis.set_title("Variance along the eigenvectors", fontsize="medium")
@@ -95,9 +93,8 @@ def _path(axis: Axes, dataset: xr.Dataset) -> None:
     t, path = np.asarray(dataset["step"], float), np.asarray(dataset["path"])
     for colour, quantile in zip(COLOURS, (0.05, 0.5, 0.95), strict=False):
         node = order[min(np.searchsorted(share, quantile), len(order) - 1)]
-        axis.plot(
-            t, path[:, node], "o-", ms=3, color=colour, label=f"quantile {quantile:g} of $S$, $x = {x[node]:.2g}$"
-        )
+        label = f"quantile {quantile:g} of $S$, $x = {x[node]:.2g}$"
+        axis.plot(t, path[:, node], "o-", ms=3, color=colour, label=label)
     if np.all(t > 0):
         log_x(axis)
     axis.invert_xaxis()

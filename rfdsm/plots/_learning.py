@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from rfdsm.losses import QUANTITIES, Losses
-from rfdsm.plots._style import AXIS_LABELS, COLOURS, checked, columns, fixed, legend, log_x, panels, pieces, telling
+from rfdsm.plots._style import AXIS_LABELS, COLOURS, dressed, fixed, label_x, legend, log_x, one_each, pieces, telling
 
 SCALES = {
     "generalisation_time": (r"$\tau_{gen}$", ":"),
@@ -39,9 +39,7 @@ def training(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
     times = np.asarray(dataset["time"], float)
     if not np.any((times > 0) & np.isfinite(times)):
         raise ValueError("times must hold one that is finite and > 0 to be drawn: the axis is logarithmic")
-    if axes is None:
-        axes, _ = panels(len(names))
-    axes = checked(axes, names)
+    axes = one_each(axes, names)
     for axis, name in zip(axes, names, strict=True):
         _panel(axis, dataset, name)
     for label, line in SCALES.values():
@@ -50,8 +48,7 @@ def training(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
         text = f"simulation, $d = {int(dataset['d'])}$"
         axes[0].plot([], [], color="0.3", marker="o", ms=4, mfc="white", ls="none", label=text)
     axes[0].legend(fontsize="small", title=fixed(dataset, "time"), title_fontsize="small")
-    for axis in axes[-columns(len(names)) :]:
-        axis.set_xlabel(AXIS_LABELS["time"])
+    label_x(axes, AXIS_LABELS["time"])
     return axes
 
 
@@ -83,6 +80,4 @@ def _panel(axis: Axes, dataset: xr.Dataset, name: str) -> None:
     log_x(axis)
     if row.scale == "log" or (values.size and values.min() > 0 and name == "test" and values.max() / values.min() > 30):
         axis.set_yscale("log")
-    axis.set_title(row.title, fontsize="medium")
-    axis.set_ylabel(row.label)
-    axis.grid(alpha=0.25, lw=0.5)
+    dressed(axis, row.title, row.label)

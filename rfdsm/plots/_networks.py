@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from rfdsm.losses import QUANTITIES, Losses
-from rfdsm.plots._style import COLOURS, MARKERS, checked, columns, log_x, panels
+from rfdsm.plots._style import COLOURS, MARKERS, dressed, label_x, log_x, one_each
 
 
 def networks(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
@@ -24,9 +24,7 @@ def networks(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
         ValueError: another number of Axes.
     """
     names = [name for name in Losses.NAMES if np.isfinite(dataset[name]).any()]
-    if axes is None:
-        axes, _ = panels(len(names))
-    axes = checked(axes, names)
+    axes = one_each(axes, names)
     if "width" not in dataset.dims:
         return _against_steps(dataset, axes, names)
     last = dataset.isel(step=-1)
@@ -46,13 +44,10 @@ def networks(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
             axis.plot(fine, floor, color="0.35", ls=":", lw=1.1)
         log_x(axis)
         axis.set_yscale("log" if np.nanmin(last[name]) > 0 else "linear")
-        axis.set_title(QUANTITIES[name].title, fontsize="medium")
-        axis.set_ylabel(QUANTITIES[name].label)
-        axis.grid(alpha=0.25, lw=0.5)
+        dressed(axis, QUANTITIES[name].title, QUANTITIES[name].label)
     axes[0].plot([], [], color="0.3", lw=1.2, label="random features, as many numbers")
     axes[0].legend(fontsize="small")
-    for axis in axes[-columns(len(names)) :]:
-        axis.set_xlabel("trained numbers")
+    label_x(axes, "trained numbers")
     return axes
 
 
@@ -68,14 +63,10 @@ def _against_steps(dataset: xr.Dataset, axes: np.ndarray, names: list[str]) -> n
             error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
             axis.fill_between(steps, mean - error, mean + error, color=COLOURS[0], alpha=0.25, lw=0)
         if name in ("empirical_test", "test") and np.isfinite(shown["floor"]).any():
-            axis.plot(
-                steps, np.atleast_2d(shown["floor"].transpose(..., "step")).mean(axis=0), color="0.35", ls=":", lw=1.1
-            )
+            floor = np.atleast_2d(shown["floor"].transpose(..., "step")).mean(axis=0)
+            axis.plot(steps, floor, color="0.35", ls=":", lw=1.1)
         log_x(axis)
         axis.set_yscale("log" if np.nanmin(mean) > 0 else "linear")
-        axis.set_title(QUANTITIES[name].title, fontsize="medium")
-        axis.set_ylabel(QUANTITIES[name].label)
-        axis.grid(alpha=0.25, lw=0.5)
-    for axis in axes[-columns(len(names)) :]:
-        axis.set_xlabel("optimiser steps")
+        dressed(axis, QUANTITIES[name].title, QUANTITIES[name].label)
+    label_x(axes, "optimiser steps")
     return axes

@@ -5,22 +5,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from rfdsm.plots._style import COLOURS, MARKERS, checked, columns, log_x, panels
+from rfdsm.plots._style import COLOURS, MARKERS, dressed, label_x, log_x, one_each
 
-PANELS = ("losses", "copied", "distances", "position")
-SHOWN = (("test", "empirical_test"), ("copied",), ("to_fresh", "to_training"), ("position",))
-TITLES = {
-    "losses": "integrated loss",
-    "copied": "copies",
-    "distances": "distance of the generated law",
-    "position": "between training set and law",
+PANELS = {
+    "losses": ("integrated loss", "loss per coordinate", ("test", "empirical_test")),
+    "copied": ("copies", "share of samples", ("copied",)),
+    "distances": ("distance of the generated law", "squared discrepancy", ("to_fresh", "to_training")),
+    "position": ("between training set and law", "1: law, −1: training set", ("position",)),
 }
-LABELS = {
-    "losses": "loss per coordinate",
-    "copied": "share of samples",
-    "distances": "squared discrepancy",
-    "position": "1: law, −1: training set",
-}
+"""Title, vertical label and variables of each panel."""
 OTHERS = {"perfect": ("perfect generator", ":"), "copier": ("copier", "-.")}
 
 
@@ -83,9 +76,12 @@ def against_n(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
     """
     axes = _axes(dataset, axes)
     x = np.asarray(dataset["n"], float)
-    ends = ((dataset.isel(step=-1), "last step", {}), (_stopped(dataset), "least test loss", {"mfc": "white"}))
+    ends = (
+        (dataset.isel(step=-1), "last step", {}),
+        (dataset.sel(step=dataset["best_step"]), "least test loss", {"mfc": "white"}),
+    )
     for k, (cell, label, look) in enumerate(ends):
-        for axis, names in zip(axes, SHOWN, strict=True):
+        for axis, (_, _, names) in zip(axes, PANELS.values(), strict=True):
             for style, name in zip(("-", "--"), names, strict=False):
                 values = np.asarray(cell[name].transpose("n", "network"), float)
                 own = dict(fmt=MARKERS[k] + style, ms=4.5, lw=1.2, capsize=2, color=COLOURS[k]) | look
@@ -100,12 +96,7 @@ def against_n(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
 def _axes(dataset: xr.Dataset, axes: Any) -> np.ndarray:
     if not {"n", "network", "step"} <= set(dataset.dims) or "copied_copier" not in dataset:
         raise ValueError("dataset must be of networks.over_time, with n, network and step")
-    return checked(panels(len(PANELS))[0] if axes is None else axes, PANELS)
-
-
-def _stopped(dataset: xr.Dataset) -> xr.Dataset:
-    """At the step of least test loss."""
-    return dataset.sel(step=dataset["best_step"])
+    return one_each(axes, tuple(PANELS))
 
 
 def _error(values: np.ndarray) -> Any:
@@ -125,16 +116,13 @@ def _finished(axes: np.ndarray, x: str) -> np.ndarray:
     """Scales, labels and legends that both pictures share."""
     for axis in axes:
         log_x(axis)
-    for axis in axes[-columns(len(PANELS)) :]:
-        axis.set_xlabel(x)
+    label_x(axes, x)
     axes[0].set_yscale("log")
     axes[2].set_yscale("symlog", linthresh=1e-3, linscale=0.3)
     axes[1].set_ylim(-0.03, 1.03)
     axes[3].axhline(0, color="0.6", lw=0.8)
-    for axis, name in zip(axes, PANELS, strict=True):
-        axis.set_title(TITLES[name], fontsize="medium")
-        axis.set_ylabel(LABELS[name])
-        axis.grid(alpha=0.25, lw=0.5)
+    for axis, (title, label, _) in zip(axes, PANELS.values(), strict=True):
+        dressed(axis, title, label)
     axes[0].plot([], [], color="0.3", ls="--", label="training points, fresh noise")
     axes[2].plot([], [], color="0.3", ls="-", label="to the law")
     axes[2].plot([], [], color="0.3", ls="--", label="to the training set's density")

@@ -7,10 +7,20 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from rfdsm.plots._style import FIELDS, REGIMES, SYMBOLS, TITLES, axis_label, fixed, ordered
+from rfdsm.plots._style import (
+    FIELDS,
+    REGIMES,
+    SYMBOLS,
+    TITLES,
+    axis_label,
+    fixed,
+    legend_below,
+    middle,
+    ordered,
+    single,
+)
 
 COLUMN = 3.4
 """Width of a printed column, in inches."""
@@ -58,9 +68,8 @@ def phase_diagram(
     Raises:
         ValueError: fewer than two axes with more than one value, or more than two.
     """
-    across, along = _fields(dataset, across, along)
-    plane = ordered(dataset.isel({name: 0 for name in FIELDS if dataset.sizes.get(name) == 1}), across, along)
-    axis = _axes(axes, 3.9 if legend else 2.9)
+    plane, across, along = plane_of(dataset, across, along)
+    axis = single(axes, COLUMN, 3.9 if legend else 2.9)
     x, y = plane[across].to_numpy(), plane[along].to_numpy()
     codes = plane["regime"].transpose(along, across).to_numpy()
     names = list(REGIMES)
@@ -78,16 +87,14 @@ def phase_diagram(
         handles.append(Patch(fc="white", ec="0.45", hatch="////", lw=0.5, label="harmful: test > 1"))
     marked = np.empty((0, 2))
     if simulated is not None:
-        handles += _markers(axis, simulated, across, along)
-        marked = np.stack(
-            [np.ravel(simulated[name].broadcast_like(simulated["regime"])) for name in (across, along)], 1
-        )
+        places = [np.ravel(simulated[name].broadcast_like(simulated["regime"])) for name in (across, along)]
+        handles += _markers(axis, simulated, *places)
+        marked = np.stack(places, 1)
     for code, name in enumerate(names):
         _name(axis, codes == code, x, y, name, marked)
-    same = fixed(dataset, along)
-    axis.set_title(same.replace(f"{SYMBOLS[across]} = ", ""), fontsize="x-small")
+    axis.set_title(fixed(dataset, along).replace(f"{SYMBOLS[across]} = ", ""), fontsize="x-small")
     if legend and handles:
-        axis.figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize="x-small", frameon=False)
+        legend_below(axis, handles=handles)
     return axis
 
 
@@ -116,9 +123,8 @@ def heatmap(
     """
     if name not in dataset or name in dataset.dims:
         raise ValueError(f"name = {name!r} must be one of {', '.join(map(str, dataset.data_vars))}")
-    across, along = _fields(dataset, across, along)
-    plane = ordered(dataset.isel({name: 0 for name in FIELDS if dataset.sizes.get(name) == 1}), across, along)
-    axis = _axes(axes, 3.6 if curves else 2.9)
+    plane, across, along = plane_of(dataset, across, along)
+    axis = single(axes, COLUMN, 3.6 if curves else 2.9)
     values = plane[name].transpose(along, across).to_numpy().astype(float)
     values = np.where(np.isfinite(values), values, np.nan)
     low, high = np.nanmin(values), np.nanmax(values)
@@ -134,16 +140,14 @@ def heatmap(
     bar.set_label(title, fontsize="small")
     bar.ax.tick_params(labelsize="x-small")
     _scales(axis, plane, across, along)
-    if curves:
-        handles = _curves(axis, plane, across, along)
-        if handles:
-            axis.figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize="x-small", frameon=False)
+    if curves and (handles := _curves(axis, plane, across, along)):
+        legend_below(axis, handles=handles)
     axis.set_title(fixed(dataset, along).replace(f"{SYMBOLS[across]} = ", ""), fontsize="x-small")
     return axis
 
 
-def _fields(dataset: xr.Dataset, across: str | None, along: str | None) -> tuple[str, str]:
-    """The two fields of the plane."""
+def plane_of(dataset: xr.Dataset, across: str | None, along: str | None) -> tuple[xr.Dataset, str, str]:
+    """The dataset over two fields alone, which ascend, and these fields. Raises ValueError where they are not two."""
     long = [name for name in FIELDS if dataset.sizes.get(name, 1) > 1]
     given = along or next((name for name in long if name != across), None)
     rest = [name for name in long if name != given]
@@ -154,13 +158,8 @@ def _fields(dataset: xr.Dataset, across: str | None, along: str | None) -> tuple
             f"dataset varies over {', '.join(long) or 'nothing'}: a map needs exactly two of {known} "
             "with several values; select the others first"
         )
-    return over, given
-
-
-def _axes(axes: Any, height: float) -> Axes:
-    if axes is not None:
-        return axes
-    return Figure(figsize=(COLUMN, height), layout="constrained").subplots()
+    short = {name: 0 for name in FIELDS if dataset.sizes.get(name) == 1}
+    return ordered(dataset.isel(short), over, given), over, given
 
 
 def _scales(axis: Axes, plane: xr.Dataset, across: str, along: str) -> None:
@@ -233,16 +232,15 @@ def _distance(before: np.ndarray, roots: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(before), 1.0, apart)
 
 
-def _markers(axis: Axes, simulated: xr.Dataset, across: str, along: str) -> list[Any]:
-    """Simulated cells: shape and colour by regime, hollow where harmful."""
-    flat = {name: np.ravel(simulated[name].broadcast_like(simulated["regime"])) for name in (across, along)}
+def _markers(axis: Axes, simulated: xr.Dataset, x: np.ndarray, y: np.ndarray) -> list[Any]:
+    """Simulated cells at their places: shape and colour by regime, hollow where harmful."""
     codes, bad = np.ravel(simulated["regime"]), np.ravel(simulated["is_harmful"]) > 0
     handles = []
     for code, name in enumerate(REGIMES):
         look: dict[str, Any] = dict(marker=SHAPES[name], color=REGIMES[name][1], ls="none", ms=4.5, zorder=8)
         for chosen, face in ((codes == code) & bad, "white"), ((codes == code) & ~bad, REGIMES[name][1]):
             if np.any(chosen):  # an empty line without clipping has no extent, which breaks the layout
-                axis.plot(flat[across][chosen], flat[along][chosen], mfc=face, mew=1.2, clip_on=False, **look)
+                axis.plot(x[chosen], y[chosen], mfc=face, mew=1.2, clip_on=False, **look)
         if np.any(codes == code):
             handles += axis.plot([], [], label=f"simulated: {name.replace('_', '-')}", **look)
     if np.any(bad):
@@ -252,17 +250,12 @@ def _markers(axis: Axes, simulated: xr.Dataset, across: str, along: str) -> list
 
 def _name(axis: Axes, area: np.ndarray, x: np.ndarray, y: np.ndarray, name: str, avoid: np.ndarray) -> None:
     """The regime's name in the middle of its area, where that is wide enough, away from the places to avoid."""
-    from scipy.ndimage import distance_transform_edt
-
     if np.mean(area) < 0.02:
         return
     free = area.copy()
     for place_x, place_y in avoid:
         free[np.argmin(np.abs(np.log(y / place_y))), np.argmin(np.abs(np.log(x / place_x)))] = False
-    wide = np.pad(free, 1)
-    # A name is wider than high.
-    depth = np.asarray(distance_transform_edt(wide, sampling=(2.6 / wide.shape[0], 1.0 / wide.shape[1])))[1:-1, 1:-1]
-    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    row, column = middle(free, 2.6)
     look: dict[str, Any] = dict(ha="center", va="center", fontsize="small", color=REGIMES[name][1], zorder=7)
     look["bbox"] = dict(fc="white", ec="none", alpha=0.75, pad=1.2)
     axis.text(x[column], y[row], name.replace("_", "-"), **look)

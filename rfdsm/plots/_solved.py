@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from rfdsm.plots._style import (
     AXIS_LABELS,
@@ -16,9 +15,11 @@ from rfdsm.plots._style import (
     SYMBOLS,
     abscissa,
     axis_label,
+    legend_below,
     log_x,
     number,
     ordered,
+    single,
 )
 
 
@@ -32,7 +33,7 @@ def widths(dataset: xr.Dataset, axes: Any = None) -> Axes:
     Returns:
         The Axes.
     """
-    axis = axes if axes is not None else Figure(figsize=(3.4, 3.4), layout="constrained").subplots()
+    axis = single(axes, 3.4, 3.4)
     p = dataset["p"].to_numpy()
     for prefix, style, suffix in (("", "-", "as asked"), ("best_ridge_", "--", "best ridge")):
         for colour, name, label in zip(COLOURS, ("test", "empirical_test"), ("test", "training points"), strict=False):
@@ -56,7 +57,7 @@ def widths(dataset: xr.Dataset, axes: Any = None) -> Axes:
     axis.set_ylabel("loss per coordinate", fontsize="small")
     axis.tick_params(labelsize="x-small")
     axis.grid(alpha=0.25, lw=0.5)
-    axis.figure.legend(loc="outside lower center", ncols=2, fontsize="x-small", frameon=False)
+    legend_below(axis)
     return axis
 
 
@@ -79,7 +80,7 @@ def roots(dataset: xr.Dataset, name: str, axes: Any = None, along: str | None = 
     if along not in dataset.dims:
         raise ValueError("dataset has one line only: a picture needs a field with several values")
     dataset = ordered(dataset, along)
-    axis = axes if axes is not None else Figure(figsize=(3.4, 3.4), layout="constrained").subplots()
+    axis = single(axes, 3.4, 3.4)
     others = [field for field in FIELDS if field in dataset.dims and field != along]
     cells = list(itertools.product(*(range(dataset.sizes[field]) for field in others)))
     values = np.asarray(dataset[name])
@@ -94,15 +95,13 @@ def roots(dataset: xr.Dataset, name: str, axes: Any = None, along: str | None = 
     if np.any(values > 0):
         axis.set_yscale("log")
     field = name.removesuffix("_at_boundary").removeprefix("best_")
-    what = f"best {field}" if name.startswith("best_") else "boundary"
+    what = "best " if name.startswith("best_") else "boundary: "
     axis.set_xlabel(axis_label(along, dataset), fontsize="small")
-    axis.set_ylabel(
-        f"{what}: {AXIS_LABELS[field]}" if what == "boundary" else f"best {AXIS_LABELS[field]}", fontsize="small"
-    )
+    axis.set_ylabel(what + AXIS_LABELS[field], fontsize="small")
     axis.tick_params(labelsize="x-small")
     axis.grid(alpha=0.25, lw=0.5)
     if others and axes is None:
-        axis.figure.legend(loc="outside lower center", ncols=2, fontsize="x-small", frameon=False)
+        legend_below(axis)
     elif others:
         axis.legend(fontsize="x-small")
     same = [field for field in SYMBOLS if field in dataset.coords and dataset[field].size == 1]

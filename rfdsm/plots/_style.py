@@ -119,6 +119,44 @@ def panels(count: int, below: bool = False) -> tuple[Any, Axes | None]:
     return axes, figure.add_subplot(grid[rows, :]) if below else None
 
 
+def single(axes: Any, width: float, height: float) -> Axes:
+    """The Axes given, or those of a new figure, with its size in inches."""
+    return Figure(figsize=(width, height), layout="constrained").subplots() if axes is None else axes
+
+
+def one_each(axes: Any, names: Sequence[str]) -> np.ndarray:
+    """The Axes given, or those of a new figure, one for each name. Raises ValueError for another number."""
+    return checked(panels(len(names))[0] if axes is None else axes, names)
+
+
+def dressed(axis: Axes, title: str, label: str) -> None:
+    """A panel with its title, its vertical label and a grid."""
+    axis.set_title(title, fontsize="medium")
+    axis.set_ylabel(label)
+    axis.grid(alpha=0.25, lw=0.5)
+
+
+def label_x(axes: np.ndarray, text: str) -> None:
+    """The horizontal label of panels, below the last row of them."""
+    for axis in axes[-columns(len(axes)) :]:
+        axis.set_xlabel(text)
+
+
+def legend_below(axis: Axes, **handles: Any) -> None:
+    """The legend of a figure for a printed column."""
+    axis.figure.legend(loc="outside lower center", ncols=2, fontsize="x-small", frameon=False, **handles)
+
+
+def middle(area: np.ndarray, aspect: float) -> tuple[int, int]:
+    """Row and column of the place in an area that is farthest from its edge; text has an aspect, wider than high."""
+    from scipy.ndimage import distance_transform_edt
+
+    wide = np.pad(area, 1)
+    depth = distance_transform_edt(wide, sampling=(aspect / wide.shape[0], 1.0 / wide.shape[1]))
+    row, column = np.unravel_index(int(np.argmax(np.asarray(depth)[1:-1, 1:-1])), area.shape)
+    return int(row), int(column)
+
+
 def checked(axes: Any, names: Sequence[str]) -> np.ndarray:
     """The Axes given, one for each name, as a vector. Raises ValueError for another number."""
     axes = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()

@@ -14,7 +14,7 @@ from rfdsm._laws import Law
 from rfdsm.model import Model
 from rfdsm.sweeps._configuration import Configuration, versions
 from rfdsm.sweeps._errors import SweepError
-from rfdsm.sweeps._layout import Request, Unit
+from rfdsm.sweeps._layout import Unit
 
 
 class Result(NamedTuple):
@@ -53,13 +53,13 @@ class Task(NamedTuple):
     """Of the model, shape (fields, cells)."""
 
 
-def simulated(request: Request) -> Generator[Result, None, None]:
+def simulated(model: Model, plan: Any) -> Generator[Result, None, None]:
     """Results of the groups of a plan, each as soon as it is done."""
     start = time.perf_counter()
     # Closed here, not by the garbage collector, which would swallow a Ctrl-C that comes in between.
-    with closing(request.model.groups(request.plan._replace(groups=request.groups))) as groups:
+    with closing(model.groups(plan)) as groups:
         for _, values in groups:
-            yield Result({"losses": values}, time.perf_counter() - start, device(request.plan.devices))
+            yield Result({"losses": values}, time.perf_counter() - start, device(plan.devices))
             start = time.perf_counter()
 
 
@@ -97,8 +97,7 @@ def run_task(task: Task, context: Context) -> Result:
             problem, task.d, trials=context.trials, key=key, data=context.law, dtype=context.dtype,
             devices=jax.local_devices(), memory_limit=context.memory_limit,
         )  # fmt: skip
-    request = Request(model, plan, plan.groups)
-    (result,) = simulated(request)
+    (result,) = simulated(model, plan)
     return result._replace(seconds=time.perf_counter() - start)
 
 

@@ -90,11 +90,7 @@ class Configuration:
 
     def text(self) -> str:
         """As JSON; equal texts give equal numbers."""
-        described: dict[str, Any] = {
-            "format": FORMAT,
-            "versions": versions(),
-            "data": self.law.provenance,
-        }
+        described: dict[str, Any] = {"format": FORMAT, "versions": versions(), "data": self.law.provenance}
         described |= models.text(self.model, self.problem) | {
             "quantities": list(self.quantities),
             "d": list(self.dimensions),
@@ -213,9 +209,8 @@ def read(
         described = json.loads(text)
         if described["format"] != FORMAT:
             raise SweepError(f"{where} has format {described['format']}, must be {FORMAT}: written by another version")
-        key = jax.random.wrap_key_data(
-            jnp.asarray(described["key"]["words"], jnp.uint32), impl=described["key"]["kind"]
-        )
+        words, kind = described["key"]["words"], described["key"]["kind"]
+        key = jax.random.wrap_key_data(jnp.asarray(words, jnp.uint32), impl=kind)
         model, found = models.read(described, problem, count_only)
         curves = described.get(TRAINING)
         return Configuration(

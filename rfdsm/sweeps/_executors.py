@@ -42,7 +42,7 @@ class InProcess(Executor):
 
     def outcomes(self, layout: Layout, take: Take) -> Iterator[Outcome]:
         while blocks := self._blocks(take):
-            for place in layout.requests:
+            for place in layout.plans:
                 units = [unit for block in blocks for unit in block.units if (unit.part, unit.d) == place]
                 while units:
                     units = yield from self._until_failure(layout, place, units)
@@ -60,8 +60,8 @@ class InProcess(Executor):
     @staticmethod
     def _until_failure(layout: Layout, place: tuple[str, int], units: Sequence[Unit]) -> Any:
         """Yields outcomes; returns the units behind the first that failed."""
-        request = layout.requests[place]._replace(groups=[unit.group for unit in units])
-        results = simulated(request)
+        plan = layout.plans[place]._replace(groups=[unit.group for unit in units])
+        results = simulated(layout.configuration.part(place[0]).model, plan)
         try:
             for index, unit in enumerate(units):
                 try:

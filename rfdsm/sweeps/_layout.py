@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import jax
 
-from rfdsm.model import Model
 from rfdsm.sweeps._configuration import Configuration, Part
 
 BLOCK = 16
@@ -40,15 +39,6 @@ class Unit(NamedTuple):
         return 0 if self.group is None else self.group.cells.size
 
 
-class Request(NamedTuple):
-    """What one model is asked to simulate in one dimension."""
-
-    model: Model
-    plan: Any
-    groups: list[Any]
-    """All of the plan's, or some."""
-
-
 class Block(NamedTuple):
     """Units that share a compilation."""
 
@@ -61,8 +51,8 @@ class Layout:
     """All units of a sweep."""
 
     configuration: Configuration
-    requests: dict[tuple[str, int], Request]
-    """One for each part and dimension."""
+    plans: dict[tuple[str, int], Any]
+    """Of the simulations, one for each part, by its prefix, and dimension."""
     theory: tuple[Unit, ...]
     blocks: tuple[Block, ...]
 
@@ -77,7 +67,7 @@ def layout(configuration: Configuration, memory_limit: int | None = None) -> Lay
     c = configuration
     given: dict[str, Any] = dict(trials=c.trials, key=c.key, data=c.law, dtype=c.dtype)
     given |= dict(devices=jax.local_devices(), memory_limit=memory_limit)
-    theory, blocks, requests = [], [], {}
+    theory, blocks, plans = [], [], {}
     for part in c.parts:
         if part.theory:
             theory.append(Unit(part.named("theory"), 0, None, 0.0, part.prefix))
@@ -85,9 +75,9 @@ def layout(configuration: Configuration, memory_limit: int | None = None) -> Lay
             theory += [Unit(part.named(f"theory-d{d}"), d, None, 0.0, part.prefix) for d in c.dimensions]
         for d in c.dimensions if part.simulation else ():
             plan = part.model.plan(c.problem, d, **given)
-            requests[part.prefix, d] = Request(part.model, plan, plan.groups)
+            plans[part.prefix, d] = plan
             blocks += _blocks(part, d, plan, c.trials, len(blocks))
-    return Layout(c, requests, tuple(theory), tuple(blocks))
+    return Layout(c, plans, tuple(theory), tuple(blocks))
 
 
 def _blocks(part: Part, d: int, plan: Any, trials: int, first: int) -> list[Block]:

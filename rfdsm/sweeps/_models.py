@@ -102,9 +102,8 @@ def read(described: Mapping[str, Any], problem: Any = None, stand_in: bool = Fal
     spectrum = Spectrum(nodes, weights, own["spectrum_label"], own["spectrum_error"])
     if described.get("model") == LinearDenoiser.name:
         fields = {name: array(own[name]) for name in LinearDenoiser.fields}
-        return LinearDenoiser(array(own["smoothing"]), described["wasserstein"]), LinearProblem(
-            **fields, spectrum=spectrum
-        )
+        model = LinearDenoiser(array(own["smoothing"]), described["wasserstein"])
+        return model, LinearProblem(**fields, spectrum=spectrum)
     activation = _activation(own["activation"]) if problem is None else problem.activation
     if activation is None and stand_in:
         activation = activations.get("linear")
@@ -199,11 +198,7 @@ def _activation_text(activation: Activation) -> dict[str, Any]:
 
 
 def _activation(described: dict[str, Any]) -> Activation | None:
-    makers = {
-        "name": activations.get,
-        "polynomial": activations.polynomial,
-        "hermite": activations.hermite,
-        "leaky_relu": activations.leaky_relu,
-    }
     (kind, value), *_ = described.items()
-    return makers[kind](value) if kind in makers else None
+    if kind == "name":
+        return activations.get(value)
+    return getattr(activations, kind)(value) if kind in ("polynomial", "hermite", "leaky_relu") else None

@@ -131,8 +131,6 @@ def _on_grid(dataset: xr.Dataset) -> xr.Dataset:
 
 def _problem(dataset: xr.Dataset) -> Any:
     """Model and problem that the file is about; None if its activation cannot be told from a name, or it has none."""
-    if "configuration" not in dataset.attrs and "sweep" not in dataset.attrs:
-        return None
     if "sweep" in dataset.attrs:
         try:
             configuration = read(dataset.attrs["sweep"], "the file")
@@ -141,5 +139,5 @@ def _problem(dataset: xr.Dataset) -> Any:
             return None
     try:
         return models.provenance(json.loads(dataset.attrs["configuration"]))
-    except (KeyError, TypeError, ValueError):  # of trained networks, or of another program
+    except (KeyError, TypeError, ValueError):  # of trained networks, of another program, or none
         return None

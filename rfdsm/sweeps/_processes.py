@@ -40,10 +40,8 @@ class Processes(Pool):
         try:
             setup = cloudpickle.dumps((run, context))
         except Exception as error:
-            raise ValueError(
-                f"executor: the activation {context.structure.activation.name!r} cannot be sent to other processes "
-                f"({error})"
-            ) from None
+            name = context.structure.activation.name
+            raise ValueError(f"executor: the activation {name!r} cannot be sent to other processes ({error})") from None
         places = shares(count) if places is None else places[:count]
         self._workers = [_Worker(index, place, setup, self._outcomes) for index, place in enumerate(places)]
 

@@ -50,13 +50,12 @@ def _of_part(layout: Layout, part: Part, results: Mapping[str, Result], failures
     limit = _theory(layout, part, results, "theory")
     rest = [name for name in model.predicted if name not in model.quantities]
     whole = _compared(layout, part, results, limit) if part.simulation else _of_theory(c, part, limit)
-    cells = datasets.dims(c.problem, model)
     if part.theory:
         own = datasets.theory(c.problem, {name: limit[name] for name in rest}, model)
         whole = whole.assign({name: own[name].variable for name in rest})
     if part.simulation:
-        over = ("d", "trial", *cells, *model.trailing)
         if "objective" in model.simulated:  # of what is trained
+            over = ("d", "trial", *datasets.dims(c.problem, model), *model.trailing)
             objective = model.simulated.index("objective")
             values = np.stack([_simulated(layout, part, d, results)[objective] for d in c.dimensions])
             whole["simulated_objective"] = datasets.variable("", over, values, "training objective of each trial")
@@ -86,7 +85,7 @@ def _compared(layout: Layout, part: Part, results: Mapping[str, Result], limit: 
     with jax_scope():
         words = seeds(c.key, c.trials)
     simulations = [_simulated(layout, part, d, results) for d in c.dimensions]
-    plans = [layout.requests[part.prefix, d].plan for d in c.dimensions]
+    plans = [layout.plans[part.prefix, d] for d in c.dimensions]
     comparison = Comparison(
         problem=c.problem,
         dimensions=c.dimensions,
@@ -96,11 +95,7 @@ def _compared(layout: Layout, part: Part, results: Mapping[str, Result], limit: 
         simulation=np.stack([np.stack([x[model.simulated.index(name)] for x in simulations]) for name in names]),
         runs=tuple(Run(plan.n, plan.p, plan.d, words) for plan in plans),
         settings=dict(
-            trials=c.trials,
-            key=str(c.key_words),
-            dtype=c.dtype,
-            data=c.law.shape,
-            quantities=list(c.quantities),
+            trials=c.trials, key=str(c.key_words), dtype=c.dtype, data=c.law.shape, quantities=list(c.quantities)
         ),
         model=model,
         theory_error=model.error(c.problem, c.dimensions, c.law),
@@ -131,10 +126,8 @@ def _simulated(layout: Layout, part: Part, d: int, results: Mapping[str, Result]
     shape = _shape(layout, part)
     values = np.full((len(model.simulated), trials, int(np.prod(grid)), *shape[len(grid) :]), np.nan)
     for unit in layout.units:
-        if unit.group is None or (unit.part, unit.d) != (part.prefix, d):
-            continue
-        if (result := results.get(unit.name)) is not None:
-            values[:, :, unit.group.cells] = result.values["losses"]
+        if unit.group is not None and (unit.part, unit.d) == (part.prefix, d) and unit.name in results:
+            values[:, :, unit.group.cells] = results[unit.name].values["losses"]
     return values.reshape(len(model.simulated), trials, *shape)
 
 

@@ -12,9 +12,8 @@ from rfdsm._hints import Count, Dimensions, DTypeName, KeyLike, Number, Numbers,
 from rfdsm.simulation._memory import memory_available
 from rfdsm.sweeps._choose import check, made
 from rfdsm.sweeps._configuration import Configuration, checked
-from rfdsm.sweeps._counts import Counts
-from rfdsm.sweeps._layout import Layout, layout
-from rfdsm.sweeps._progress import shown
+from rfdsm.sweeps._layout import layout
+from rfdsm.sweeps._progress import Counts, shown
 from rfdsm.sweeps._result import dataset
 from rfdsm.sweeps._state import Sweep
 from rfdsm.sweeps.store import Failure, Store
@@ -122,43 +121,32 @@ def resume(
 
 def load(store: Any, *, problem: Any = None) -> xr.Dataset:
     """What a store holds so far, as `sweep` would return it; what is missing is NaN. Computes and changes nothing."""
-    found, configuration = Store.found(store, problem)
-    plan = _laid_out(configuration)
-    state = Sweep(plan, found)
-    state.collect()
-    return dataset(plan, state.results, state.failures).assign_attrs(sweep=found.configuration)
+    found, state = _collected(store, problem)
+    return dataset(state.plan, state.results, state.failures).assign_attrs(sweep=found.configuration)
 
 
 def status(store: Any) -> Counts:
     """How far a store's sweep is. The remaining time is that of one process, from the wall times of finished cells."""
-    found, configuration = Store.found(store, count_only=True)
-    state = Sweep(_laid_out(configuration), found)
-    state.collect()
-    return state.counts()
+    return _collected(store, count_only=True)[1].counts()
 
 
 def failed(store: Any) -> list[tuple[str, Failure]]:
     """What a store's sweep has given up so far, with the messages, by the name of its file."""
-    found, configuration = Store.found(store, count_only=True)
-    state = Sweep(_laid_out(configuration), found)
-    state.collect()
-    return sorted(state.failures.items())
+    return sorted(_collected(store, count_only=True)[1].failures.items())
 
 
-def _laid_out(configuration: Configuration) -> Layout:
-    """To be read, not computed: whatever memory there is, and without a word."""
+def _collected(store: Any, problem: Any = None, count_only: bool = False) -> tuple[Store, Sweep]:
+    """What a store holds, to be read, not computed: laid out whatever memory there is, and without a word."""
+    found, configuration = Store.found(store, problem, count_only)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return layout(configuration, sys.maxsize)
+        state = Sweep(layout(configuration, sys.maxsize), found)
+    state.collect()
+    return found, state
 
 
 def _swept(
-    configuration: Configuration,
-    store: Any,
-    executor: Any,
-    memory_limit: int | None,
-    retry_failed: bool,
-    progress: Any,
+    configuration: Configuration, store: Any, executor: Any, memory_limit: int | None, retry_failed: bool, progress: Any
 ) -> xr.Dataset:
     workers = check(executor)
     if workers and memory_limit is None:

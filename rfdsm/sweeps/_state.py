@@ -15,11 +15,10 @@ import numpy as np
 
 from rfdsm.sweeps import _compute as compute
 from rfdsm.sweeps._compute import Result
-from rfdsm.sweeps._counts import Counts
 from rfdsm.sweeps._errors import Interrupted
 from rfdsm.sweeps._executors import ATTEMPTS, Executor, Outcome
 from rfdsm.sweeps._layout import Block, Layout, Unit
-from rfdsm.sweeps._progress import Report
+from rfdsm.sweeps._progress import Counts, Report
 from rfdsm.sweeps.store import Failure, Store
 
 _POLL = 0.5
@@ -102,7 +101,7 @@ class Sweep:
 
     def missing(self) -> bool:
         """Whether any simulation is neither finished nor given up."""
-        return any(not self._settled(unit) for block in self.plan.blocks for unit in block.units)
+        return not all(map(self._is_done, self.plan.blocks))
 
     def compute_theory(self) -> None:
         """As one batch for the problem as asked, and one for each dimension; quick, so never divided."""
@@ -125,11 +124,8 @@ class Sweep:
                 time.sleep(_POLL)
                 self.collect()
                 report(self.counts())
-                self._waiting.extend(
-                    block
-                    for block in self.plan.blocks
-                    if block.name not in self._held and not all(self._settled(unit) for unit in block.units)
-                )
+                others = (block for block in self.plan.blocks if block.name not in self._held)
+                self._waiting.extend(block for block in others if not self._is_done(block))
 
     def counts(self) -> Counts:
         """See `Counts`."""
@@ -148,27 +144,20 @@ class Sweep:
 
     def warn(self) -> None:
         """Of cells that were given up, and of networks that could not be solved."""
-        lost = sum(
-            int(np.sum(~np.isfinite(r.values["losses"][0]))) for r in self.results.values() if "losses" in r.values
-        )
-        if lost:
-            warnings.warn(
-                f"{lost} simulated networks could not be solved and are NaN: the ridge is too small for "
-                "double precision",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+        losses = [result.values["losses"][0] for result in self.results.values() if "losses" in result.values]
+        if lost := sum(int(np.sum(~np.isfinite(own))) for own in losses):
+            text = f"{lost} simulated networks could not be solved and are NaN: the ridge is too small for "
+            warnings.warn(f"{text}double precision", RuntimeWarning, stacklevel=4)
         if self.failures:
             first = next(iter(self.failures.values()))
-            warnings.warn(
-                f"{self.counts().failed} cells failed {first.attempts} times and are NaN; the first message: "
-                f"{first.message}",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+            text = f"{self.counts().failed} cells failed {first.attempts} times and are NaN; the first message: "
+            warnings.warn(text + first.message, RuntimeWarning, stacklevel=4)
 
     def _settled(self, unit: Unit) -> bool:
         return unit.name in self.results or unit.name in self.failures
+
+    def _is_done(self, block: Block) -> bool:
+        return all(map(self._settled, block.units))
 
     def _look_up(self, unit: Unit) -> None:
         assert self.store is not None
@@ -184,7 +173,7 @@ class Sweep:
             return Block(self._block_of[unit.name], (unit,))
         while self._waiting:
             block = self._waiting.popleft()
-            if all(self._settled(unit) for unit in block.units):
+            if self._is_done(block):
                 continue
             if self.store is not None:
                 if not self.store.claim(block.name):

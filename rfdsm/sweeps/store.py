@@ -59,7 +59,7 @@ class Store:
         folder, text = located(path, "store"), configuration.text()
         if folder.exists() and not folder.is_dir():
             raise SweepError(f"store {folder} must be a folder, but is a file")
-        try:
+        with _told(folder):
             folder.mkdir(parents=True, exist_ok=True)
             if not (folder / _CONFIGURATION).exists():
                 strangers = sorted({entry.name for entry in os.scandir(folder)} - {"locks", "data.npy", "units"})
@@ -76,8 +76,6 @@ class Store:
                         _write(folder / f"{name}.npy", buffer.getvalue(), sync=True)
                     _write(folder / _CONFIGURATION, text.encode(), sync=True)
             there = (folder / _CONFIGURATION).read_text(encoding="utf-8")
-        except OSError as error:
-            raise _refused(folder, error) from None
         try:
             unlike = difference(there, text)
         except (json.JSONDecodeError, AttributeError):
@@ -113,12 +111,11 @@ class Store:
     def result(self, unit: str) -> Result | None:
         """A finished unit; None if it is not there. A damaged one is warned of, and counts as not there."""
         path = self._unit(unit)
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise _refused(self.path, error) from None
+        with _told(self.path):
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                return None
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as archive:
                 values = {name: archive[name] for name in archive.files}
@@ -151,29 +148,29 @@ class Store:
 
     def save(self, unit: str, result: Result) -> None:
         """Keep a finished unit."""
-        about = json.dumps(
-            {"unit": unit, "sweep": self.identity, "seconds": result.seconds, "device": result.device}
-        ).encode()
+        described = {"unit": unit, "sweep": self.identity, "seconds": result.seconds, "device": result.device}
+        about = json.dumps(described).encode()
         buffer = io.BytesIO()
         marks = {"about": about, "sha256": _checksum(result.values, about)}
         parts: dict[str, Any] = {name: np.frombuffer(mark, np.uint8) for name, mark in marks.items()} | result.values
         np.savez(buffer, **parts)
-        self._write(self._unit(unit), buffer.getvalue(), result.seconds >= WORTH_SYNCING)
+        with _told(self.path):
+            _write(self._unit(unit), buffer.getvalue(), result.seconds >= WORTH_SYNCING)
         self._failed(unit).unlink(missing_ok=True)
 
     def give_up(self, unit: str, failure: Failure) -> None:
         """Keep the verdict on a unit that cannot be computed."""
-        self._write(self._failed(unit), json.dumps({"unit": unit} | failure._asdict()).encode(), True)
+        with _told(self.path):
+            _write(self._failed(unit), json.dumps({"unit": unit} | failure._asdict()).encode(), True)
 
     def claim(self, block: str) -> bool:
         """Whether this process may work on a block, from now on until `release`."""
         lock = FileLock(self.path / "locks" / f"{block}.lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            return False
-        except OSError as error:
-            raise _refused(self.path, error) from None
+        with _told(self.path):
+            try:
+                lock.acquire()
+            except Timeout:
+                return False
         self._locks[block] = lock
         return True
 
@@ -195,12 +192,6 @@ class Store:
 
     def _failed(self, unit: str) -> Path:
         return self.path / "units" / f"{unit}.failed.json"
-
-    def _write(self, path: Path, content: bytes, sync: bool) -> None:
-        try:
-            _write(path, content, sync)
-        except OSError as error:
-            raise _refused(self.path, error) from None
 
 
 def _write(path: Path, content: bytes, sync: bool) -> None:
@@ -230,8 +221,11 @@ def _checksum(values: dict[str, np.ndarray], about: bytes) -> bytes:
     return hashlib.sha256(about + described.encode()).digest()
 
 
-def _refused(folder: Path, error: OSError) -> SweepError:
-    return SweepError(
-        f"store {folder} cannot be used: {error.strerror or error}; what it holds stays readable, and the sweep "
-        "resumes from there"
-    )
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """What the operating system refuses is told in a SweepError."""
+    try:
+        yield
+    except OSError as error:
+        what = f"store {folder} cannot be used: {error.strerror or error}"
+        raise SweepError(f"{what}; what it holds stays readable, and the sweep resumes from there") from None

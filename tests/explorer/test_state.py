@@ -97,7 +97,7 @@ OTHERS = [State(), State(activation="leaky_relu:0.2", spectrum="power-law:1,0.01
 def test_texts_say_the_same_problem(state, tmp_path):
     from rfdsm._problem import FIELDS
     from rfdsm.cli import _build as build
-    from rfdsm.cli._explore_options import ExploreOptions
+    from rfdsm.cli._options import ExploreOptions
     from rfdsm.cli._settings import resolve
 
     scope: dict = {}

@@ -15,8 +15,8 @@ import xarray as xr
 import rfdsm
 from rfdsm import compare, sweeps
 from rfdsm.cli import main
+from rfdsm.cli._generation_options import SweepOptions
 from rfdsm.cli._settings import resolve
-from rfdsm.cli._sweep_options import SweepOptions
 from rfdsm.sweeps import SweepError
 from tests.sweeps import tiny
 

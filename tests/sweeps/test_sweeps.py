@@ -28,7 +28,7 @@ from rfdsm.sweeps import (
     store,
 )
 from rfdsm.sweeps._compute import Result
-from rfdsm.sweeps._counts import duration
+from rfdsm.sweeps._progress import duration
 from tests.sweeps import tiny
 from tests.sweeps.tiny import CUBIC, PROBLEM
 
@@ -295,13 +295,13 @@ class Disturbed:
         error = error or RuntimeError("out of luck\nand memory")
         self.times, self.error, self.calls, self.simulated = times, error, 0, executors.simulated
 
-    def __call__(self, request):
-        for group in request.groups:
+    def __call__(self, model, plan):
+        for group in plan.groups:
             if group.n == 33 and group.settings.p == 64:
                 self.calls += 1
                 if self.calls <= self.times:
                     raise self.error
-            yield from self.simulated(request._replace(groups=[group]))
+            yield from self.simulated(model, plan._replace(groups=[group]))
 
 
 def test_a_cell_that_always_raises_is_given_up(whole, tmp_path, monkeypatch):
