@@ -70,7 +70,7 @@ def test_a_tilde_is_the_home_folder_wherever_a_path_is_given(home, capsys):
     swept = sweeps.sweep(problem, quantities="theory", store="~/python", progress=False)
     assert sweeps.load("~/python").equals(swept) and sweeps.resume("~/python", progress=False).equals(swept)
     assert sweeps.status("~/python").done == 1 and sweeps.failed("~/python") == []
-    np.testing.assert_allclose(sweeps.picture.opened("~/new/theory.NC")["test"], rfdsm.predict(problem).test)
+    np.testing.assert_allclose(sweeps._picture.opened("~/new/theory.NC")["test"], rfdsm.predict(problem).test)
     np.testing.assert_allclose(data.load("~/rows.CSV"), rows)
     assert tree(home.parent / "work") == []
     assert (home / "drawn" / "swept.PNG").read_bytes().startswith(b"\x89PNG")

@@ -79,7 +79,7 @@ def test_sweep_status_resume_and_plot(folder, capsys):
 
 
 def test_failures_are_listed(folder, capsys):
-    place = sweeps.store.Store.opened("kept", sweeps.configuration.checked(
+    place = sweeps.store.Store.opened("kept", sweeps._configuration.checked(
         tiny.PROBLEM, "simulation", 16, 4, 3, None, "float64", False))  # fmt: skip
     place.give_up("d16-000003", sweeps.store.Failure("RuntimeError: out of luck", 3))
     assert main(["status", "kept"]) == 0
@@ -148,7 +148,7 @@ def test_bad_input_is_one_line(arguments, expected, folder, capsys):
 @pytest.mark.parametrize("quantities", ["theory", "simulation", "comparison"])
 def test_pictures_of_every_kind(quantities, whole, folder):
     swept = tiny.sweep(None, quantities=quantities)
-    axes = sweeps.picture.draw(swept)
+    axes = sweeps._picture.draw(swept)
     assert len(axes) == 4
     theory = rfdsm.predict(tiny.PROBLEM)
     lines = [line for line in axes[2].lines if len(line.get_xdata()) > 2]
@@ -162,7 +162,7 @@ def test_pictures_of_simulations_alone(trials):
     """Mean and standard error over the trials, beside the theory of the same problem."""
     problem = rfdsm.Problem.grid(2.0, [1.0, 2.0, 4.0], [1, 2], 0.1, 0.1, "linear")
     losses = rfdsm.simulate(problem, 8, trials=trials, key=1)
-    axes = sweeps.picture.draw(rfdsm.datasets.simulations(problem, losses, 8, trials=trials, key="1", dtype="float64"))
+    axes = sweeps._picture.draw(rfdsm.datasets.simulations(problem, losses, 8, trials=trials, key="1", dtype="float64"))
     points, (line, *_) = axes[2].containers[0], axes[2].lines
     test = losses.test.reshape(trials, 3, 2)[..., 0]
     np.testing.assert_allclose(points[0].get_ydata(), test.mean(axis=0))
@@ -178,10 +178,10 @@ def test_pictures_of_an_activation_of_ones_own(whole):
     """On the grid of the file, for its theory cannot be computed anew."""
     problem = rfdsm.Problem.grid(np.linspace(1.0, 5.0, 5), [4.0, 6.0], np.inf, 0.1, 1e-2, lambda u: u + 0.1 * u**3)
     swept = sweeps.sweep(problem, quantities="theory", progress=False)
-    axes = sweeps.picture.draw(swept)
+    axes = sweeps._picture.draw(swept)
     np.testing.assert_allclose(axes[2].lines[0].get_ydata(), swept["limit"].sel(loss="test")[:, 0])
     with pytest.raises(SweepError, match="only the file's author has"):
-        sweeps.picture.draw(swept.drop_vars("limit").assign(mean=swept["limit"]))
+        sweeps._picture.draw(swept.drop_vars("limit").assign(mean=swept["limit"]))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
