@@ -43,6 +43,7 @@ COMMANDS = {
     "accuracy": "python -m benchmarks.accuracy",
     "generation": "python -m benchmarks.generation",
     "networks": "python -m benchmarks.networks",
+    "explore": "python -m benchmarks.explore",
 }
 TUTORIAL = {
     "tutorial_compare": "python -m rfdsm.cli compare --psi-n 2 --psi-p 2 8 --m 4 --d 20 40 --output rfdsm-first",

@@ -25,8 +25,8 @@ try {
   GlyphRendererView.prototype.update_position = () => {};
 } catch { /* another version of the library: pages are right without it, and slower */ }
 """
-"""Glyphs are painted on a canvas, but with each frame every one of them also moves an empty element of its own, by a new
-style sheet: the browser would work out the style of the whole page again for each figure, a third of a frame's time."""
+"""Glyphs are painted on a canvas, but with each frame every one of them also moves an empty element of its own, by a
+new style sheet: the browser would work out the style of the whole page again for each figure."""
 HEIGHT = 860
 """Of the frame in a notebook, in pixels."""
 

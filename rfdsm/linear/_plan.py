@@ -116,7 +116,10 @@ def padded_size(n: int) -> int:
 
 
 def memory_estimate(n: int, d: int) -> int:
-    """Bytes that bound the peak of one trial: 6 arrays of points and 10 of d x d float64 numbers, whatever m is."""
+    """Bytes that bound the peak of one trial of `simulate`: 6 arrays of points and 10 of d x d float64 numbers.
+
+    Whatever m is: draws are streamed. n: points, d: dimension.
+    """
     return 8 * (6 * padded_size(n) * d + 10 * d * d)
 
 
