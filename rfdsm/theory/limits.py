@@ -16,18 +16,19 @@ from typing import Any
 import numpy as np
 
 from rfdsm._problem import FIELDS
+from rfdsm._vocabulary import RANGES
 from rfdsm.losses import SINGULAR, Losses
 from rfdsm.theory._populations import COINCIDENCE, NEGLIGIBLE, VANISHING
 from rfdsm.theory._reduced_equations import Fields, Kernel, fields_of, moments, moments_of, number, one_population
 
 
-def _losses(problem: Any, shape: tuple[int, ...], singular: Any = False, **values: Any) -> Losses:
-    """Losses of this shape, with the values that hold at a singular point put in by rule; NaN for those not given."""
-    values = dict.fromkeys(Losses.NAMES, np.nan) | values
+def _losses(f: Fields, excess: Any, singular: Any = False, **values: Any) -> Losses:
+    """Losses of this excess over the floor, with the values that hold at a singular point put in by rule."""
+    values = {"test": f.floor + excess, "score": f.score_unit * excess, "floor": f.floor, "null": f.null} | values
     for name, limit in SINGULAR.items():
         values[name] = np.where(singular, limit, values[name])
-    whole: dict[str, Any] = {name: np.array(np.broadcast_to(array, shape)) for name, array in values.items()}
-    return Losses(**whole, null=np.array(np.broadcast_to(problem.asked.null(problem.spectrum.mean), shape)))
+    whole: dict[str, Any] = {name: np.array(np.broadcast_to(array, f.shape)) for name, array in values.items()}
+    return Losses(**whole)
 
 
 def population(problem: Any) -> Losses:
@@ -47,16 +48,7 @@ def population(problem: Any) -> Losses:
     excess = f.average((f.best * kept) ** 2 / f.total) + L * one.feature * f.average(f.best**2 * kept * share)
     test = f.floor + excess
     unexplained = (f.alpha**2 * f.s + f.beta**2) * kept + L * f.delta**2 * f.s * share
-    return _losses(
-        problem,
-        f.shape,
-        train=test,
-        empirical_test=test,
-        test=test,
-        score=f.score_unit * excess,
-        objective=f.average(unexplained),
-        floor=f.floor,
-    )
+    return _losses(f, excess, train=test, empirical_test=test, objective=f.average(unexplained))
 
 
 def kernel(problem: Any) -> Losses:
@@ -84,7 +76,7 @@ def kernel_ridge(problem: Any, ridge_per_feature: Any) -> Losses:
     Returns `Losses` of the broadcast shape, NumPy float64. Raises ValueError for a traced problem, psi_n = inf or a bad
     ridge_per_feature. Source: docs/limits, section 2 (extension).
     """
-    penalty = number("ridge_per_feature", ridge_per_feature, "finite and >= 0", problem, _is_penalty)
+    penalty = number("ridge_per_feature", ridge_per_feature, problem, RANGES["ridge"])
     f = fields_of(problem, "psi_n", shape=penalty.shape)
     L, v0_squared, beta_a = (np.broadcast_to(value, f.shape) for value in moments(problem))
     penalty, q, h = np.broadcast_to(penalty, f.shape), f.q, f.h
@@ -130,14 +122,7 @@ def kernel_ridge(problem: Any, ridge_per_feature: Any) -> Losses:
         "objective": (k.unit * f.average(penalised * x.resolvent), kept),
     }
     chosen = {name: np.where(memorised, limit, value) for name, (value, limit) in values.items()}
-    excess = chosen.pop("excess")
-    return _losses(
-        problem, f.shape, singular, **chosen, test=f.floor + excess, score=f.score_unit * excess, floor=f.floor
-    )
-
-
-def _is_penalty(x: Any) -> Any:
-    return np.isfinite(x) & (x >= 0)
+    return _losses(f, singular=singular, **chosen)
 
 
 def late_time(problem: Any) -> Losses:
@@ -164,8 +149,8 @@ def late_time(problem: Any) -> Losses:
         test = learnable + (1 + one.kappa) * unknown
         a_over_delta = np.where(f.alpha == 0, 1 / np.abs(f.beta), f.a / np.abs(f.delta))
         return _losses(
-            problem,
-            f.shape,
+            f,
+            excess,
             one.singular,
             train=one.c**2 * test,
             empirical_test=test,
@@ -222,15 +207,12 @@ def small_time(problem: Any) -> Losses:
         excess = f.average(missed**2 / f.total) + q * one.kappa * unexplained + one.kappa * own + feature
         fitted = c**2 * ((1 + one.kappa) * own + feature)
         return _losses(
-            problem,
-            f.shape,
+            f,
+            excess,
             one.singular,
             train=(1 - q + q * c**2 * (1 + one.kappa)) * unexplained + fitted,
             empirical_test=(1 + q * (1 - c) ** 2 + q * c**2 * one.kappa) * unexplained + fitted,
-            test=f.floor + excess,
-            score=f.score_unit * excess,
             objective=f.average(c * f.alpha * f.s * of_data + (1 - q + q * c) * f.beta * of_noise),
-            floor=f.floor,
         )
 
 
@@ -278,16 +260,8 @@ def infinite_draws(problem: Any) -> Losses:
     missed = np.where(L > 0, fitted * f.a * f.root_h * f.delta * f.s / variance, f.best)
     excess = f.average(missed**2 / f.total) + noisy * own
     train = f.average(unexplained**2) + kept * own
-    return _losses(
-        problem,
-        f.shape,
-        train=train,
-        empirical_test=train,
-        test=f.floor + excess,
-        score=f.score_unit * excess,
-        objective=f.average(np.where(L > 0, rho * f.delta**2 * f.s / variance, kept * f.alpha**2 * f.s + f.beta**2)),
-        floor=f.floor,
-    )
+    penalised = np.where(L > 0, rho * f.delta**2 * f.s / variance, kept * f.alpha**2 * f.s + f.beta**2)
+    return _losses(f, excess, train=train, empirical_test=train, objective=f.average(penalised))
 
 
 def fitted_fraction(problem: Any) -> np.ndarray:
@@ -307,7 +281,7 @@ def ratio_to_fit(problem: Any, fraction: Any) -> np.ndarray:
     Raises ValueError unless 0 <= fraction < 1 broadcasts against the problem, and as `infinite_draws`.
     Source: docs/limits, section 3.
     """
-    fraction = number("fraction", fraction, "in [0, 1)", problem, lambda x: (x >= 0) & (x < 1))
+    fraction = number("fraction", fraction, problem, ("in [0, 1)", lambda x: (x >= 0) & (x < 1)))
     _, _, v0_squared, B, _, _ = _unfitted(problem)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = fraction * (B / (v0_squared * (1 - fraction)) + 1)
