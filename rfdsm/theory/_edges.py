@@ -40,19 +40,19 @@ class Support(NamedTuple):
     atom_masses: np.ndarray
 
 
-def largest_eigenvalue_bound(problems: Cells | Populations) -> np.ndarray:
+def largest_eigenvalue_bound(parameters: dict[str, np.ndarray], nodes: np.ndarray) -> np.ndarray:
     """Sum of the largest eigenvalues of factors and summands of U, (cells,)."""
-    per_n, per_p, q, a_squared, h, L, beta_psi, beta_a = (getattr(problems, name) for name in PARAMETERS)
+    per_n, per_p, q, a_squared, h, L, beta_psi, beta_a = (parameters[name] for name in PARAMETERS)
     square = (1 + per_p**-0.5) ** 2  # of W W^T/d
     of_a = L * h * square + beta_a
-    of_s = L * a_squared * problems.nodes.max() * square + beta_psi + q * of_a
+    of_s = L * a_squared * nodes.max() * square + beta_psi + q * of_a
     per_sample = (per_n / per_p) ** 0.5
     return of_s * (1 + per_sample) ** 2 + of_a * ((1 - q) ** 0.5 + q**0.5 * per_sample) ** 2
 
 
 def labels(problems: Cells, least: np.ndarray) -> np.ndarray:
     """Fractions of eigenvalues above `least` that may lie below a gap, (cells, labels), NaN where an option is void."""
-    per_n, per_p, q = problems.inverse_psi_n, problems.inverse_psi_p, problems.q
+    per_n, per_p, q = (problems.parameters[name] for name in PARAMETERS[:3])
     order = np.argsort(problems.nodes)
     sums = np.concatenate([[0.0], np.cumsum(problems.weights[order])])
     negative = np.unique(np.concatenate([sums, 1 - sums]))  # weight of 1 + w < 0: w is linear in s
@@ -147,7 +147,7 @@ def turning_points(problems: Cells, index: np.ndarray, reals: np.ndarray) -> np.
         return np.empty(0)
 
     def take(edges: Any) -> Any:
-        return reals[:, edges].T, {name: getattr(problems, name)[index[edges]] for name in PARAMETERS}
+        return reals[:, edges].T, {name: values[index[edges]] for name, values in problems.parameters.items()}
 
     z, moved = in_chunks(lambda x: _turning_points(*x, problems.nodes, problems.weights), take, index.size, SMALL_CHUNK)
     return np.where(moved < 1e-8, z, np.nan)
@@ -195,7 +195,7 @@ def edge_between(
 def support(problems: Cells) -> Support:
     """Bulks, their masses, and atoms of all problems."""
     every = np.arange(problems.size)
-    top = 2 * largest_eigenvalue_bound(problems)
+    top = 2 * largest_eigenvalue_bound(problems.parameters, problems.nodes)
     bottom = top * 10.0**-DECADES
     lowest = evaluate_pairs(problems, every, bottom)
     # What lies below the lowest point is an atom at the origin; at a hard edge it includes some of the bulk.

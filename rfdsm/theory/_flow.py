@@ -133,17 +133,10 @@ def _real_form(same: Any, crossed: Any) -> Any:
     return jnp.concatenate([upper, lower], axis=0)
 
 
-class Filters(NamedTuple):
-    """e and f at the nodes, arrays (times, N)."""
-
-    e: Any
-    f: Any
-
-
-def filters(path: Path, times: Any) -> Filters:
-    """Of gradient flow at the times (T,)."""
+def filters(path: Path, times: Any) -> tuple[Any, Any]:
+    """e and f of gradient flow at the times (T,) and the nodes, arrays (T, N)."""
     exponent = path.rate * jnp.asarray(times, path.rate.dtype)[:, None]
-    return Filters(jnp.exp(-exponent), -jnp.expm1(-exponent) / path.rate)
+    return jnp.exp(-exponent), -jnp.expm1(-exponent) / path.rate
 
 
 class _Term(NamedTuple):

@@ -14,8 +14,7 @@ from rfdsm._problem import Problem
 from rfdsm._scope import jax_scope
 from rfdsm._values import one_line
 from rfdsm.sampling import Sampler
-from rfdsm.sampling._chain import at_levels
-from rfdsm.theory._generation import GeneratedLaw, generated_law
+from rfdsm.theory._generation import GeneratedLaw, generated_law, one_chain
 
 GRID = np.geomspace(1e-6, 1e2, 33)
 """Ridges, relative to the mean square of a feature, among which the best common one is looked for first."""
@@ -66,9 +65,7 @@ def optimal_levels(
     if distance == "bhattacharyya" and problem.spectrum.size > 1:
         raise ValueError("distance = 'bhattacharyya' has a gradient for isotropic data only: kl has one for all")
     K = sampler.size
-    chain = at_levels(problem, sampler, np.ones(K))
-    if chain.shape != (K,):
-        raise ValueError(f"problem has shape {chain.shape[1:]}, must be one problem")
+    chain = one_chain(problem, sampler, np.ones(K))
     with jax_scope():
         asked = chain.asked
         moments = problem.activation.moments(asked.a**2 * problem.spectrum.mean, asked.h)
