@@ -69,17 +69,8 @@ def labels(problems: Cells, least: np.ndarray) -> np.ndarray:
     return found
 
 
-class _Search(NamedTuple):
-    """Labels looked for: each within a bracket of points with fewer and with more eigenvalues below."""
-
-    cell: np.ndarray
-    label: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-
-
-def find_gaps(problems: Cells, least: np.ndarray, bottom: np.ndarray, top: np.ndarray) -> tuple[_Search, np.ndarray]:
-    """Gaps between bulks, with a bracket each of points beyond them, and a point within."""
+def find_gaps(problems: Cells, least: np.ndarray, bottom: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Gaps between bulks: cell, label, a point with fewer eigenvalues below, one with more, and one in the gap."""
     index, column = np.nonzero(np.isfinite(found := labels(problems, least)))
     target = found[index, column]
     # A first look on a common grid, denser where spectra usually are.
@@ -115,7 +106,7 @@ def find_gaps(problems: Cells, least: np.ndarray, bottom: np.ndarray, top: np.nd
         point[active], step[active] = v, moved
         active = active[~hit]
     kept = np.isfinite(place)
-    return _Search(index[kept], target[kept], low[kept], high[kept]), place[kept]
+    return index[kept], target[kept], low[kept], high[kept], place[kept]
 
 
 def _turning_point(y: Any, parameters: Any, nodes: Any, weights: Any) -> tuple[Any, Any]:
@@ -202,26 +193,26 @@ def support(problems: Cells) -> Support:
     free = lowest.outside
     least = np.where(free, lowest.below, problems.mass_at_origin)
     least[dead := top < VANISHED] = 1.0
-    search, place = find_gaps(problems, least, bottom, top)
+    gap_cell, gap_label, fewer, more, place = find_gaps(problems, least, bottom, top)
 
     gapless = every[free]
-    index = np.concatenate([search.cell, search.cell, gapless, every])
-    label = np.concatenate([search.label, search.label, least[free], np.ones(problems.size)])
+    index = np.concatenate([gap_cell, gap_cell, gapless, every])
+    label = np.concatenate([gap_label, gap_label, least[free], np.ones(problems.size)])
     inner = np.concatenate([place, place, bottom[free], top])
-    outer = np.concatenate([search.low, search.high, top[free], bottom])
+    outer = np.concatenate([fewer, more, top[free], bottom])
     edge = edge_between(problems, index, label, inner, outer)
     lower_of_gap, upper_of_gap, first, last = np.split(edge, np.cumsum([place.size, place.size, gapless.size]))
     lowest_edge = np.zeros(problems.size)
     lowest_edge[free] = first
 
     # Between consecutive labels lies a bulk: from the upper edge of one gap to the lower edge of the next.
-    order = np.lexsort((np.concatenate([least, search.label]), np.concatenate([every, search.cell])))
-    cell = np.concatenate([every, search.cell])[order]
+    order = np.lexsort((np.concatenate([least, gap_label]), np.concatenate([every, gap_cell])))
+    cell = np.concatenate([every, gap_cell])[order]
     begin = np.concatenate([lowest_edge, upper_of_gap])[order]
-    below = np.concatenate([least, search.label])[order]
-    order = np.lexsort((np.concatenate([search.label, np.ones(every.size)]), np.concatenate([search.cell, every])))
+    below = np.concatenate([least, gap_label])[order]
+    order = np.lexsort((np.concatenate([gap_label, np.ones(every.size)]), np.concatenate([gap_cell, every])))
     end = np.concatenate([lower_of_gap, last])[order]
-    mass = np.concatenate([search.label, np.ones(every.size)])[order] - below
+    mass = np.concatenate([gap_label, np.ones(every.size)])[order] - below
 
     origin = problems.origin[cell]
     point = end - begin <= 10 * NARROWEST * (origin + end)
@@ -229,12 +220,9 @@ def support(problems: Cells) -> Support:
     point &= mass > SAME
     edges, masses = _padded(problems.size, cell[bulk], np.stack([begin, end], axis=1)[bulk], mass[bulk])
     at_origin = every[least > SAME]
-    locations, atom_masses = _padded(
-        problems.size,
-        np.concatenate([at_origin, cell[point]]),
-        np.concatenate([problems.origin[at_origin], (origin + end)[point]]),
-        np.concatenate([least[at_origin], mass[point]]),
-    )
+    owners = np.concatenate([at_origin, cell[point]])
+    places = np.concatenate([problems.origin[at_origin], (origin + end)[point]])
+    locations, atom_masses = _padded(problems.size, owners, places, np.concatenate([least[at_origin], mass[point]]))
     return Support(edges, masses, locations, atom_masses)
 
 

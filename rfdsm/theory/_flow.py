@@ -188,13 +188,12 @@ def curves(path: Path, times: Any) -> Curves:
 
     def total(constant: Any, *terms: tuple[Any, _Term]) -> Curve:
         """constant + sum of factor * term; errors add."""
-        return Curve(
-            constant + sum(factor * term.value for factor, term in terms),
-            sum(
-                jnp.abs(factor) * term.size * (SAFETY * jnp.maximum(worst, term.half) ** 2 + LEAST)
-                for factor, term in terms
-            ),
-        )
+
+        def error(term: _Term) -> Any:
+            return SAFETY * jnp.maximum(worst, term.half) ** 2 + LEAST
+
+        errors = (jnp.abs(factor) * term.size * error(term) for factor, term in terms)
+        return Curve(constant + sum(factor * term.value for factor, term in terms), sum(errors))
 
     def from_start(factor: Any, term: Callable[[], _Term]) -> list[tuple[Any, _Term]]:
         return [] if path.initial is None else [(factor * path.initial, term())]

@@ -93,4 +93,4 @@ def given_spectrum(eigenvalues: Any) -> SampleSpectrum:
         f = xp.asarray(values, float)
         return xp.where(xp.all(f == f[0]), weights * f[0], xp.nan)
 
-    return SampleSpectrum(x, weights, np.array([[x.min(), x.max()]]), overlap)
+    return SampleSpectrum(x, weights, overlap)

@@ -27,7 +27,7 @@ from rfdsm.theory._fixed_point import solve
 from rfdsm.theory._generated_equations import TOLERANCE, Chain, Level, Ratios, follow
 from rfdsm.theory._generated_overlap import bhattacharyya as overlap
 from rfdsm.theory._generated_targets import Target, given_spectrum, spectra_of
-from rfdsm.theory._populations import moments_at, moments_at_times, populations
+from rfdsm.theory._populations import all_moments, populations
 from rfdsm.theory._sample_covariance import SampleSpectrum, sample_density
 
 BATCH, STEPS = 8, 8
@@ -138,13 +138,9 @@ class GeneratedLaw(Printed):
     def _elsewhere(self, places: Any, function: Any) -> Any:
         """Arrays (*shape, points) of what the function says of places without a weight."""
         with jax_scope():
-            found = _elsewhere(self.activation, function)(self.asked.chain, jnp.asarray(places, float))
-
-        def shaped(values: Any) -> Any:
-            values = values if is_traced(values) else np.asarray(values)
-            return values.reshape((*self.shape, np.shape(places)[0]))
-
-        return jax.tree.map(shaped, found)
+            found = _mapped(self.activation, function, (0, None))(self.asked.chain, jnp.asarray(places, float))
+        shape = (*self.shape, np.shape(places)[0])
+        return jax.tree.map(lambda values: module_of(values).asarray(values).reshape(shape), found)
 
 
 def generated_law(
@@ -201,7 +197,7 @@ def generated_law(
             found = jax.vmap(partial(_measured, problem.activation))(asked)
         else:
             # A batch on every core; batches are filled up, so that one executable serves all grids.
-            batch, size = _batch(problem.activation), len(asked.chain.nodes)
+            batch, size = _mapped(problem.activation, _measured), len(asked.chain.nodes)
             found = in_chunks(batch, lambda cells: jax.tree.map(lambda x: x[cells], asked), size, BATCH)
 
         def finished(values: Any, axes: int = 0) -> Any:
@@ -243,12 +239,11 @@ def question(chain: Problem, sampler: Sampler, first: Any, own: SampleSpectrum |
         return xp.concatenate([values, xp.repeat(rest, more, axis=1)], axis=1)
 
     found = chain.asked
-    moments = moments_at(chain.activation, found.a, found.h, law.mean) if chain.traced else moments_at_times(chain)
+    moments = all_moments(chain)
     steps = sampler.steps(chain.schedule, chain.target, law.mean)
     of_step = (flat(x.reshape(np.shape(found.a)), fill) for x, fill in zip(steps, (1.0, 0.0, 0.0), strict=True))
-    levels = Level(
-        *(flat(x) for x in (found.a, found.h, found.alpha, found.beta, chain.ridge)), *map(flat, moments), *of_step
-    )
+    of_network = map(flat, (found.a, found.h, found.alpha, found.beta, chain.ridge, *moments))
+    levels = Level(*of_network, *of_step)
     psi_n, psi_p, m = (flat(getattr(chain, name))[:, 0] for name in ("psi_n", "psi_p", "m"))
     starts = _starts(chain, moments)
     starts = module_of(*starts).stack([flat(value) for value in starts], -1)
@@ -287,15 +282,10 @@ def distances(variance: Any, weights: Any, targets: dict[str, Target]) -> dict[s
     return values
 
 
-@kept(maxsize=8)
-def _batch(activation: Activation) -> Any:
-    return jitted(jax.vmap(partial(_measured, activation)))
-
-
 @kept(maxsize=16)
-def _elsewhere(activation: Activation, function: Any) -> Any:
-    """What `function` says of the chain at further eigenvalues."""
-    return jitted(jax.vmap(partial(function, activation), in_axes=(0, None)))
+def _mapped(activation: Activation, function: Any, in_axes: Any = 0) -> Any:
+    """`function` of all cells, compiled."""
+    return jitted(jax.vmap(partial(function, activation), in_axes=in_axes))
 
 
 def _lambda(activation: Activation, chain: Chain, x: Any) -> Any:

@@ -37,11 +37,6 @@ class Paths(NamedTuple):
     nodes: np.ndarray
     weights: np.ndarray
 
-    @property
-    def size(self) -> int:
-        """Number of cells."""
-        return self.ridge.size
-
 
 def paths(problem: Problem, variance: float, latest: Callable[[np.ndarray, np.ndarray], Any]) -> Paths:
     """Contours for times up to latest(extent, ridge) in each cell."""
@@ -71,7 +66,7 @@ def mapped(function: Callable[..., Any], problems: Paths, shared: Any, own: Any 
     def run(cut: Any) -> Any:
         return _chunk(function, cut, problems.contour, problems.nodes, problems.weights, shared)
 
-    return in_chunks(run, lambda cells: jax.tree.map(lambda x: x[cells], arrays), problems.size, chunk)
+    return in_chunks(run, lambda cells: jax.tree.map(lambda x: x[cells], arrays), problems.ridge.size, chunk)
 
 
 ASKED = ("alpha", "beta", "scale")

@@ -145,9 +145,12 @@ class Cells(NamedTuple):
     moments: Moments
 
 
-def moments_at_times(problem: Problem) -> Moments:
-    """Those of a concrete problem, of the shape of t; warns if a user's activation needs breakpoints."""
-    a, h, variance = np.ravel(problem.asked.a), np.ravel(problem.asked.h), problem.spectrum.mean
+def all_moments(problem: Problem) -> Moments:
+    """Those of a problem, of the shape of t; of a concrete one, warns if a user's activation needs breakpoints."""
+    a, h, variance = problem.asked.a, problem.asked.h, problem.spectrum.mean
+    if problem.traced:
+        return moments_at(problem.activation, a, h, variance)
+    a, h = np.ravel(a), np.ravel(h)
     check_moments(problem.activation, a, h, variance)
     found = moments_at_levels(problem.activation, a, h, variance, problem.schedule)
     return Moments(*(np.reshape(value, np.shape(problem.t)) for value in found))
@@ -159,7 +162,7 @@ def cells_of(problem: Problem) -> Cells:
     def flat(values: Any) -> np.ndarray:
         return np.broadcast_to(values, problem.shape).ravel()
 
-    moments, asked = Moments(*map(flat, moments_at_times(problem))), Asked(*map(flat, problem.asked))
+    moments, asked = Moments(*map(flat, all_moments(problem))), Asked(*map(flat, problem.asked))
     return Cells(flat(1 / problem.psi_n), flat(1 / problem.psi_p), flat(1 / problem.m), asked, moments)
 
 

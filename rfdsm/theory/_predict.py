@@ -38,10 +38,9 @@ from rfdsm.theory._fixed_point import MAX_STEPS, TOLERANCE, Solution, solve
 from rfdsm.theory._populations import (
     TABLE_FROM,
     Populations,
+    all_moments,
     check_moments,
-    moments_at,
     moments_at_levels,
-    moments_at_times,
     populations,
 )
 
@@ -232,7 +231,7 @@ def _predict_concrete(problem: Problem, chunk: int | None = None) -> Losses:
     solver = _solve_few if chunk <= SMALL_CHUNK else solve_cells
     t, activation, variance = np.asarray(problem.t), problem.activation, spectrum.mean
     # Few times: their moments once. Many: with the chunk they belong to.
-    moments = moments_at_times(problem) if t.size <= TABLE_FROM else ()
+    moments = all_moments(problem) if t.size <= TABLE_FROM else ()
     if not moments:
         check_moments(activation, problem.asked.a, problem.asked.h, variance)
     fields = [_flat(values, problem.shape) for values in (*(getattr(problem, name) for name in FIELDS), *moments)]
@@ -272,7 +271,7 @@ def _predict_traced(problem: Problem) -> Losses:
     """The same inside a transformation: one batch of all cells, differentiable."""
     psi_n, psi_p, m, t, ridge = (jnp.asarray(getattr(problem, name), dtype=float) for name in FIELDS)
     setting = problem.asked_at(t)
-    moments = moments_at(problem.activation, setting.a, setting.h, problem.spectrum.mean)
+    moments = problem.activation.moments(setting.a**2 * problem.spectrum.mean, setting.h)
     fields = (1 / psi_n, 1 / psi_p, 1 / m, setting, ridge / psi_p, moments)
     cells = jax.tree.map(lambda field: jnp.broadcast_to(jnp.asarray(field, float), problem.shape), fields)
     nodes, weights = (jnp.asarray(values, dtype=float) for values in (problem.spectrum.nodes, problem.spectrum.weights))

@@ -14,7 +14,7 @@ from rfdsm._arguments import Range, field, number_array
 from rfdsm._problem import Problem
 from rfdsm._scope import jax_scope
 from rfdsm.activations import Moments
-from rfdsm.theory._populations import COINCIDENCE, LINEAR, cells_of
+from rfdsm.theory._populations import COINCIDENCE, LINEAR, all_moments
 
 MAX_STEPS = 300
 TINY = 1e-300
@@ -61,11 +61,8 @@ def fields_of(problem: Any, *finite: str, shape: tuple[int, ...] = ()) -> Fields
 
 
 def moments(problem: Problem) -> tuple[Any, Any, Any]:
-    """mu1^2, v0^2 and beta_a at the problem's times, of its shape."""
-    cells = cells_of(problem)
-    return _without_rounding(
-        *(np.reshape(values, problem.shape) for values in cells.moments), noise=cells.asked.h.reshape(problem.shape)
-    )
+    """mu1^2, v0^2 and beta_a at the problem's times, of the shape of t."""
+    return _without_rounding(*all_moments(problem), noise=problem.asked.h)
 
 
 def moments_of(problem: Problem, shared: Any, private: Any) -> tuple[Any, Any, Any]:

@@ -79,8 +79,7 @@ class Bulks(NamedTuple):
 def bulks(psi_n: float, s: np.ndarray, w: np.ndarray) -> Bulks:
     """Of samples of n = psi_n d rows, psi_n finite, whose covariance has these eigenvalues and weights."""
     atoms, mass = _merged(s[s > 0], w[s > 0])
-    critical, edges, necks = _edges(psi_n, atoms, mass)
-    return Bulks(psi_n, atoms, mass, critical, edges, necks)
+    return Bulks(psi_n, atoms, mass, *_edges(psi_n, atoms, mass))
 
 
 class SampleSpectrum(NamedTuple):
@@ -88,7 +87,6 @@ class SampleSpectrum(NamedTuple):
 
     nodes: Float[np.ndarray, " N"]
     weights: Float[np.ndarray, " N"]
-    edges: Float[np.ndarray, "bulks 2"]
     overlap: Callable[[Any], Float[np.ndarray, " N"]]
     """Weights of (1/d) tr f(Sigma) g(sample covariance), from the values of f at the eigenvalues of Sigma."""
 
@@ -98,14 +96,14 @@ def sample_spectrum(psi_n: float, nodes: Any, weights: Any) -> SampleSpectrum:
     s, w = np.asarray(nodes, float), np.asarray(weights, float) / np.sum(weights)
     if np.isinf(psi_n):
         order = np.argsort(-s)
-        return SampleSpectrum(s[order], w[order], np.stack([s[order]] * 2, axis=1), lambda f: (w * f)[order])
+        return SampleSpectrum(s[order], w[order], lambda f: (w * f)[order])
     found = bulks(psi_n, s, w)
     panels = PANELS if found.parts <= MANY_PARTS else MANY_PANELS
     while True:
         x, weights, overlap = _quadrature(found, s, w, panels)
         first, second = weights @ x / (w @ s) - 1, overlap(s) @ x / (w @ s**2) - 1
         if max(abs(first), abs(second)) < ACCURACY or x.size > MOST_NODES:
-            return SampleSpectrum(x, weights, found.edges, overlap)
+            return SampleSpectrum(x, weights, overlap)
         panels *= 2
 
 

@@ -90,13 +90,15 @@ def optimal_stopping(
     """
     if minimise not in LOSSES:
         raise ValueError(f"minimise = {one_line(minimise)} must be one of {', '.join(LOSSES)}")
-    variance, share = check_initial(initial), _checked_tolerance(tolerance)
+    variance, share = check_initial(initial), number_array("tolerance", tolerance, "between 0 and 1")
+    if share.ndim or not 0 < share < 1:
+        raise ValueError(f"tolerance = {one_line(tolerance)} must be one number between 0 and 1")
     check_flow(problem)
     problems = paths(problem, variance, _latest)
     last = minimiser(problem, variance)
     final = np.asarray(getattr(last, minimise)).ravel()
     span = np.stack([FIRST / problems.extent, _latest(problems.extent, problems.ridge)], axis=1)
-    shared = (np.array(share), np.array(LOSSES.index(minimise)))
+    shared = (share, np.array(LOSSES.index(minimise)))
     time, loss, crossings, settled = mapped(_search, problems, shared, (span, final))
     ridge, ridge_loss = optimal_ridge(problem, minimise)
     converged = settled & np.asarray(last.converged).ravel()
@@ -107,13 +109,6 @@ def optimal_stopping(
 def _latest(extent: np.ndarray, ridge: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         return np.minimum(LAST / extent, PASSED / ridge)
-
-
-def _checked_tolerance(tolerance: Any) -> float:
-    array = number_array("tolerance", tolerance, "between 0 and 1")
-    if array.ndim or not 0 < array < 1:
-        raise ValueError(f"tolerance = {one_line(tolerance)} must be one number between 0 and 1")
-    return float(array)
 
 
 def _search(path: Path, shared: Any, own: Any) -> tuple[Any, Any, Any, Any]:

@@ -31,8 +31,6 @@ from rfdsm.theory._generated_targets import given_spectrum
 from rfdsm.theory._generation import distances, one_chain, order_parameters, question
 from rfdsm.theory._populations import moments_at
 
-METHOD = "LSODA"
-
 
 class GeneratedLimit(NamedTuple):
     """As `GeneratedLaw`, after infinitely many steps; numbers, and arrays over the N nodes."""
@@ -102,7 +100,7 @@ def generated_limit(
             return np.asarray(t * change / np.exp(logarithm))
 
         span = (-np.log(high), -np.log(low))
-        found = solve_ivp(backward, span, np.full(x.size, np.log(first)), METHOD, rtol=rtol, atol=rtol)
+        found = solve_ivp(backward, span, np.full(x.size, np.log(first)), "LSODA", rtol=rtol, atol=rtol)
         variance = np.exp(found.y[:, -1])
         values = distances(variance, weights, {"": cell.data, "_at_end": cell.end})
     numbers = {name: float(value) for name, value in values.items()}

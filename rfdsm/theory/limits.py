@@ -79,24 +79,17 @@ def kernel_ridge(problem: Any, ridge_per_feature: Any) -> Losses:
     penalty = number("ridge_per_feature", ridge_per_feature, problem, RANGES["ridge"])
     f = fields_of(problem, "psi_n", shape=penalty.shape)
     L, v0_squared, beta_a = (np.broadcast_to(value, f.shape) for value in moments(problem))
-    penalty, q, h = np.broadcast_to(penalty, f.shape), f.q, f.h
+    penalty, q = np.broadcast_to(penalty, f.shape), f.q
     linear = v0_squared + beta_a == 0
     draws = f.psi_n * f.m
     with np.errstate(invalid="ignore"):
         singular = (penalty == 0) & linear & (L > 0) & (np.abs(draws - 1) <= COINCIDENCE)
     interpolates = (penalty > 0) | np.where(linear, (draws < 1) & (L > 0), q > 0)
     memorised = (penalty == 0) & (q == 0) & ~linear
-    k = Kernel(
-        f.psi_n,
-        q,
-        np.where(interpolates, penalty, 1),
-        np.where(interpolates, 1, np.where(singular | (L == 0), 1, VANISHING)),
-        L * f.signal * f.s,
-        L * h,
-        v0_squared + NEGLIGIBLE,
-        beta_a + NEGLIGIBLE,
-        f.average,
-    )
+    unit = np.where(interpolates, penalty, 1)
+    ridge = np.where(interpolates | singular | (L == 0), 1, VANISHING)
+    betas = v0_squared + NEGLIGIBLE, beta_a + NEGLIGIBLE
+    k = Kernel(f.psi_n, q, unit, ridge, L * f.signal * f.s, L * f.h, *betas, f.average)
     x = k.solve()
     c_a = (1 - q) * x.r_a
     c_t = q * x.c_s + c_a
@@ -148,17 +141,9 @@ def late_time(problem: Any) -> Losses:
         excess = learnable + one.kappa * unknown
         test = learnable + (1 + one.kappa) * unknown
         a_over_delta = np.where(f.alpha == 0, 1 / np.abs(f.beta), f.a / np.abs(f.delta))
-        return _losses(
-            f,
-            excess,
-            one.singular,
-            train=one.c**2 * test,
-            empirical_test=test,
-            test=test,
-            score=(f.scale * a_over_delta) ** 2 / h * excess,
-            objective=one.c * (f.beta**2 * kept + unknown),
-            floor=unknown,
-        )
+        score, objective = (f.scale * a_over_delta) ** 2 / h * excess, one.c * (f.beta**2 * kept + unknown)
+        losses = {"train": one.c**2 * test, "empirical_test": test, "test": test, "score": score, "floor": unknown}
+        return _losses(f, excess, one.singular, objective=objective, **losses)
 
 
 def _at_end(problem: Any, limit: float, value: Any) -> Any:
@@ -222,10 +207,9 @@ def small_time(problem: Any) -> Losses:
 def _unfitted(problem: Any) -> tuple[Fields, Any, Any, Any, Any, Any]:
     """The problem's numbers, L, v0^2, beta_a + ridge, the root rho, and 1 - rho."""
     f = fields_of(problem, "psi_n", "psi_p")
-    if not np.all(np.isinf(f.m)):
-        raise ValueError(
-            f"m = {f.m[np.isfinite(f.m)].flat[0]:g} must be inf: this limit is that of infinitely many draws"
-        )
+    finite = f.m[np.isfinite(f.m)]
+    if finite.size:
+        raise ValueError(f"m = {finite[0]:g} must be inf: this limit is that of infinitely many draws")
     L, v0_squared, beta_a = moments(problem)
     B = beta_a + f.ridge
     b = B + v0_squared * (f.psi_p / f.psi_n - 1)

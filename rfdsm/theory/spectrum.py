@@ -85,11 +85,8 @@ class SpectralDensity(eqx.Module):
         locations, atoms = _flat(self.atoms.locations, 1), _flat(self.atoms.masses, 1)
         index, v, weights = quadrature(problems, edges, masses, atoms.sum(axis=1))
         own, slot = np.nonzero(atoms)
-        return (
-            np.concatenate([own, index]),
-            np.concatenate([locations[own, slot], v + problems.origin[index]]),
-            np.concatenate([atoms[own, slot], weights]),
-        )
+        u = np.concatenate([locations[own, slot], v + problems.origin[index]])
+        return np.concatenate([own, index]), u, np.concatenate([atoms[own, slot], weights])
 
 
 def spectral_density(problem: Problem, u: Numbers) -> SpectralDensity:
