@@ -86,7 +86,6 @@ class Activation(ABC):
 
     def kernel(self, first: Array, second: Array, covariance: Array) -> Array | None:
         """E f(u) f(u') for centred normal u, u' of these deviations and this covariance; None without closed form."""
-        del first, second, covariance
         return None
 
     @abstractmethod

@@ -14,12 +14,7 @@ from jax.scipy.special import erf
 from jaxtyping import Array
 
 from rfdsm.activations._base import Activation, Moments
-from rfdsm.activations._expansion import (
-    Expansion,
-    Rule,
-    ramp_expansion,
-    step_expansion,
-)
+from rfdsm.activations._expansion import Expansion, Rule, ramp_expansion, step_expansion
 from rfdsm.activations._quadrature import Arcs
 
 

@@ -94,8 +94,8 @@ def panel_rule(breakpoints: tuple[float, ...], largest: float, order: int = PANE
     Structure of the activation of unit scale is resolved near its break points, however large the deviation.
     """
     count = math.ceil(2 * REACH / 1.5)
-    doublings = 2.0 ** np.arange(1, max(0, math.ceil(math.log2(max(REACH * largest, 1.0)))) + 1)
-    graded = np.concatenate([[1 / 64, 1 / 16, 1 / 4, 1.0], doublings if largest > 1 else np.zeros(0)])
+    doublings = 2.0 ** np.arange(1, math.ceil(math.log2(REACH * largest)) + 1) if largest > 1 else np.zeros(0)
+    graded = np.concatenate([[1 / 64, 1 / 16, 1 / 4, 1.0], doublings])
     offsets = np.concatenate([-graded[::-1], np.zeros(1), graded])
     edges = np.linspace(-REACH, REACH, count + 1)
     return PanelRule(edges, np.array(breakpoints), offsets, *legendre_rule(order))
@@ -130,12 +130,21 @@ def expand_by_rule(f: Callable[[Array], Array], mean: Array, deviation: Array, t
     deviation = jnp.broadcast_to(deviation, (rows, 1))
     rule = jax.tree.map(lambda part: jnp.asarray(part, mean.dtype), rule)
     size = max(1, min(rows, BLOCK // (columns * rule.size)))
-    body = _by_hermite(f, rule, terms) if isinstance(rule, HermiteRule) else _by_panels(f, rule, terms)
+    basis: Any = hermite_functions(rule.nodes, rule.weights, terms) if isinstance(rule, HermiteRule) else None
+
+    def averages(mean: Array, deviation: Array) -> tuple[Any, Any]:
+        if isinstance(rule, PanelRule):
+            x, weights = rule.at(mean, deviation)
+            values = f(mean + deviation * x)
+            coefficients = hermite_functions(x, weights * values, terms, partial(jnp.sum, axis=0))
+            return coefficients, jnp.sum(weights * values**2, axis=0)
+        values = f(mean + deviation * rule.nodes[:, None, None]).reshape(rule.size, -1)
+        return (basis @ values).reshape(terms, *mean.shape), (rule.weights @ values**2).reshape(mean.shape)
 
     def block(index: Array, result: Expansion) -> Expansion:
         first = jnp.minimum(index * size, rows - size)  # the last block overlaps the one before
         parts = (jax.lax.dynamic_slice_in_dim(part, first, size) for part in (mean, deviation))
-        coefficients, second = body(*parts)
+        coefficients, second = averages(*parts)
         return Expansion(
             jax.lax.dynamic_update_slice_in_dim(result.coefficients, coefficients, first, axis=1),
             jax.lax.dynamic_update_slice_in_dim(result.second, second, first, axis=0),
@@ -143,30 +152,6 @@ def expand_by_rule(f: Callable[[Array], Array], mean: Array, deviation: Array, t
 
     start = Expansion(jnp.zeros((terms, rows, columns), mean.dtype), jnp.zeros_like(mean))
     return jax.lax.fori_loop(0, -(-rows // size), block, start)
-
-
-Body = Callable[[Array, Array], tuple[Array, Array]]
-
-
-def _by_hermite(f: Callable[[Array], Array], rule: HermiteRule, terms: int) -> Body:
-    nodes, weights = jnp.asarray(rule.nodes), jnp.asarray(rule.weights)
-    basis = hermite_functions(nodes, weights, terms)
-
-    def body(mean: Array, deviation: Array) -> tuple[Array, Array]:
-        values = f(mean + deviation * nodes[:, None, None]).reshape(len(nodes), -1)
-        return (basis @ values).reshape(terms, *mean.shape), (weights @ values**2).reshape(mean.shape)
-
-    return body
-
-
-def _by_panels(f: Callable[[Array], Array], rule: PanelRule, terms: int) -> Body:
-    def body(mean: Array, deviation: Array) -> tuple[Array, Array]:
-        x, weights = rule.at(mean, deviation)
-        values = f(mean + deviation * x)
-        coefficients = hermite_functions(x, weights * values, terms, partial(jnp.sum, axis=0))
-        return coefficients, jnp.sum(weights * values**2, axis=0)
-
-    return body
 
 
 def step_expansion(

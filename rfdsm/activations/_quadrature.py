@@ -42,18 +42,15 @@ def _panel_maps(panels: int, order: int) -> tuple[np.ndarray, np.ndarray]:
     return to_nodes, np.kron(np.eye(panels), weights)
 
 
-def _geometric(start: Any, panels: int) -> Any:
-    return start * (_COARSE / start) ** (np.arange(panels + 1) / panels)
-
-
-def _far(half_width: float) -> np.ndarray:
-    return np.linspace(_COARSE, 2.0 * half_width, 4)[1:]
+def _outwards(xp: ModuleType, near: Any, start: Any, half_width: float) -> Any:
+    """Panel edges: those near a break point, then growing geometrically from `start`, then wide ones."""
+    growing = start * (_COARSE / start) ** (np.arange(5) / 4)
+    return xp.concatenate([near, growing, np.linspace(_COARSE, 2.0 * half_width, 4)[1:]])
 
 
 def _unit_offsets(xp: ModuleType, deviation: Any, half_width: float) -> Any:
     """Panel edges (distances from a break point) for structure of unit scale under a Gaussian of this deviation."""
-    near = _geometric(xp.minimum(1.0 / deviation, 1.0), 4)
-    return xp.concatenate([np.zeros(1), near, _far(half_width)])
+    return _outwards(xp, np.zeros(1), xp.minimum(1.0 / deviation, 1.0), half_width)
 
 
 def _smeared_offsets(xp: ModuleType, blur: Any, deviation: Any, half_width: float) -> Any:
@@ -62,8 +59,7 @@ def _smeared_offsets(xp: ModuleType, blur: Any, deviation: Any, half_width: floa
     The smeared kink has Gaussian tails, which geometric panels would miss: a few panels as wide as the blur come first.
     """
     unit = xp.minimum(xp.minimum(blur, 1.0) / deviation, _COARSE / 8.0)
-    near = unit * np.array([0.0, 1.5, 3.0, 5.0])
-    return xp.concatenate([near, _geometric(8.0 * unit, 4), _far(half_width)])
+    return _outwards(xp, unit * np.array([0.0, 1.5, 3.0, 5.0]), 8.0 * unit, half_width)
 
 
 def gaussian_rule(
@@ -132,7 +128,7 @@ def split_moments(
     private: Float[Array, "*shape"],
     order: int = ORDER,
     half_width: float = HALF_WIDTH,
-) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"], Float[Array, "*shape"], Float[Array, "*shape"]]:
+) -> tuple[Float[Array, "*shape"], ...]:
     """mu1, v0^2, beta_a and E f^2 of an elementwise function, by nested split rules.
 
     With f~ the function minus its best affine fit, s ~ N(0, shared) and r ~ N(0, private):
@@ -148,8 +144,7 @@ def split_moments(
     fill = jnp.ones(-shared.size % batch, shared.dtype)
     pairs = (jnp.concatenate([part.ravel(), fill]) for part in (shared, private))
     flat = jax.lax.map(body, tuple(pairs), batch_size=batch)
-    mu1, v0_squared, beta_a, square = (part[: shared.size].reshape(shared.shape) for part in flat)
-    return mu1, v0_squared, beta_a, square
+    return tuple(part[: shared.size].reshape(shared.shape) for part in flat)
 
 
 def split_moments_of_few(

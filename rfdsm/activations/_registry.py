@@ -106,12 +106,12 @@ def custom(function: Any, name: str | None = None, breakpoints: Any = ()) -> Act
     label = name or getattr(function, "__name__", type(function).__name__).replace("<lambda>", "custom")
     try:
         points = tuple(sorted({_concrete(label, point) for point in breakpoints}))
+        if not all(map(math.isfinite, points)):
+            raise ValueError("not finite")
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"activation {label!r}: breakpoints must be finite numbers, got {one_line(breakpoints)}"
         ) from error
-    if not all(math.isfinite(point) for point in points):
-        raise ValueError(f"activation {label!r}: breakpoints must be finite numbers, got {one_line(breakpoints)}")
     with jax_scope():
         _try(function, label)
     try:

@@ -33,13 +33,7 @@ class Choice(NamedTuple):
 
 
 @kept(maxsize=256)
-def choose(
-    activation: Activation,
-    spread: float,
-    largest: float,
-    sizes: tuple[float, ...],
-    tolerance: float,
-) -> Choice:
+def choose(activation: Activation, spread: float, largest: float, sizes: tuple[float, ...], tolerance: float) -> Choice:
     """The fewest terms whose remainder is small, and the cheapest rule that is exact to rounding for them.
 
     The remainder after R terms, sum_{r >= R} c_r c_r' rho^r off the diagonal, has an operator norm of about
@@ -53,7 +47,7 @@ def choose(
         tolerance: of the relative error.
     """
     breakpoints = getattr(activation, "breakpoints", (0.0,))
-    grid = np.linspace(-4, 4, 33 if spread else 1) if spread else np.zeros(1)
+    grid = np.linspace(-4, 4, 33) if spread else np.zeros(1)
     mean, weights = spread * grid, np.exp(-(grid**2) / 2)
     weights /= weights.sum()
     degree = getattr(activation, "degree", None)

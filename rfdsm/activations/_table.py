@@ -55,8 +55,7 @@ class MomentTable:
         outside = inside[: ratios.size] != ratios
         if outside.any():
             values = values.copy()
-            beyond = padded(ratios[outside])
-            direct = _along(self.schedule, self.activation, self.variance, beyond)
+            direct = _along(self.schedule, self.activation, self.variance, padded(ratios[outside]))
             values[:, outside] = direct[:, : outside.sum()]
         return Moments(*values.reshape(3, *ratio.shape))
 
@@ -73,15 +72,11 @@ def _tabulated(interpolant: PiecewiseChebyshev, ratio: jax.Array) -> jax.Array:
     return jnp.stack(interpolated(interpolant, ratio))
 
 
-def _eager_moments(activation: Activation, shared: np.ndarray, private: np.ndarray) -> np.ndarray:
-    with jax_scope():
-        return np.stack([np.asarray(part) for part in activation.moments(shared, private)])
-
-
 def _along(schedule: Any, activation: Activation, variance: float, ratio: np.ndarray) -> np.ndarray:
     """Moments at the schedule's levels of these ratios."""
     signal = schedule.signal_at(ratio, variance)
-    return _eager_moments(activation, variance * signal, ratio * signal)
+    with jax_scope():
+        return np.stack([np.asarray(part) for part in activation.moments(variance * signal, ratio * signal)])
 
 
 @kept(maxsize=32)

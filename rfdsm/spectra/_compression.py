@@ -8,12 +8,12 @@ import math
 
 import numpy as np
 
+from rfdsm.spectra._spectrum import Spectrum
+
 EPS = float(np.finfo(np.float64).eps)
 
 
-def compress(
-    values: np.ndarray, nodes: int, name: str, noise: float, negative: float
-) -> tuple[np.ndarray, np.ndarray, float]:
+def compress(values: np.ndarray, nodes: int, label: str, name: str, noise: float, negative: float) -> Spectrum:
     """At most `nodes` nodes and weights for `values`, and their error; eigenvalues up to noise * largest count as 0.
 
     Raises ValueError, naming the values `name`, if one is below -negative * largest or all are zero.
@@ -30,11 +30,11 @@ def compress(
     starts = np.flatnonzero(np.diff(positive, prepend=-1.0) > 8 * EPS * positive)
     full_nodes = positive[starts]
     full_weights = np.diff(starts, append=positive.size) / values.size
-    at_zero = 1 - positive.size / values.size
-    zeros = [0.0] if at_zero > 0 else []
-    full_nodes = np.append(zeros, full_nodes)
-    full_weights = np.append([at_zero] * len(zeros), full_weights)
-    return thin(full_nodes, full_weights, nodes, mean)
+    if positive.size < values.size:
+        full_nodes = np.append(0.0, full_nodes)
+        full_weights = np.append(1 - positive.size / values.size, full_weights)
+    points, weights, error = thin(full_nodes, full_weights, nodes, mean)
+    return Spectrum(points, weights, label, error)
 
 
 def thin(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -84,15 +83,9 @@ def power_law(exponent: Number, cutoff: Number, nodes: Count = 32, variance: Num
         99
     """
     nodes = whole_number("nodes", nodes, 2, _MOST_NODES)
-    ranges: dict[str, tuple[Any, str, Callable[[float], bool]]] = {
-        "exponent": (exponent, "finite and >= 0", lambda v: v >= 0),
-        "cutoff": (cutoff, "in (0, 1]", lambda v: 0 < v <= 1),
-        "variance": (variance, "finite and > 0", lambda v: v > 0),
-    }
-    exponent, cutoff, variance = (
-        value if is_traced(value) else number(name, value, allowed, holds)
-        for name, (value, allowed, holds) in ranges.items()
-    )
+    exponent = exponent if is_traced(exponent) else number("exponent", exponent, "finite and >= 0", lambda v: v >= 0)
+    cutoff = cutoff if is_traced(cutoff) else number("cutoff", cutoff, "in (0, 1]", lambda v: 0 < v <= 1)
+    variance = variance if is_traced(variance) else number("variance", variance, "finite and > 0", lambda v: v > 0)
     if is_traced([exponent, cutoff, variance]):
         return _traced_power_law(exponent, cutoff, nodes, variance)
     length = -math.log(cutoff)

@@ -111,7 +111,7 @@ def from_data(rows: Rows, nodes: Count = 40, sample: Any = False) -> Spectrum:
         eigenvalues = np.zeros(d)
         with lapack_threads():
             eigenvalues[d - gram.shape[0] :] = np.linalg.eigvalsh(gram) / count
-        return _compressed(eigenvalues, nodes, label, "eigenvalues of data", max(count, d) * EPS, math.sqrt(EPS))
+        return compress(eigenvalues, nodes, label, "eigenvalues of data", max(count, d) * EPS, math.sqrt(EPS))
     population.warn_if_repeated(centred)
     return from_estimate(population.estimated(centred), count, d, nodes)
 
@@ -137,12 +137,7 @@ def _of_eigenvalues(values: np.ndarray, nodes: int, label: str, name: str, unit:
             f"{noise * largest:.3g} (the largest is {largest:.6g}) count as 0",
             stacklevel=3,
         )
-    return _compressed(values, nodes, label, name, noise, negative)
-
-
-def _compressed(values: np.ndarray, nodes: int, label: str, name: str, noise: float, negative: float) -> Spectrum:
-    points, weights, error = compress(values, nodes, name, noise, negative)
-    return Spectrum(points, weights, label, error)
+    return compress(values, nodes, label, name, noise, negative)
 
 
 def _unit(array: np.ndarray) -> float:

@@ -123,9 +123,8 @@ def estimate(of: Sample) -> Law:
         nodes, weights = np.array([mean]), np.ones(1)
     else:
         hidden = eigenvalues.size < rank or eigenvalues.size == freedom  # eigenvalues that the rows may not show
-        grid = _geometric(
-            min(0.3 * smallest, mean * (SMALLEST if hidden else 1)), largest * (1 + 2 * (2 / freedom) ** 0.5), 30
-        )
+        lowest = min(0.3 * smallest, mean * (SMALLEST if hidden else 1))
+        grid = _geometric(lowest, largest * (1 + 2 * (2 / freedom) ** 0.5), 30)
         # Where the rows are many the equation is solved by the sample's own eigenvalues.
         own = eigenvalues[:: -(-eigenvalues.size // 60)]
         grid = np.unique(np.concatenate([np.zeros(int(hidden)), grid, own, [mean]]))

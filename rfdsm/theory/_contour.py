@@ -19,8 +19,8 @@ import numpy as np
 
 DIGITS, MORE_DIGITS = 26.0, 32.0
 """Natural logarithm of what the trapezoidal rule reduces errors by; more for integrands that decay slowly."""
-IMAGES = 6
-"""Factors of the product; the next is 1 to rounding, whatever P >= 1 is."""
+SHIFTS = 2 * np.arange(6) + 1
+"""Of the factors of the product, in units of P; the next is 1 to rounding, whatever P >= 1 is."""
 
 
 class Contour(NamedTuple):
@@ -57,8 +57,7 @@ def _half_period(ratio: float) -> float:
 
 def _logarithm(x: np.ndarray, P: float) -> np.ndarray:
     terms = (
-        (-1) ** j * (np.log1p(np.exp(-2 * (x + a))) - np.log1p(np.exp(2 * (x - a))))
-        for j, a in enumerate((2 * np.arange(IMAGES) + 1) * P)
+        (-1) ** j * (np.log1p(np.exp(-2 * (x + a))) - np.log1p(np.exp(2 * (x - a)))) for j, a in enumerate(SHIFTS * P)
     )
     return sum(terms, start=x)
 
@@ -67,6 +66,6 @@ def _slope(x: np.ndarray, P: float) -> np.ndarray:
     """d log z/dx."""
     terms = (
         (-1) ** j * -2 * (1 / (1 + np.exp(2 * (x + a))) + 1 / (1 + np.exp(-2 * (x - a))))
-        for j, a in enumerate((2 * np.arange(IMAGES) + 1) * P)
+        for j, a in enumerate(SHIFTS * P)
     )
     return sum(terms, start=np.ones_like(x))

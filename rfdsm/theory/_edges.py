@@ -40,19 +40,19 @@ class Support(NamedTuple):
     atom_masses: np.ndarray
 
 
-def largest_eigenvalue_bound(problems: Cells | Populations) -> np.ndarray:
+def largest_eigenvalue_bound(parameters: dict[str, np.ndarray], nodes: np.ndarray) -> np.ndarray:
     """Sum of the largest eigenvalues of factors and summands of U, (cells,)."""
-    per_n, per_p, q, a_squared, h, L, beta_psi, beta_a = (getattr(problems, name) for name in PARAMETERS)
+    per_n, per_p, q, a_squared, h, L, beta_psi, beta_a = (parameters[name] for name in PARAMETERS)
     square = (1 + per_p**-0.5) ** 2  # of W W^T/d
     of_a = L * h * square + beta_a
-    of_s = L * a_squared * problems.nodes.max() * square + beta_psi + q * of_a
+    of_s = L * a_squared * nodes.max() * square + beta_psi + q * of_a
     per_sample = (per_n / per_p) ** 0.5
     return of_s * (1 + per_sample) ** 2 + of_a * ((1 - q) ** 0.5 + q**0.5 * per_sample) ** 2
 
 
 def labels(problems: Cells, least: np.ndarray) -> np.ndarray:
     """Fractions of eigenvalues above `least` that may lie below a gap, (cells, labels), NaN where an option is void."""
-    per_n, per_p, q = problems.inverse_psi_n, problems.inverse_psi_p, problems.q
+    per_n, per_p, q = (problems.parameters[name] for name in PARAMETERS[:3])
     order = np.argsort(problems.nodes)
     sums = np.concatenate([[0.0], np.cumsum(problems.weights[order])])
     negative = np.unique(np.concatenate([sums, 1 - sums]))  # weight of 1 + w < 0: w is linear in s
@@ -69,17 +69,8 @@ def labels(problems: Cells, least: np.ndarray) -> np.ndarray:
     return found
 
 
-class _Search(NamedTuple):
-    """Labels looked for: each within a bracket of points with fewer and with more eigenvalues below."""
-
-    cell: np.ndarray
-    label: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-
-
-def find_gaps(problems: Cells, least: np.ndarray, bottom: np.ndarray, top: np.ndarray) -> tuple[_Search, np.ndarray]:
-    """Gaps between bulks, with a bracket each of points beyond them, and a point within."""
+def find_gaps(problems: Cells, least: np.ndarray, bottom: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Gaps between bulks: cell, label, a point with fewer eigenvalues below, one with more, and one in the gap."""
     index, column = np.nonzero(np.isfinite(found := labels(problems, least)))
     target = found[index, column]
     # A first look on a common grid, denser where spectra usually are.
@@ -115,7 +106,7 @@ def find_gaps(problems: Cells, least: np.ndarray, bottom: np.ndarray, top: np.nd
         point[active], step[active] = v, moved
         active = active[~hit]
     kept = np.isfinite(place)
-    return _Search(index[kept], target[kept], low[kept], high[kept]), place[kept]
+    return index[kept], target[kept], low[kept], high[kept], place[kept]
 
 
 def _turning_point(y: Any, parameters: Any, nodes: Any, weights: Any) -> tuple[Any, Any]:
@@ -147,7 +138,7 @@ def turning_points(problems: Cells, index: np.ndarray, reals: np.ndarray) -> np.
         return np.empty(0)
 
     def take(edges: Any) -> Any:
-        return reals[:, edges].T, {name: getattr(problems, name)[index[edges]] for name in PARAMETERS}
+        return reals[:, edges].T, {name: values[index[edges]] for name, values in problems.parameters.items()}
 
     z, moved = in_chunks(lambda x: _turning_points(*x, problems.nodes, problems.weights), take, index.size, SMALL_CHUNK)
     return np.where(moved < 1e-8, z, np.nan)
@@ -195,33 +186,33 @@ def edge_between(
 def support(problems: Cells) -> Support:
     """Bulks, their masses, and atoms of all problems."""
     every = np.arange(problems.size)
-    top = 2 * largest_eigenvalue_bound(problems)
+    top = 2 * largest_eigenvalue_bound(problems.parameters, problems.nodes)
     bottom = top * 10.0**-DECADES
     lowest = evaluate_pairs(problems, every, bottom)
     # What lies below the lowest point is an atom at the origin; at a hard edge it includes some of the bulk.
     free = lowest.outside
     least = np.where(free, lowest.below, problems.mass_at_origin)
     least[dead := top < VANISHED] = 1.0
-    search, place = find_gaps(problems, least, bottom, top)
+    gap_cell, gap_label, fewer, more, place = find_gaps(problems, least, bottom, top)
 
     gapless = every[free]
-    index = np.concatenate([search.cell, search.cell, gapless, every])
-    label = np.concatenate([search.label, search.label, least[free], np.ones(problems.size)])
+    index = np.concatenate([gap_cell, gap_cell, gapless, every])
+    label = np.concatenate([gap_label, gap_label, least[free], np.ones(problems.size)])
     inner = np.concatenate([place, place, bottom[free], top])
-    outer = np.concatenate([search.low, search.high, top[free], bottom])
+    outer = np.concatenate([fewer, more, top[free], bottom])
     edge = edge_between(problems, index, label, inner, outer)
     lower_of_gap, upper_of_gap, first, last = np.split(edge, np.cumsum([place.size, place.size, gapless.size]))
     lowest_edge = np.zeros(problems.size)
     lowest_edge[free] = first
 
     # Between consecutive labels lies a bulk: from the upper edge of one gap to the lower edge of the next.
-    order = np.lexsort((np.concatenate([least, search.label]), np.concatenate([every, search.cell])))
-    cell = np.concatenate([every, search.cell])[order]
+    order = np.lexsort((np.concatenate([least, gap_label]), np.concatenate([every, gap_cell])))
+    cell = np.concatenate([every, gap_cell])[order]
     begin = np.concatenate([lowest_edge, upper_of_gap])[order]
-    below = np.concatenate([least, search.label])[order]
-    order = np.lexsort((np.concatenate([search.label, np.ones(every.size)]), np.concatenate([search.cell, every])))
+    below = np.concatenate([least, gap_label])[order]
+    order = np.lexsort((np.concatenate([gap_label, np.ones(every.size)]), np.concatenate([gap_cell, every])))
     end = np.concatenate([lower_of_gap, last])[order]
-    mass = np.concatenate([search.label, np.ones(every.size)])[order] - below
+    mass = np.concatenate([gap_label, np.ones(every.size)])[order] - below
 
     origin = problems.origin[cell]
     point = end - begin <= 10 * NARROWEST * (origin + end)
@@ -229,12 +220,9 @@ def support(problems: Cells) -> Support:
     point &= mass > SAME
     edges, masses = _padded(problems.size, cell[bulk], np.stack([begin, end], axis=1)[bulk], mass[bulk])
     at_origin = every[least > SAME]
-    locations, atom_masses = _padded(
-        problems.size,
-        np.concatenate([at_origin, cell[point]]),
-        np.concatenate([problems.origin[at_origin], (origin + end)[point]]),
-        np.concatenate([least[at_origin], mass[point]]),
-    )
+    owners = np.concatenate([at_origin, cell[point]])
+    places = np.concatenate([problems.origin[at_origin], (origin + end)[point]])
+    locations, atom_masses = _padded(problems.size, owners, places, np.concatenate([least[at_origin], mass[point]]))
     return Support(edges, masses, locations, atom_masses)
 
 

@@ -39,25 +39,23 @@ class State(NamedTuple):
     own_s: Any  # c_s^2 = -dc_s/d(unit)
     own_a: Any  # -dc_a/d(unit)
     shared: Any  # tau[D_psi] + beta_psi G = E_s - q F, without cancellation
-    w: Any  # G D(s), shape (S, ...)
-    shrink: Any  # 1/(1 + w)
+    shrink: Any  # 1/(1 + w), w = G D(s); shape (S, ...)
     image: Triple  # F(x)
 
 
 def evaluate(x: Triple, P: Populations) -> State:
-    """c, w and F(x) at x."""
+    """c, 1/(1 + w) and F(x) at x."""
     E_s, F, G = x
     c_s = 1 / (P.unit + P.inverse_psi_n * E_s)
     r_a = 1 / (P.unit + P.q * P.inverse_psi_n * F)
     c_a = (1 - P.q) * r_a
     D = c_s * P.signal * P.nodes + (P.q * c_s + c_a) * P.noise
-    w = G * D
-    shrink = 1 / (1 + w)
+    shrink = 1 / (1 + G * D)
     F_image = G * (P.noise * P.average(shrink) + P.beta_a)
     shared = G * (P.signal * P.average(P.nodes * shrink) + P.beta_psi)
     A = c_s * P.beta_s + c_a * P.beta_a
     G_image = 1 / (P.ridge + P.inverse_psi_p * (A + P.average(D * shrink)))
-    return State(c_s, c_a, c_s**2, c_a * r_a, shared, w, shrink, (shared + P.q * F_image, F_image, G_image))
+    return State(c_s, c_a, c_s**2, c_a * r_a, shared, shrink, (shared + P.q * F_image, F_image, G_image))
 
 
 class Jacobian(NamedTuple):

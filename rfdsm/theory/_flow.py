@@ -133,17 +133,10 @@ def _real_form(same: Any, crossed: Any) -> Any:
     return jnp.concatenate([upper, lower], axis=0)
 
 
-class Filters(NamedTuple):
-    """e and f at the nodes, arrays (times, N)."""
-
-    e: Any
-    f: Any
-
-
-def filters(path: Path, times: Any) -> Filters:
-    """Of gradient flow at the times (T,)."""
+def filters(path: Path, times: Any) -> tuple[Any, Any]:
+    """e and f of gradient flow at the times (T,) and the nodes, arrays (T, N)."""
     exponent = path.rate * jnp.asarray(times, path.rate.dtype)[:, None]
-    return Filters(jnp.exp(-exponent), -jnp.expm1(-exponent) / path.rate)
+    return jnp.exp(-exponent), -jnp.expm1(-exponent) / path.rate
 
 
 class _Term(NamedTuple):
@@ -195,13 +188,12 @@ def curves(path: Path, times: Any) -> Curves:
 
     def total(constant: Any, *terms: tuple[Any, _Term]) -> Curve:
         """constant + sum of factor * term; errors add."""
-        return Curve(
-            constant + sum(factor * term.value for factor, term in terms),
-            sum(
-                jnp.abs(factor) * term.size * (SAFETY * jnp.maximum(worst, term.half) ** 2 + LEAST)
-                for factor, term in terms
-            ),
-        )
+
+        def error(term: _Term) -> Any:
+            return SAFETY * jnp.maximum(worst, term.half) ** 2 + LEAST
+
+        errors = (jnp.abs(factor) * term.size * error(term) for factor, term in terms)
+        return Curve(constant + sum(factor * term.value for factor, term in terms), sum(errors))
 
     def from_start(factor: Any, term: Callable[[], _Term]) -> list[tuple[Any, _Term]]:
         return [] if path.initial is None else [(factor * path.initial, term())]

@@ -1,7 +1,5 @@
 """Whether generated laws are nearer to the training points or to fresh ones, in d dimensions (docs/generation)."""
 
-import math
-
 import jax
 import numpy as np
 from jaxtyping import Float
@@ -78,24 +76,22 @@ def generated_memorisation(
     psi_n = np.broadcast_to(problem.psi_n, shape).ravel()
     if not np.all(np.isfinite(psi_n)) or np.any(np.round(psi_n * d) < 2):
         raise ValueError(f"psi_n d = {float(np.min(psi_n)) * d:g} must be finite and at least 2 points in d = {d}")
-    sizes = np.round(psi_n * d).astype(int)
+    sizes, order = np.unique(np.round(psi_n * d).astype(int), return_inverse=True)
     deviations = np.sqrt(problem.spectrum.realise(d)[0])
     sigma = float(np.sqrt(np.mean(deviations**2)))
-    most, size = int(sizes.max()), math.prod(shape)
-    found = np.empty((2, trials, size))
+    most = int(sizes[-1])
+    found = np.empty((2, trials, order.size))
     for k in range(trials):
         with jax_scope():
             draws = np.asarray(jax.random.normal(jax.random.fold_in(base, k), (most + fresh, d)))
         points, new = deviations * draws[:most], deviations * draws[most:]
         with lapack_threads():
-            bases = {n: np.linalg.eigh(points[:n].T @ points[:n] / n) for n in np.unique(sizes)}
-        places = np.concatenate([np.maximum(bases[n][0], 0.0) for n in bases])
-        order = {n: i for i, n in enumerate(bases)}
-        variances = law.variance_at(places).reshape(size, -1)
-        for cell, n in enumerate(sizes):
-            variance = variances[cell, order[n] * d : (order[n] + 1) * d]
-            vectors = bases[n][1]
-            covariance = (vectors * variance) @ vectors.T
-            distance = metrics.relative_distance((np.zeros(d), covariance), points[:n], new, sigma=sigma)
+            bases = [np.linalg.eigh(points[:n].T @ points[:n] / n) for n in sizes]
+        places = np.concatenate([np.maximum(values, 0.0) for values, _ in bases])
+        variances = law.variance_at(places).reshape(order.size, sizes.size, d)
+        for cell, own in enumerate(order):
+            vectors = bases[own][1]
+            covariance = (vectors * variances[cell, own]) @ vectors.T
+            distance = metrics.relative_distance((np.zeros(d), covariance), points[: sizes[own]], new, sigma=sigma)
             found[:, k, cell] = distance.sign, distance.log_distance
     return GeneratedMemorisation(*found.reshape(2, trials, *shape))

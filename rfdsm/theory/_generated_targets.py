@@ -34,55 +34,36 @@ def spectra_of(psi_n: Any, chain: Problem, own: SampleSpectrum | None, targets: 
     xp = module_of(s, w, *targets)
     isotropic = law.size == 1 or (not is_traced(s) and bool(np.all(s == s[0])))
     inverses = [xp.where(T > 0, 1 / xp.where(T > 0, T, 1), 0.0) for T in targets]
-    if own is not None:
-        seen = float(np.sum(own.weights[own.nodes > 0]))
-        spectra, spare = [own], _positive(1 - seen / psi_n)
-        place = np.zeros(psi_n.size, int)
-    elif isotropic and (is_traced(psi_n) or np.all(np.isfinite(psi_n))):
+    functions = list(zip(inverses, targets, strict=True))
+    if own is None and isotropic and (is_traced(psi_n) or np.all(np.isfinite(psi_n))):
         nodes, weights = isotropic_spectrum(psi_n)
         nodes, spare = s[0] * nodes, _positive(1 - 1 / psi_n)
-        laws = [
-            Target(weights * inverse[0], weights * T[0], *_of(T, w, psi_n.size))
-            for T, inverse in zip(targets, inverses, strict=True)
-        ]
-        return nodes, weights, spare, *laws
-    elif is_traced((psi_n, s, w, *targets)):
-        return _traced(psi_n, s, w, targets, inverses)
+        pairs = [(weights * inverse[0], weights * T[0]) for inverse, T in functions]
+    elif own is None and is_traced((psi_n, s, w, *targets)):
+        spare = _positive(1 - jnp.sum(jnp.where(s > 0, w, 0.0)) / psi_n)
+
+        def cell(psi_n: Any) -> tuple[Any, ...]:
+            found = traced_sample_spectrum(psi_n, s, w)
+            return found.nodes, found.weights, [(found.overlap(inverse), found.overlap(T)) for inverse, T in functions]
+
+        nodes, weights, pairs = jax.vmap(cell)(jnp.asarray(psi_n, float))
     else:
-        values, place = np.unique(np.asarray(psi_n), return_inverse=True)
-        spectra = [sample_spectrum(float(value), s, w) for value in values]
-        spare = _positive(1 - np.sum(w[s > 0]) / psi_n)
-    most = max(spectrum.nodes.size for spectrum in spectra)
+        if own is None:
+            values, place = np.unique(np.asarray(psi_n), return_inverse=True)
+            spectra, seen = [sample_spectrum(float(value), s, w) for value in values], np.sum(w[s > 0])
+        else:
+            spectra, place, seen = [own], np.zeros(psi_n.size, int), float(np.sum(own.weights[own.nodes > 0]))
+        spare = _positive(1 - seen / psi_n)
+        most = max(spectrum.nodes.size for spectrum in spectra)
 
-    def padded(values: Any, fill: float = 0.0) -> Any:
-        xp = module_of(*values)
-        rows = [xp.pad(value, (0, most - value.size), constant_values=fill) for value in values]
-        return xp.stack(rows)[place]
+        def padded(values: Any, fill: float = 0.0) -> Any:
+            xp = module_of(*values)
+            rows = [xp.pad(value, (0, most - value.size), constant_values=fill) for value in values]
+            return xp.stack(rows)[place]
 
-    laws = [
-        Target(
-            padded([spectrum.overlap(inverse) for spectrum in spectra]),
-            padded([spectrum.overlap(T) for spectrum in spectra]),
-            *_of(T, w, psi_n.size),
-        )
-        for T, inverse in zip(targets, inverses, strict=True)
-    ]
-    return padded([x.nodes for x in spectra], law.mean), padded([x.weights for x in spectra]), spare, *laws
-
-
-def _traced(psi_n: Any, s: Any, w: Any, targets: list[Any], inverses: list[Any]) -> tuple[Any, ...]:
-    """The same where psi_n, the spectrum or the last level are traced."""
-    spare = _positive(1 - jnp.sum(jnp.where(s > 0, w, 0.0)) / psi_n)
-
-    def cell(psi_n: Any) -> tuple[Any, ...]:
-        found = traced_sample_spectrum(psi_n, s, w)
-        pairs = [(found.overlap(inverse), found.overlap(T)) for T, inverse in zip(targets, inverses, strict=True)]
-        return found.nodes, found.weights, pairs
-
-    nodes, weights, pairs = jax.vmap(cell)(jnp.asarray(psi_n, float))
-    laws = [
-        Target(inverse, forward, *_of(T, w, psi_n.size)) for (inverse, forward), T in zip(pairs, targets, strict=True)
-    ]
+        nodes, weights = padded([x.nodes for x in spectra], law.mean), padded([x.weights for x in spectra])
+        pairs = [tuple(padded([x.overlap(f) for x in spectra]) for f in pair) for pair in functions]
+    laws = [Target(*pair, *_of(T, w, psi_n.size)) for pair, T in zip(pairs, targets, strict=True)]
     return nodes, weights, spare, *laws
 
 
@@ -112,4 +93,4 @@ def given_spectrum(eigenvalues: Any) -> SampleSpectrum:
         f = xp.asarray(values, float)
         return xp.where(xp.all(f == f[0]), weights * f[0], xp.nan)
 
-    return SampleSpectrum(x, weights, np.array([[x.min(), x.max()]]), overlap)
+    return SampleSpectrum(x, weights, overlap)

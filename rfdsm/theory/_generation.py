@@ -27,7 +27,7 @@ from rfdsm.theory._fixed_point import solve
 from rfdsm.theory._generated_equations import TOLERANCE, Chain, Level, Ratios, follow
 from rfdsm.theory._generated_overlap import bhattacharyya as overlap
 from rfdsm.theory._generated_targets import Target, given_spectrum, spectra_of
-from rfdsm.theory._populations import check_moments, moments_at, moments_at_levels, populations
+from rfdsm.theory._populations import all_moments, populations
 from rfdsm.theory._sample_covariance import SampleSpectrum, sample_density
 
 BATCH, STEPS = 8, 8
@@ -138,13 +138,9 @@ class GeneratedLaw(Printed):
     def _elsewhere(self, places: Any, function: Any) -> Any:
         """Arrays (*shape, points) of what the function says of places without a weight."""
         with jax_scope():
-            found = _elsewhere(self.activation, function)(self.asked.chain, jnp.asarray(places, float))
-
-        def shaped(values: Any) -> Any:
-            values = values if is_traced(values) else np.asarray(values)
-            return values.reshape((*self.shape, np.shape(places)[0]))
-
-        return jax.tree.map(shaped, found)
+            found = _mapped(self.activation, function, (0, None))(self.asked.chain, jnp.asarray(places, float))
+        shape = (*self.shape, np.shape(places)[0])
+        return jax.tree.map(lambda values: module_of(values).asarray(values).reshape(shape), found)
 
 
 def generated_law(
@@ -191,8 +187,7 @@ def generated_law(
     """
     chain = at_levels(problem, sampler, ridges)
     shape, dtype = chain.shape[1:], jnp.result_type(float)
-    psi_p = chain.psi_p
-    if not is_traced(psi_p) and np.any(np.isinf(psi_p)):
+    if not is_traced(chain.psi_p) and np.any(np.isinf(chain.psi_p)):
         raise ValueError("psi_p = inf must be finite: take it large, with the ridge in proportion")
     first = first_variance(problem, sampler, start)
     own = None if given is None else given_spectrum(given)
@@ -201,7 +196,9 @@ def generated_law(
         if chain.traced:
             found = jax.vmap(partial(_measured, problem.activation))(asked)
         else:
-            found = _in_batches(problem.activation, asked)
+            # A batch on every core; batches are filled up, so that one executable serves all grids.
+            batch, size = _mapped(problem.activation, _measured), len(asked.chain.nodes)
+            found = in_chunks(batch, lambda cells: jax.tree.map(lambda x: x[cells], asked), size, BATCH)
 
         def finished(values: Any, axes: int = 0) -> Any:
             values = values.reshape((*shape, *values.shape[values.ndim - axes :]))
@@ -222,13 +219,18 @@ def generated_law(
         )
 
 
+def one_chain(problem: Problem, sampler: Sampler, ridges: Any = None) -> Problem:
+    """One problem at every level of the sampler. ValueError for a grid."""
+    chain = at_levels(problem, sampler, ridges)
+    if chain.shape != (sampler.size,):
+        raise ValueError(f"problem has shape {chain.shape[1:]}, must be one problem")
+    return chain
+
+
 def question(chain: Problem, sampler: Sampler, first: Any, own: SampleSpectrum | None) -> Question:
     """All cells, along a first axis."""
     law, K = chain.spectrum, sampler.size
-    size = math.prod(chain.shape[1:])
-    traced = chain.traced
-
-    more = -K % STEPS
+    size, more = math.prod(chain.shape[1:]), -K % STEPS
 
     def flat(values: Any, fill: float | None = None) -> Any:  # (cells, K and steps that do nothing)
         xp = module_of(values)
@@ -237,18 +239,11 @@ def question(chain: Problem, sampler: Sampler, first: Any, own: SampleSpectrum |
         return xp.concatenate([values, xp.repeat(rest, more, axis=1)], axis=1)
 
     found = chain.asked
-    if traced:
-        moments = moments_at(chain.activation, found.a, found.h, law.mean)
-    else:
-        a, h = (np.ravel(value) for value in (found.a, found.h))
-        check_moments(chain.activation, a, h, law.mean)
-        moments = moments_at_levels(chain.activation, a, h, law.mean, chain.schedule)
-        moments = type(moments)(*(value.reshape(np.shape(found.a)) for value in moments))
+    moments = all_moments(chain)
     steps = sampler.steps(chain.schedule, chain.target, law.mean)
     of_step = (flat(x.reshape(np.shape(found.a)), fill) for x, fill in zip(steps, (1.0, 0.0, 0.0), strict=True))
-    levels = Level(
-        *(flat(x) for x in (found.a, found.h, found.alpha, found.beta, chain.ridge)), *map(flat, moments), *of_step
-    )
+    of_network = map(flat, (found.a, found.h, found.alpha, found.beta, chain.ridge, *moments))
+    levels = Level(*of_network, *of_step)
     psi_n, psi_p, m = (flat(getattr(chain, name))[:, 0] for name in ("psi_n", "psi_p", "m"))
     starts = _starts(chain, moments)
     starts = module_of(*starts).stack([flat(value) for value in starts], -1)
@@ -287,21 +282,10 @@ def distances(variance: Any, weights: Any, targets: dict[str, Target]) -> dict[s
     return values
 
 
-@kept(maxsize=8)
-def _batch(activation: Activation) -> Any:
-    return jitted(jax.vmap(partial(_measured, activation)))
-
-
-def _in_batches(activation: Activation, asked: Question) -> dict[str, np.ndarray]:
-    """All cells, a batch on every core; batches are filled up, so that one executable serves all grids."""
-    size = len(asked.chain.nodes)
-    return in_chunks(_batch(activation), lambda cells: jax.tree.map(lambda x: x[cells], asked), size, BATCH)
-
-
 @kept(maxsize=16)
-def _elsewhere(activation: Activation, function: Any) -> Any:
-    """What `function` says of the chain at further eigenvalues."""
-    return jitted(jax.vmap(partial(function, activation), in_axes=(0, None)))
+def _mapped(activation: Activation, function: Any, in_axes: Any = 0) -> Any:
+    """`function` of all cells, compiled."""
+    return jitted(jax.vmap(partial(function, activation), in_axes=in_axes))
 
 
 def _lambda(activation: Activation, chain: Chain, x: Any) -> Any:

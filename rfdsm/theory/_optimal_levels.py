@@ -1,5 +1,6 @@
 """The ridge of every level that brings generated samples nearest to the data: `optimal_levels` (docs/generation)."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -14,8 +15,7 @@ from rfdsm._problem import Problem
 from rfdsm._scope import jax_scope
 from rfdsm._values import one_line
 from rfdsm.sampling import Sampler
-from rfdsm.sampling._chain import at_levels
-from rfdsm.theory._generation import GeneratedLaw, generated_law
+from rfdsm.theory._generation import GeneratedLaw, generated_law, one_chain
 
 GRID = np.geomspace(1e-6, 1e2, 33)
 """Ridges, relative to the mean square of a feature, among which the best common one is looked for first."""
@@ -66,9 +66,7 @@ def optimal_levels(
     if distance == "bhattacharyya" and problem.spectrum.size > 1:
         raise ValueError("distance = 'bhattacharyya' has a gradient for isotropic data only: kl has one for all")
     K = sampler.size
-    chain = at_levels(problem, sampler, np.ones(K))
-    if chain.shape != (K,):
-        raise ValueError(f"problem has shape {chain.shape[1:]}, must be one problem")
+    chain = one_chain(problem, sampler, np.ones(K))
     with jax_scope():
         asked = chain.asked
         moments = problem.activation.moments(asked.a**2 * problem.spectrum.mean, asked.h)
@@ -79,9 +77,7 @@ def optimal_levels(
     laws = generated_law(several, sampler, start=start, ridges=grid.T)
     tried = np.nan_to_num(getattr(laws, distance), nan=np.inf)
     if not np.any(np.isfinite(tried)):
-        raise ValueError(
-            f"distance = {one_line(distance)} must be finite for some ridge: the data's law has no density"
-        )
+        raise ValueError(f"distance = {distance!r} must be finite for some ridge: the data's law has no density")
 
     def value(logarithms: Any) -> Any:
         ridges = jnp.exp(logarithms)
@@ -101,14 +97,11 @@ def optimal_levels(
 
     first = np.log(grid[np.argmin(tried)])
     span = np.log(RANGE[0] * unit.min()), np.log(RANGE[1] * unit.max())
-    one = scipy.optimize.minimize(common, [first.mean()], jac=True, method="L-BFGS-B", bounds=[span])
-    best = None
-    for begin in (first, np.full(K, one.x[0])):
-        found = scipy.optimize.minimize(
-            along, begin, jac=True, method="L-BFGS-B", bounds=[span] * K, options={"maxiter": 500, "ftol": 1e-13}
-        )
-        best = found if best is None or found.fun < best.fun else best
-    assert best is not None
+    descend = functools.partial(scipy.optimize.minimize, jac=True, method="L-BFGS-B")
+    one = descend(common, [first.mean()], bounds=[span])
+    options = {"maxiter": 500, "ftol": 1e-13}
+    starts = first, np.full(K, one.x[0])
+    best = min((descend(along, x, bounds=[span] * K, options=options) for x in starts), key=lambda found: found.fun)
     ridges = np.exp(best.x)
     law = generated_law(problem, sampler, start=start, ridges=ridges)
     return OptimalLevels(ridges, float(best.fun), float(np.exp(one.x[0])), float(one.fun), law, bool(best.success))

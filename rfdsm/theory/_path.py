@@ -16,6 +16,7 @@ from rfdsm.losses import Losses
 from rfdsm.sampling._chain import first_variance
 from rfdsm.sampling._samplers import Sampler, ddim
 from rfdsm.theory._predict import predict
+from rfdsm.theory._sample_covariance import panel_rule
 
 ORDER, PANELS, MOST_PANELS = 16, 4, 256
 """Gauss-Legendre panels in log t, doubled until the integral has settled."""
@@ -138,21 +139,18 @@ def _integrated(
     """Integrals of losses from last to first, and the largest change as panels were doubled for the last time."""
     check_problem(problem)
     shape = np.broadcast_shapes(*(np.shape(getattr(problem, name)) for name in ("psi_n", "psi_p", "m", "ridge")))
-    points, lengths = np.polynomial.legendre.leggauss(ORDER)
     before: dict[str, np.ndarray] | None = None
     panels = PANELS
     while True:
-        edges = np.linspace(np.log(last), np.log(first), panels + 1)
-        half = np.diff(edges)[:, None] / 2
-        t = np.exp((edges[:-1, None] + half * (1 + points)).ravel())
-        weights = np.asarray(weigh(t), float) * t * (half * lengths).ravel()
+        log_t, lengths = panel_rule(np.linspace(np.log(last), np.log(first), panels + 1), ORDER)
+        t = np.exp(log_t)
+        weights = np.asarray(weigh(t), float) * t * lengths
         if weights.shape != t.shape or not np.all(np.isfinite(weights)):
             raise ValueError(f"weight must be one finite number for each time from {shown(last)} to {shown(first)}")
         losses = predict(problem.at(t=t.reshape(-1, *(1,) * len(shape))))
         now = {name: np.tensordot(weights, getattr(losses, name), 1) for name in names}
         if before is not None:
-            changes = [np.abs(now[name] - before[name]) for name in names]
-            error = np.asarray(np.max(changes, axis=0))
+            error = np.asarray(np.max([np.abs(now[name] - before[name]) for name in names], axis=0))
             size = np.max([np.abs(now[name]) for name in names], axis=0)
             if panels >= MOST_PANELS or not np.any(error > SETTLED * size):
                 return now, error

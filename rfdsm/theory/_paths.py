@@ -15,7 +15,7 @@ from rfdsm._scope import jax_scope
 from rfdsm.schedules import Level
 from rfdsm.theory._contour import DIGITS, MORE_DIGITS, Contour, contour, size
 from rfdsm.theory._edges import largest_eigenvalue_bound
-from rfdsm.theory._flow import Path, margin, path
+from rfdsm.theory._flow import margin, path
 from rfdsm.theory._populations import Populations, cells_of, populations
 from rfdsm.theory._resolvent import PARAMETERS
 
@@ -37,39 +37,22 @@ class Paths(NamedTuple):
     nodes: np.ndarray
     weights: np.ndarray
 
-    @property
-    def size(self) -> int:
-        """Number of cells."""
-        return self.ridge.size
-
 
 def paths(problem: Problem, variance: float, latest: Callable[[np.ndarray, np.ndarray], Any]) -> Paths:
     """Contours for times up to latest(extent, ridge) in each cell."""
     spectrum, cells = problem.spectrum, cells_of(problem)
     with jax_scope():
         P, _ = populations(*cells[:4], np.ones_like(cells.q), cells.moments, spectrum.nodes, spectrum.weights)
-        arrays = {
-            name: np.array(np.broadcast_to(np.asarray(getattr(P, name)), cells.q.shape))
-            for name in (*PARAMETERS, *ASKED)
-        }
+        names = (*PARAMETERS, *ASKED)
+        arrays = {name: np.array(np.broadcast_to(np.asarray(getattr(P, name)), cells.q.shape)) for name in names}
     ridge = problem.broadcast("ridge")[0].ravel()
-    extent = largest_eigenvalue_bound(Populations(**arrays, unit=1.0, ridge=1.0, nodes=P.nodes, weights=P.weights))
-    extent = np.maximum(extent, np.finfo(float).tiny)  # a constant activation
+    extent = np.maximum(largest_eigenvalue_bound(arrays, spectrum.nodes), np.finfo(float).tiny)  # a constant activation
     last = np.maximum(latest(extent, ridge), EARLIEST / extent)
     margins = margin(ridge, last)
     ratio = float(np.max(1 + extent / margins))
-    return Paths(
-        arrays,
-        ridge,
-        margins,
-        extent,
-        variance * problem.target.amplitude(Level(cells.asked.a, cells.asked.h, cells.asked.scale)) ** 2
-        if variance
-        else None,
-        contour(ratio, size(ratio, MORE_DIGITS if variance else DIGITS)),
-        np.asarray(spectrum.nodes, float),
-        np.asarray(spectrum.weights, float),
-    )
+    initial = variance * problem.target.amplitude(Level(*cells.asked[:3])) ** 2 if variance else None
+    curve = contour(ratio, size(ratio, MORE_DIGITS if variance else DIGITS))
+    return Paths(arrays, ridge, margins, extent, initial, curve, spectrum.nodes, spectrum.weights)
 
 
 def mapped(function: Callable[..., Any], problems: Paths, shared: Any, own: Any = ()) -> Any:
@@ -81,9 +64,9 @@ def mapped(function: Callable[..., Any], problems: Paths, shared: Any, own: Any 
     arrays = (problems.parameters, problems.ridge, problems.margin, problems.extent, problems.initial, own)
 
     def run(cut: Any) -> Any:
-        return _chunk(function, *cut, problems.contour, problems.nodes, problems.weights, shared)
+        return _chunk(function, cut, problems.contour, problems.nodes, problems.weights, shared)
 
-    return in_chunks(run, lambda cells: jax.tree.map(lambda x: x[cells], arrays), problems.size, chunk)
+    return in_chunks(run, lambda cells: jax.tree.map(lambda x: x[cells], arrays), problems.ridge.size, chunk)
 
 
 ASKED = ("alpha", "beta", "scale")
@@ -91,22 +74,10 @@ ASKED = ("alpha", "beta", "scale")
 
 
 @functools.partial(jitted, static_argnums=0)
-def _chunk(
-    function: Callable[..., Any],
-    parameters: dict[str, Any],
-    ridge: Any,
-    margin: Any,
-    extent: Any,
-    initial: Any,
-    own: Any,
-    curve: Contour,
-    nodes: Any,
-    weights: Any,
-    shared: Any,
-) -> Any:
-    def one(parameters: Any, ridge: Any, margin: Any, extent: Any, initial: Any, own: Any) -> Any:
+def _chunk(function: Callable[..., Any], cells: Any, curve: Contour, nodes: Any, weights: Any, shared: Any) -> Any:
+    def one(cell: Any) -> Any:
+        parameters, ridge, margin, extent, initial, own = cell
         P = Populations(**parameters, unit=jnp.ones(()), ridge=jnp.ones(()), nodes=nodes, weights=weights)
-        where: Path = path(P, ridge, margin, extent, initial, *curve)
-        return function(where, shared, own)
+        return function(path(P, ridge, margin, extent, initial, *curve), shared, own)
 
-    return jax.vmap(one)(parameters, ridge, margin, extent, initial, own)
+    return jax.vmap(one)(cells)

@@ -145,19 +145,25 @@ class Cells(NamedTuple):
     moments: Moments
 
 
+def all_moments(problem: Problem) -> Moments:
+    """Those of a problem, of the shape of t; of a concrete one, warns if a user's activation needs breakpoints."""
+    a, h, variance = problem.asked.a, problem.asked.h, problem.spectrum.mean
+    if problem.traced:
+        return moments_at(problem.activation, a, h, variance)
+    a, h = np.ravel(a), np.ravel(h)
+    check_moments(problem.activation, a, h, variance)
+    found = moments_at_levels(problem.activation, a, h, variance, problem.schedule)
+    return Moments(*(np.reshape(value, np.shape(problem.t)) for value in found))
+
+
 def cells_of(problem: Problem) -> Cells:
     """The cells of a concrete problem, flattened; warns if a user's activation needs breakpoints."""
 
     def flat(values: Any) -> np.ndarray:
         return np.broadcast_to(values, problem.shape).ravel()
 
-    t, variance = np.asarray(problem.t), problem.spectrum.mean
-    found = problem.asked_at(t)
-    check_moments(problem.activation, found.a, found.h, variance)
-    moments = moments_at_levels(problem.activation, np.ravel(found.a), np.ravel(found.h), variance, problem.schedule)
-    moments = Moments(*(flat(np.reshape(value, t.shape)) for value in moments))
-    setting = Asked(*(flat(value) for value in found))
-    return Cells(flat(1 / problem.psi_n), flat(1 / problem.psi_p), flat(1 / problem.m), setting, moments)
+    moments, asked = Moments(*map(flat, all_moments(problem))), Asked(*map(flat, problem.asked))
+    return Cells(flat(1 / problem.psi_n), flat(1 / problem.psi_p), flat(1 / problem.m), asked, moments)
 
 
 def rank(inverse_psi_p: Any, L: Any, linear: Any) -> jax.Array:
@@ -173,14 +179,7 @@ def _excess(ratio: Any) -> jax.Array:
 
 
 def populations(
-    inverse_psi_n: Any,
-    inverse_psi_p: Any,
-    q: Any,
-    asked: Asked,
-    ridge: Any,
-    moments: Moments,
-    nodes: Any,
-    weights: Any,
+    inverse_psi_n: Any, inverse_psi_p: Any, q: Any, asked: Asked, ridge: Any, moments: Moments, nodes: Any, weights: Any
 ) -> tuple[Populations, jax.Array]:
     """Collect the equations' parameters of cells of one shape; nodes and weights (S,).
 
@@ -217,16 +216,13 @@ def populations(
     redundant = linear & (inverse_psi_p <= 1 + NEARLY)
     peak = balanced & (~redundant | (ridge <= SMALL))
     draws = 1 / jnp.where(peak, inverse_draws, 1.0)
+    least = ridge + jax.lax.stop_gradient(jnp.maximum(VANISHING - ridge, 0))
     parameters = Populations(
         inverse_psi_n,
         inverse_psi_p,
         q,
         jnp.where(balanced, root, jnp.where(interpolates, ridge, one)),
-        jnp.where(
-            balanced,
-            root,
-            jnp.where(interpolates, one, ridge + jax.lax.stop_gradient(jnp.maximum(VANISHING - ridge, 0))),
-        ),
+        jnp.where(balanced, root, jnp.where(interpolates, one, least)),
         a_squared,
         h,
         L,

@@ -38,8 +38,8 @@ from rfdsm.theory._fixed_point import MAX_STEPS, TOLERANCE, Solution, solve
 from rfdsm.theory._populations import (
     TABLE_FROM,
     Populations,
+    all_moments,
     check_moments,
-    moments_at,
     moments_at_levels,
     populations,
 )
@@ -88,15 +88,12 @@ def losses_at(solution: Solution, P: Populations) -> Losses:
     signal_term = (alpha + GL * root_h * delta * c_t) ** 2 * P.average(s * shrink_squared)
     feature_term = P.L * P.average((state.c_s * best + gap * beta * root_h) ** 2 * shrink_squared)
 
-    def combine(k_t: Any, k_psi: Any, k_g: Any) -> Any:
-        return k_t * constant_term + k_psi * signal_term + k_g * feature_term
-
     def loss(weight_s: Any, weight_a: Any, own_t: Any, own_psi: Any) -> Any:
         """Loss whose probe raises c_s and c_a by the given weights, and adds its own parts to k_t and k_psi."""
         y_s, y_f, y_g = matrix.response(weight_s, weight_a)
         kappa_s = P.inverse_psi_n * state.own_s * y_s
         kappa_t = P.q * (kappa_s + P.inverse_psi_n * state.own_a * y_f)
-        return combine(own_t + kappa_t, own_psi + kappa_s, y_g)
+        return (own_t + kappa_t) * constant_term + (own_psi + kappa_s) * signal_term + y_g * feature_term
 
     memory = shared * state.c_s
     forgotten = state.c_s / r_a  # 1 - memory
@@ -233,14 +230,11 @@ def _predict_concrete(problem: Problem, chunk: int | None = None) -> Losses:
         chunk = ACCELERATOR_CHUNK if jax.default_backend() != "cpu" else SMALL_CHUNK if size <= SMALL_CHUNK else CHUNK
     solver = _solve_few if chunk <= SMALL_CHUNK else solve_cells
     t, activation, variance = np.asarray(problem.t), problem.activation, spectrum.mean
-    extremes = problem.asked_at(t)
-    check_moments(activation, extremes.a, extremes.h, variance)
     # Few times: their moments once. Many: with the chunk they belong to.
-    moments: Any = ()
-    if t.size <= TABLE_FROM:
-        found = moments_at_levels(activation, np.ravel(extremes.a), np.ravel(extremes.h), variance, problem.schedule)
-        moments = (values.reshape(t.shape) for values in found)
-    fields = [_Flat(values, problem.shape) for values in (*(getattr(problem, name) for name in FIELDS), *moments)]
+    moments = all_moments(problem) if t.size <= TABLE_FROM else ()
+    if not moments:
+        check_moments(activation, problem.asked.a, problem.asked.h, variance)
+    fields = [_flat(values, problem.shape) for values in (*(getattr(problem, name) for name in FIELDS), *moments)]
     names = (*Losses.NAMES, "objective", *Losses.BOUNDS, "residual", "steps")
     whole: dict[str, Any] = {name: np.empty(size) for name in names} | {"converged": np.empty(size, bool)}
 
@@ -267,22 +261,17 @@ def _predict_concrete(problem: Problem, chunk: int | None = None) -> Losses:
     return Losses(**{name: values.reshape(problem.shape) for name, values in whole.items()})
 
 
-class _Flat:
+def _flat(values: Any, shape: tuple[int, ...]) -> Any:
     """Elements of an array broadcast to a shape, addressed by flat index without building the whole."""
-
-    def __init__(self, values: Any, shape: tuple[int, ...]) -> None:
-        view = np.broadcast_to(values, shape)
-        self.elements = view.reshape(-1) if view.flags.c_contiguous else view.flat
-
-    def __getitem__(self, cells: Any) -> np.ndarray:
-        return np.asarray(self.elements[cells])
+    view = np.broadcast_to(values, shape)
+    return view.reshape(-1) if view.flags.c_contiguous else view.flat
 
 
 def _predict_traced(problem: Problem) -> Losses:
     """The same inside a transformation: one batch of all cells, differentiable."""
     psi_n, psi_p, m, t, ridge = (jnp.asarray(getattr(problem, name), dtype=float) for name in FIELDS)
     setting = problem.asked_at(t)
-    moments = moments_at(problem.activation, setting.a, setting.h, problem.spectrum.mean)
+    moments = problem.activation.moments(setting.a**2 * problem.spectrum.mean, setting.h)
     fields = (1 / psi_n, 1 / psi_p, 1 / m, setting, ridge / psi_p, moments)
     cells = jax.tree.map(lambda field: jnp.broadcast_to(jnp.asarray(field, float), problem.shape), fields)
     nodes, weights = (jnp.asarray(values, dtype=float) for values in (problem.spectrum.nodes, problem.spectrum.weights))

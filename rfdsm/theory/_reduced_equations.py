@@ -10,82 +10,35 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from rfdsm._arguments import field, number_array
+from rfdsm._arguments import Range, field, number_array
 from rfdsm._problem import Problem
 from rfdsm._scope import jax_scope
 from rfdsm.activations import Moments
-from rfdsm.targets import Asked
-from rfdsm.theory._populations import COINCIDENCE, LINEAR, cells_of
+from rfdsm.theory._populations import COINCIDENCE, LINEAR, all_moments
 
 MAX_STEPS = 300
 TINY = 1e-300
-ROUNDING = 2e-16
 
 
-class Fields(NamedTuple):
+class Fields:
     """A problem's numbers, all of its shape; the spectrum on an axis in front."""
 
-    psi_n: Any
-    psi_p: Any
-    m: Any
-    ridge: Any
-    s: Any
-    weights: Any
-    a: Any
-    h: Any
-    scale: Any
-    alpha: Any
-    beta: Any
-
-    @property
-    def q(self) -> Any:
-        """1/m."""
-        return 1 / self.m
-
-    @property
-    def signal(self) -> Any:
-        """a^2."""
-        return self.a**2
-
-    @property
-    def root_h(self) -> Any:
-        """Amplitude of the noise."""
-        return self.h**0.5
-
-    @property
-    def asked(self) -> Asked:
-        """Level and target."""
-        return Asked(self.a, self.h, self.scale, self.alpha, self.beta)
-
-    @property
-    def delta(self) -> Any:
-        """See `Asked`."""
-        return self.asked.delta
-
-    @property
-    def best(self) -> Any:
-        """Covariance of target and noisy data along each eigendirection."""
-        return self.alpha * self.a * self.s + self.beta * self.root_h
-
-    @property
-    def score_unit(self) -> Any:
-        """See `Asked`."""
-        return self.asked.score_unit
-
-    @property
-    def total(self) -> Any:
-        """Variance of the noisy data along each eigendirection."""
-        return self.signal * self.s + self.h
-
-    @property
-    def floor(self) -> Any:
-        """Loss of the true score."""
-        return self.delta**2 * self.average(self.s / self.total)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of every result."""
-        return self.psi_n.shape
+    def __init__(self, problem: Problem, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.psi_n, self.psi_p, self.m, t, self.ridge = problem.broadcast(shape=shape)
+        column = (-1, *[1] * len(shape))
+        self.s, self.weights = problem.spectrum.nodes.reshape(column), problem.spectrum.weights.reshape(column)
+        asked = problem.asked_at(t)
+        self.a, self.h, self.scale, self.alpha, self.beta = asked
+        self.root_h, self.delta = asked.root_h, asked.delta
+        self.q, self.signal = 1 / self.m, self.a**2
+        # Covariance of target and noisy data along each eigendirection, and variance of the noisy data.
+        self.best = self.alpha * self.a * self.s + self.beta * self.root_h
+        self.total = self.signal * self.s + self.h
+        with np.errstate(all="ignore"):  # noise at late times may exceed what these can hold
+            self.floor = self.delta**2 * self.average(self.s / self.total)  # loss of the true score
+            self.score_unit = asked.score_unit
+        self.null = problem.asked.null(problem.spectrum.mean)
 
     def average(self, values: Any) -> Any:
         """Average of values (S, ...) over the spectrum of Sigma."""
@@ -104,19 +57,12 @@ def fields_of(problem: Any, *finite: str, shape: tuple[int, ...] = ()) -> Fields
     for name in finite:
         if np.any(np.isinf(getattr(problem, name))):
             raise ValueError(f"{name} = inf must be finite: the limit is taken at fixed {name}")
-    shape = np.broadcast_shapes(problem.shape, shape)
-    column = (-1, *[1] * len(shape))
-    psi_n, psi_p, m, t, ridge = problem.broadcast(shape=shape)
-    nodes, weights = problem.spectrum.nodes.reshape(column), problem.spectrum.weights.reshape(column)
-    return Fields(psi_n, psi_p, m, ridge, nodes, weights, *problem.asked_at(t))
+    return Fields(problem, np.broadcast_shapes(problem.shape, shape))
 
 
 def moments(problem: Problem) -> tuple[Any, Any, Any]:
-    """mu1^2, v0^2 and beta_a at the problem's times, of its shape."""
-    cells = cells_of(problem)
-    return _without_rounding(
-        *(np.reshape(values, problem.shape) for values in cells.moments), noise=cells.asked.h.reshape(problem.shape)
-    )
+    """mu1^2, v0^2 and beta_a at the problem's times, of the shape of t."""
+    return _without_rounding(*all_moments(problem), noise=problem.asked.h)
 
 
 def moments_of(problem: Problem, shared: Any, private: Any) -> tuple[Any, Any, Any]:
@@ -283,9 +229,9 @@ def _solve_pair(slack: Any, coupling: Any, b: Any) -> Pair:
     return (b1 * (s2 + n2) + n1 * b2) / determinant, (b2 * (s1 + n1) + n2 * b1) / determinant
 
 
-def number(name: str, value: Any, allowed: str, problem: Any, holds: Any) -> Any:
+def number(name: str, value: Any, problem: Any, allowed: Range) -> Any:
     """A float array within range that broadcasts against the problem."""
-    array = field(name, number_array(name, value, allowed), (allowed, holds))
+    array = field(name, number_array(name, value, allowed[0]), allowed)
     try:
         np.broadcast_shapes(array.shape, problem.shape if isinstance(problem, Problem) else ())
     except ValueError:

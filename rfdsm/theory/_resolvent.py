@@ -22,10 +22,10 @@ import numpy as np
 
 from rfdsm._batches import in_chunks
 from rfdsm._executables import jitted
+from rfdsm._problem import Problem
 from rfdsm._scope import jax_scope
-from rfdsm.activations import Moments
 from rfdsm.theory._fixed_point import solve
-from rfdsm.theory._populations import NEGLIGIBLE, Asked, Populations, populations, rank
+from rfdsm.theory._populations import NEGLIGIBLE, Populations, cells_of, populations, rank
 
 CHUNK, SMALL_CHUNK = 8192, 256
 """Pairs (problem, u) per compiled call; the small one for the few pairs of a search."""
@@ -50,16 +50,10 @@ PARAMETERS = ("inverse_psi_n", "inverse_psi_p", "q", "a_squared", "h", "L", "bet
 
 
 class Cells(NamedTuple):
-    """Concrete parameters of a batch of problems, arrays (cells,); names as in `Populations`."""
+    """Concrete parameters of a batch of problems, arrays (cells,)."""
 
-    inverse_psi_n: np.ndarray
-    inverse_psi_p: np.ndarray
-    q: np.ndarray
-    a_squared: np.ndarray
-    h: np.ndarray
-    L: np.ndarray
-    beta_psi: np.ndarray
-    beta_a: np.ndarray
+    parameters: dict[str, np.ndarray]
+    """Those of `Populations` named in PARAMETERS."""
     origin: np.ndarray
     """What U is at least: beta_a at m = inf, where it is a mere shift and beta_a = 0 in the equations; else 0."""
     mass_at_origin: np.ndarray  # by counting ranks
@@ -69,7 +63,7 @@ class Cells(NamedTuple):
     @property
     def size(self) -> int:
         """Number of cells."""
-        return self.q.size
+        return self.origin.size
 
 
 class State(NamedTuple):
@@ -98,12 +92,11 @@ class Points(NamedTuple):
     mu: Any
 
 
-def cells(
-    inverse_psi_n: Any, inverse_psi_p: Any, q: Any, asked: Asked, moments: Moments, nodes: Any, weights: Any
-) -> Cells:
-    """Parameters of problems (cells,) that share a spectrum."""
+def cells(problem: Problem) -> Cells:
+    """Parameters of the cells of a problem, in a row."""
+    (inverse_psi_n, inverse_psi_p, q, asked, moments), law = cells_of(problem), problem.spectrum
     with jax_scope():
-        P, _ = populations(inverse_psi_n, inverse_psi_p, q, asked, jnp.ones_like(q), moments, nodes, weights)
+        P, _ = populations(inverse_psi_n, inverse_psi_p, q, asked, jnp.ones_like(q), moments, law.nodes, law.weights)
         linear = np.asarray(P.beta_a) <= NEGLIGIBLE
         draws = np.divide(1, q * inverse_psi_n, out=np.full(np.shape(q), np.inf), where=q > 0)
         # At m = inf noise alone gives beta_a in all directions, the origin; n samples and d dimensions rise above it.
@@ -113,13 +106,7 @@ def cells(
     arrays = {name: np.array(np.broadcast_to(np.asarray(getattr(P, name)), np.shape(q))) for name in PARAMETERS}
     origin = np.where((arrays["q"] == 0) & (arrays["beta_a"] > NEGLIGIBLE), arrays["beta_a"], 0.0)
     arrays["beta_a"] = np.where(origin > 0, NEGLIGIBLE, arrays["beta_a"])
-    return Cells(
-        **arrays,
-        origin=origin,
-        mass_at_origin=mass_at_origin,
-        nodes=np.asarray(nodes, float),
-        weights=np.asarray(weights, float),
-    )
+    return Cells(arrays, origin, mass_at_origin, law.nodes, law.weights)
 
 
 def evaluate(y: Triple, z: Any, P: Populations) -> State:
@@ -165,9 +152,8 @@ def newton(y: Triple, state: State) -> Triple:
 
 def change(new: Triple, old: Triple) -> Any:
     """Largest relative change of an unknown; y_a = 0 at m = 1 does not count."""
-    return functools.reduce(
-        jnp.maximum, (jnp.abs(a - b) / (jnp.abs(a) + 1e-280) for a, b in zip(new, old, strict=True))
-    )
+    changes = (jnp.abs(a - b) / (jnp.abs(a) + 1e-280) for a, b in zip(new, old, strict=True))
+    return functools.reduce(jnp.maximum, changes)
 
 
 def real(y: Triple) -> Any:
@@ -205,11 +191,9 @@ def track(z: Any, P: Populations, limit: Any) -> tuple[Triple, Any]:
     first = tuple(value.astype(complex) for value in first)
 
     def in_half_planes(y: Triple, tolerance: Any) -> Any:
-        signs = (1, 1, -1)
-        return functools.reduce(
-            jnp.logical_and,
-            (sign * jnp.imag(value) >= -tolerance * jnp.abs(value) for sign, value in zip(signs, y, strict=True)),
-        )
+        pairs = zip((1, 1, -1), y, strict=True)
+        inside = (sign * jnp.imag(value) >= -tolerance * jnp.abs(value) for sign, value in pairs)
+        return functools.reduce(jnp.logical_and, inside)
 
     def body(carry: Any) -> Any:
         y, reached, reached_angle, angle, tries, done, steps, before = carry
@@ -300,7 +284,7 @@ def evaluate_pairs(problems: Cells, index: np.ndarray, u: np.ndarray) -> Points:
 
     def take(pairs: Any) -> Any:
         own = index[pairs]
-        return u[pairs], {name: getattr(problems, name)[own] for name in PARAMETERS}
+        return u[pairs], {name: values[own] for name, values in problems.parameters.items()}
 
     def run(pairs: Any, count: int, limit: int) -> None:
         size = CHUNK if count > CHUNK // 4 else SMALL_CHUNK

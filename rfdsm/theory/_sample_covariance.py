@@ -62,15 +62,24 @@ class Bulks(NamedTuple):
         return [(low, high, [x for x in self.necks if low < x < high]) for low, high in self.edges.tolist()]
 
     def roots(self, x: Float[np.ndarray, " places"]) -> Complex[np.ndarray, " places"]:
-        """u at places in the bulks, imaginary part > 0."""
-        return _roots(x, self.psi_n, self.atoms, self.mass)
+        """u at places x + i0 in the bulks, imaginary part > 0."""
+        psi_n, s, w = self.psi_n, self.atoms, self.mass
+        b = np.sqrt(w / psi_n) * s
+        arrow = np.zeros((x.size, s.size + 1, s.size + 1))
+        arrow[:, 0, 0] = x - np.sum(w * s) / psi_n
+        arrow[:, 0, 1:], arrow[:, 1:, 0] = -b, b
+        arrow[:, np.arange(1, s.size + 1), np.arange(1, s.size + 1)] = s
+        found = np.linalg.eigvals(arrow)
+        u = found[np.arange(x.size), np.argmax(found.imag, axis=1)]
+        if psi_n == np.sum(w):  # the lower edge is 0, and u there like a root of x
+            u = np.where(x < 1e-8 * s[0], 1j * np.sqrt(x * psi_n / np.sum(w / s)), u)
+        return _polished(_polished(u, x, psi_n, s, w), x, psi_n, s, w)
 
 
 def bulks(psi_n: float, s: np.ndarray, w: np.ndarray) -> Bulks:
     """Of samples of n = psi_n d rows, psi_n finite, whose covariance has these eigenvalues and weights."""
     atoms, mass = _merged(s[s > 0], w[s > 0])
-    critical, edges, necks = _edges(psi_n, atoms, mass)
-    return Bulks(psi_n, atoms, mass, critical, edges, necks)
+    return Bulks(psi_n, atoms, mass, *_edges(psi_n, atoms, mass))
 
 
 class SampleSpectrum(NamedTuple):
@@ -78,7 +87,6 @@ class SampleSpectrum(NamedTuple):
 
     nodes: Float[np.ndarray, " N"]
     weights: Float[np.ndarray, " N"]
-    edges: Float[np.ndarray, "bulks 2"]
     overlap: Callable[[Any], Float[np.ndarray, " N"]]
     """Weights of (1/d) tr f(Sigma) g(sample covariance), from the values of f at the eigenvalues of Sigma."""
 
@@ -88,14 +96,14 @@ def sample_spectrum(psi_n: float, nodes: Any, weights: Any) -> SampleSpectrum:
     s, w = np.asarray(nodes, float), np.asarray(weights, float) / np.sum(weights)
     if np.isinf(psi_n):
         order = np.argsort(-s)
-        return SampleSpectrum(s[order], w[order], np.stack([s[order]] * 2, axis=1), lambda f: (w * f)[order])
+        return SampleSpectrum(s[order], w[order], lambda f: (w * f)[order])
     found = bulks(psi_n, s, w)
     panels = PANELS if found.parts <= MANY_PARTS else MANY_PANELS
     while True:
         x, weights, overlap = _quadrature(found, s, w, panels)
         first, second = weights @ x / (w @ s) - 1, overlap(s) @ x / (w @ s**2) - 1
         if max(abs(first), abs(second)) < ACCURACY or x.size > MOST_NODES:
-            return SampleSpectrum(x, weights, found.edges, overlap)
+            return SampleSpectrum(x, weights, overlap)
         panels *= 2
 
 
@@ -163,7 +171,11 @@ def angular_rule(angles: tuple[float, ...], order: int, panels: int) -> tuple[np
     for a, b in itertools.pairwise(angles):
         half = (b - a) / 2
         cuts += [a + half * grade[1:], b - half * grade[::-1][1:]]
-    edges = np.concatenate(cuts)
+    return panel_rule(np.concatenate(cuts), order)
+
+
+def panel_rule(edges: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of Gauss-Legendre rules of this order on panels with these edges."""
     points, weights = np.polynomial.legendre.leggauss(order)
     half = np.diff(edges)[:, None] / 2
     return (edges[:-1, None] + half * (1 + points)).ravel(), (half * weights).ravel()
@@ -175,20 +187,6 @@ def _merged(s: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     group = np.concatenate([[0], np.cumsum(np.diff(s) > SAME * s[1:])])
     mass = np.bincount(group, w)
     return np.bincount(group, w * s) / mass, mass
-
-
-def _roots(x: np.ndarray, psi_n: float, s: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """u at x + i0 inside the support, imaginary part > 0."""
-    b = np.sqrt(w / psi_n) * s
-    arrow = np.zeros((x.size, s.size + 1, s.size + 1))
-    arrow[:, 0, 0] = x - np.sum(w * s) / psi_n
-    arrow[:, 0, 1:], arrow[:, 1:, 0] = -b, b
-    arrow[:, np.arange(1, s.size + 1), np.arange(1, s.size + 1)] = s
-    found = np.linalg.eigvals(arrow)
-    u = found[np.arange(x.size), np.argmax(found.imag, axis=1)]
-    if psi_n == np.sum(w):  # the lower edge is 0, and u there like a root of x
-        u = np.where(x < 1e-8 * s[0], 1j * np.sqrt(x * psi_n / np.sum(w / s)), u)
-    return _polished(_polished(u, x, psi_n, s, w), x, psi_n, s, w)
 
 
 def _polished(u: np.ndarray, x: np.ndarray, psi_n: float, s: np.ndarray, w: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """When to stop: the best training time, the two time scales, and the best ridge to compare with (docs/training)."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -90,18 +90,19 @@ def optimal_stopping(
     """
     if minimise not in LOSSES:
         raise ValueError(f"minimise = {one_line(minimise)} must be one of {', '.join(LOSSES)}")
-    variance, share = check_initial(initial), _checked_tolerance(tolerance)
+    variance, share = check_initial(initial), number_array("tolerance", tolerance, "between 0 and 1")
+    if share.ndim or not 0 < share < 1:
+        raise ValueError(f"tolerance = {one_line(tolerance)} must be one number between 0 and 1")
     check_flow(problem)
     problems = paths(problem, variance, _latest)
     last = minimiser(problem, variance)
     final = np.asarray(getattr(last, minimise)).ravel()
     span = np.stack([FIRST / problems.extent, _latest(problems.extent, problems.ridge)], axis=1)
-    shared = (np.array(share), np.array(LOSSES.index(minimise)))
-    found: _Found = mapped(_search, problems, shared, (span, final))
+    shared = (share, np.array(LOSSES.index(minimise)))
+    time, loss, crossings, settled = mapped(_search, problems, shared, (span, final))
     ridge, ridge_loss = optimal_ridge(problem, minimise)
-    converged = found.converged & np.asarray(last.converged).ravel()
-    values = (found.time, found.loss, final, found.generalisation, found.below_floor, found.memorisation)
-    values = [np.where(converged, value, np.nan).reshape(problem.shape) for value in values]
+    converged = settled & np.asarray(last.converged).ravel()
+    values = [np.where(converged, x, np.nan).reshape(problem.shape) for x in (time, loss, final, *crossings.T)]
     return Stopping(*values, ridge, ridge_loss, converged.reshape(problem.shape))  # pyright: ignore[reportCallIssue]
 
 
@@ -110,24 +111,11 @@ def _latest(extent: np.ndarray, ridge: np.ndarray) -> np.ndarray:
         return np.minimum(LAST / extent, PASSED / ridge)
 
 
-def _checked_tolerance(tolerance: Any) -> float:
-    array = number_array("tolerance", tolerance, "between 0 and 1")
-    if array.ndim or not 0 < array < 1:
-        raise ValueError(f"tolerance = {one_line(tolerance)} must be one number between 0 and 1")
-    return float(array)
+def _search(path: Path, shared: Any, own: Any) -> tuple[Any, Any, Any, Any]:
+    """Best time, its loss, the three crossings in their order in `Stopping`, and whether they converged.
 
-
-class _Found(NamedTuple):
-    time: Any
-    loss: Any
-    generalisation: Any
-    below_floor: Any
-    memorisation: Any
-    converged: Any
-
-
-def _search(path: Path, shared: Any, own: Any) -> _Found:
-    """The times of one problem; shared = (share, index of the loss), own = ((first, last time), loss at infinity)."""
+    Of one problem; shared = (share, index of the loss), own = ((first, last time), loss at infinity).
+    """
     (share, which), ((first, last), final) = shared, own
 
     def chosen(losses: Curves | Slopes) -> Any:
@@ -164,7 +152,7 @@ def _search(path: Path, shared: Any, own: Any) -> _Found:
     crossing = jnp.where(jnp.any(passed, axis=1), crossing, jnp.inf)
     errors = (curve.error / jnp.maximum(jnp.abs(curve.value), 1) for curve in (values, on_grid.empirical_test))
     error = jnp.max(functools.reduce(jnp.maximum, errors))
-    return _Found(time, loss, crossing[0], crossing[1], crossing[2], path.found & (error <= TOLERANCE))
+    return time, loss, crossing, path.found & (error <= TOLERANCE)
 
 
 def _minima(times: Any, slope: Any) -> tuple[Any, Any]:
@@ -210,11 +198,9 @@ def optimal_ridge(problem: Problem, minimise: str) -> tuple[np.ndarray, np.ndarr
     log_low, log_high = np.log(low), np.log(high)
     for _ in range(40):
         width = GOLDEN * (log_high - log_low)
-        right_is_less = losses(np.exp(log_low + width)) < losses(np.exp(log_high - width))
-        log_low, log_high = (
-            np.where(right_is_less, log_high - width, log_low),
-            np.where(right_is_less, log_high, log_low + width),
-        )
+        left, right = log_high - width, log_low + width
+        right_is_less = losses(np.exp(right)) < losses(np.exp(left))
+        log_low, log_high = np.where(right_is_less, left, log_low), np.where(right_is_less, log_high, right)
     inner = np.exp((log_low + log_high) / 2)
     least, on_grid = losses(inner), np.min(values, axis=0)
     ridge = np.where(least < on_grid, inner, grid[best, np.arange(best.size)])

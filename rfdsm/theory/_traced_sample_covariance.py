@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rfdsm._batches import filled
 from rfdsm.theory._sample_covariance import bulks, rule
 
 LEAST, EACH = 1280, 256
@@ -112,8 +113,6 @@ def _layout(size: int, psi_n: Any, s: Any, w: Any) -> tuple[np.ndarray, ...]:
         fraction, length = rule(low, high, cuts, ORDER, panels)
         u: Any = found.roots(low + (high - low) * fraction)
         columns.append((np.full(u.size, u_low), np.full(u.size, u_high), fraction, length, u.real, u.imag))
-    joined = [np.concatenate(values) for values in zip(*columns, strict=True)]
-    more = size - joined[0].size
-    filled = [np.pad(values, (0, more), mode="edge") for values in joined]
-    filled[3][size - more :] = 0.0  # nodes without a weight
-    return tuple(filled)
+    joined = tuple(filled(np.concatenate(values), size) for values in zip(*columns, strict=True))
+    joined[3][sum(column[0].size for column in columns) :] = 0.0  # nodes without a weight
+    return joined

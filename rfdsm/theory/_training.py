@@ -1,9 +1,9 @@
 """Exact learning curves of gradient flow: theory's `training_curve` (docs/training)."""
 
+import dataclasses
 import functools
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
@@ -116,28 +116,24 @@ def minimiser(problem: Problem, variance: float = 0.0) -> Losses:
     if variance == 0 or np.all(problem.ridge > 0):
         return result
     variance = variance * problem.target.amplitude(problem.level) ** 2
-    population, fresh = (variance * kept for kept in _unseen(problem))
-    return eqx.tree_at(
-        lambda losses: (losses.test, losses.score, losses.empirical_test),
-        result,
-        (result.test + population, result.score + problem.asked.score_unit * population, result.empirical_test + fresh),
-    )
-
-
-def _unseen(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """lim (1/p) tr P_0 M P_0, P_0 on the null space of U at ridge = 0: M of the population, and of fresh noise."""
     cells, spectrum = cells_of(problem), problem.spectrum
     ridge = problem.broadcast("ridge")[0].ravel()
     with jax_scope():
         found = _unseen_in_cells(*cells[:4], ridge, cells.moments, spectrum.nodes, spectrum.weights)
-        population, fresh = (np.asarray(values).reshape(problem.shape) for values in found)
-    return population, fresh
+        population, fresh = (variance * np.asarray(values).reshape(problem.shape) for values in found)
+    return dataclasses.replace(
+        result,
+        test=result.test + population,
+        score=result.score + problem.asked.score_unit * population,
+        empirical_test=result.empirical_test + fresh,
+    )
 
 
 @jitted
 def _unseen_in_cells(
     per_n: Any, per_p: Any, q: Any, asked: Asked, ridge: Any, moments: Moments, nodes: Any, weights: Any
 ) -> tuple[Any, Any]:
+    """lim (1/p) tr P_0 M P_0, P_0 on the null space of U at ridge = 0: M of the population, and of fresh noise."""
     P, _ = populations(per_n, per_p, q, asked, ridge * per_p, moments, nodes, weights)
     x = solve(P)[:3]
     state = evaluate(x, P)

@@ -23,15 +23,13 @@ from rfdsm._values import number
 from rfdsm.activations import Activation
 from rfdsm.activations._kept import kept
 from rfdsm.sampling import Sampler
-from rfdsm.sampling._chain import at_levels, first_variance
+from rfdsm.sampling._chain import first_variance
 from rfdsm.targets import Asked
 from rfdsm.theory._generated_equations import TOLERANCE, Level, Ratios, slopes
 from rfdsm.theory._generated_overlap import bhattacharyya as overlap
 from rfdsm.theory._generated_targets import given_spectrum
-from rfdsm.theory._generation import distances, order_parameters, question
+from rfdsm.theory._generation import distances, one_chain, order_parameters, question
 from rfdsm.theory._populations import moments_at
-
-METHOD = "LSODA"
 
 
 class GeneratedLimit(NamedTuple):
@@ -84,7 +82,7 @@ def generated_limit(
     high, low = sampler.levels[0], sampler.levels[-1]
     if not low > 0:
         raise ValueError("levels must end above 0 in the limit of infinitely many steps")
-    chain = _chain_of(problem, sampler)
+    chain = one_chain(problem, sampler)
     first = first_variance(problem, sampler, start)
     with jax_scope():
         asked = question(chain, sampler, first, None if given is None else given_spectrum(given))
@@ -102,7 +100,7 @@ def generated_limit(
             return np.asarray(t * change / np.exp(logarithm))
 
         span = (-np.log(high), -np.log(low))
-        found = solve_ivp(backward, span, np.full(x.size, np.log(first)), METHOD, rtol=rtol, atol=rtol)
+        found = solve_ivp(backward, span, np.full(x.size, np.log(first)), "LSODA", rtol=rtol, atol=rtol)
         variance = np.exp(found.y[:, -1])
         values = distances(variance, weights, {"": cell.data, "_at_end": cell.end})
     numbers = {name: float(value) for name, value in values.items()}
@@ -113,13 +111,6 @@ def generated_limit(
     numbers["bhattacharyya"] = rate
     fine = bool(found.success and worst <= TOLERANCE and np.all(np.isfinite(variance)))
     return GeneratedLimit(x, weights, variance, **numbers, converged=fine)
-
-
-def _chain_of(problem: Problem, sampler: Sampler) -> Problem:
-    chain = at_levels(problem, sampler)
-    if chain.shape != (sampler.size,):
-        raise ValueError(f"problem has shape {chain.shape[1:]}, must be one problem")
-    return chain
 
 
 @kept(maxsize=8)

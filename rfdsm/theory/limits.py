@@ -16,18 +16,19 @@ from typing import Any
 import numpy as np
 
 from rfdsm._problem import FIELDS
+from rfdsm._vocabulary import RANGES
 from rfdsm.losses import SINGULAR, Losses
 from rfdsm.theory._populations import COINCIDENCE, NEGLIGIBLE, VANISHING
 from rfdsm.theory._reduced_equations import Fields, Kernel, fields_of, moments, moments_of, number, one_population
 
 
-def _losses(problem: Any, shape: tuple[int, ...], singular: Any = False, **values: Any) -> Losses:
-    """Losses of this shape, with the values that hold at a singular point put in by rule; NaN for those not given."""
-    values = dict.fromkeys(Losses.NAMES, np.nan) | values
+def _losses(f: Fields, excess: Any, singular: Any = False, **values: Any) -> Losses:
+    """Losses of this excess over the floor, with the values that hold at a singular point put in by rule."""
+    values = {"test": f.floor + excess, "score": f.score_unit * excess, "floor": f.floor, "null": f.null} | values
     for name, limit in SINGULAR.items():
         values[name] = np.where(singular, limit, values[name])
-    whole: dict[str, Any] = {name: np.array(np.broadcast_to(array, shape)) for name, array in values.items()}
-    return Losses(**whole, null=np.array(np.broadcast_to(problem.asked.null(problem.spectrum.mean), shape)))
+    whole: dict[str, Any] = {name: np.array(np.broadcast_to(array, f.shape)) for name, array in values.items()}
+    return Losses(**whole)
 
 
 def population(problem: Any) -> Losses:
@@ -47,16 +48,7 @@ def population(problem: Any) -> Losses:
     excess = f.average((f.best * kept) ** 2 / f.total) + L * one.feature * f.average(f.best**2 * kept * share)
     test = f.floor + excess
     unexplained = (f.alpha**2 * f.s + f.beta**2) * kept + L * f.delta**2 * f.s * share
-    return _losses(
-        problem,
-        f.shape,
-        train=test,
-        empirical_test=test,
-        test=test,
-        score=f.score_unit * excess,
-        objective=f.average(unexplained),
-        floor=f.floor,
-    )
+    return _losses(f, excess, train=test, empirical_test=test, objective=f.average(unexplained))
 
 
 def kernel(problem: Any) -> Losses:
@@ -84,27 +76,20 @@ def kernel_ridge(problem: Any, ridge_per_feature: Any) -> Losses:
     Returns `Losses` of the broadcast shape, NumPy float64. Raises ValueError for a traced problem, psi_n = inf or a bad
     ridge_per_feature. Source: docs/limits, section 2 (extension).
     """
-    penalty = number("ridge_per_feature", ridge_per_feature, "finite and >= 0", problem, _is_penalty)
+    penalty = number("ridge_per_feature", ridge_per_feature, problem, RANGES["ridge"])
     f = fields_of(problem, "psi_n", shape=penalty.shape)
     L, v0_squared, beta_a = (np.broadcast_to(value, f.shape) for value in moments(problem))
-    penalty, q, h = np.broadcast_to(penalty, f.shape), f.q, f.h
+    penalty, q = np.broadcast_to(penalty, f.shape), f.q
     linear = v0_squared + beta_a == 0
     draws = f.psi_n * f.m
     with np.errstate(invalid="ignore"):
         singular = (penalty == 0) & linear & (L > 0) & (np.abs(draws - 1) <= COINCIDENCE)
     interpolates = (penalty > 0) | np.where(linear, (draws < 1) & (L > 0), q > 0)
     memorised = (penalty == 0) & (q == 0) & ~linear
-    k = Kernel(
-        f.psi_n,
-        q,
-        np.where(interpolates, penalty, 1),
-        np.where(interpolates, 1, np.where(singular | (L == 0), 1, VANISHING)),
-        L * f.signal * f.s,
-        L * h,
-        v0_squared + NEGLIGIBLE,
-        beta_a + NEGLIGIBLE,
-        f.average,
-    )
+    unit = np.where(interpolates, penalty, 1)
+    ridge = np.where(interpolates | singular | (L == 0), 1, VANISHING)
+    betas = v0_squared + NEGLIGIBLE, beta_a + NEGLIGIBLE
+    k = Kernel(f.psi_n, q, unit, ridge, L * f.signal * f.s, L * f.h, *betas, f.average)
     x = k.solve()
     c_a = (1 - q) * x.r_a
     c_t = q * x.c_s + c_a
@@ -130,14 +115,7 @@ def kernel_ridge(problem: Any, ridge_per_feature: Any) -> Losses:
         "objective": (k.unit * f.average(penalised * x.resolvent), kept),
     }
     chosen = {name: np.where(memorised, limit, value) for name, (value, limit) in values.items()}
-    excess = chosen.pop("excess")
-    return _losses(
-        problem, f.shape, singular, **chosen, test=f.floor + excess, score=f.score_unit * excess, floor=f.floor
-    )
-
-
-def _is_penalty(x: Any) -> Any:
-    return np.isfinite(x) & (x >= 0)
+    return _losses(f, singular=singular, **chosen)
 
 
 def late_time(problem: Any) -> Losses:
@@ -163,17 +141,9 @@ def late_time(problem: Any) -> Losses:
         excess = learnable + one.kappa * unknown
         test = learnable + (1 + one.kappa) * unknown
         a_over_delta = np.where(f.alpha == 0, 1 / np.abs(f.beta), f.a / np.abs(f.delta))
-        return _losses(
-            problem,
-            f.shape,
-            one.singular,
-            train=one.c**2 * test,
-            empirical_test=test,
-            test=test,
-            score=(f.scale * a_over_delta) ** 2 / h * excess,
-            objective=one.c * (f.beta**2 * kept + unknown),
-            floor=unknown,
-        )
+        score, objective = (f.scale * a_over_delta) ** 2 / h * excess, one.c * (f.beta**2 * kept + unknown)
+        losses = {"train": one.c**2 * test, "empirical_test": test, "test": test, "score": score, "floor": unknown}
+        return _losses(f, excess, one.singular, objective=objective, **losses)
 
 
 def _at_end(problem: Any, limit: float, value: Any) -> Any:
@@ -222,15 +192,12 @@ def small_time(problem: Any) -> Losses:
         excess = f.average(missed**2 / f.total) + q * one.kappa * unexplained + one.kappa * own + feature
         fitted = c**2 * ((1 + one.kappa) * own + feature)
         return _losses(
-            problem,
-            f.shape,
+            f,
+            excess,
             one.singular,
             train=(1 - q + q * c**2 * (1 + one.kappa)) * unexplained + fitted,
             empirical_test=(1 + q * (1 - c) ** 2 + q * c**2 * one.kappa) * unexplained + fitted,
-            test=f.floor + excess,
-            score=f.score_unit * excess,
             objective=f.average(c * f.alpha * f.s * of_data + (1 - q + q * c) * f.beta * of_noise),
-            floor=f.floor,
         )
 
 
@@ -240,10 +207,9 @@ def small_time(problem: Any) -> Losses:
 def _unfitted(problem: Any) -> tuple[Fields, Any, Any, Any, Any, Any]:
     """The problem's numbers, L, v0^2, beta_a + ridge, the root rho, and 1 - rho."""
     f = fields_of(problem, "psi_n", "psi_p")
-    if not np.all(np.isinf(f.m)):
-        raise ValueError(
-            f"m = {f.m[np.isfinite(f.m)].flat[0]:g} must be inf: this limit is that of infinitely many draws"
-        )
+    finite = f.m[np.isfinite(f.m)]
+    if finite.size:
+        raise ValueError(f"m = {finite[0]:g} must be inf: this limit is that of infinitely many draws")
     L, v0_squared, beta_a = moments(problem)
     B = beta_a + f.ridge
     b = B + v0_squared * (f.psi_p / f.psi_n - 1)
@@ -278,16 +244,8 @@ def infinite_draws(problem: Any) -> Losses:
     missed = np.where(L > 0, fitted * f.a * f.root_h * f.delta * f.s / variance, f.best)
     excess = f.average(missed**2 / f.total) + noisy * own
     train = f.average(unexplained**2) + kept * own
-    return _losses(
-        problem,
-        f.shape,
-        train=train,
-        empirical_test=train,
-        test=f.floor + excess,
-        score=f.score_unit * excess,
-        objective=f.average(np.where(L > 0, rho * f.delta**2 * f.s / variance, kept * f.alpha**2 * f.s + f.beta**2)),
-        floor=f.floor,
-    )
+    penalised = np.where(L > 0, rho * f.delta**2 * f.s / variance, kept * f.alpha**2 * f.s + f.beta**2)
+    return _losses(f, excess, train=train, empirical_test=train, objective=f.average(penalised))
 
 
 def fitted_fraction(problem: Any) -> np.ndarray:
@@ -307,7 +265,7 @@ def ratio_to_fit(problem: Any, fraction: Any) -> np.ndarray:
     Raises ValueError unless 0 <= fraction < 1 broadcasts against the problem, and as `infinite_draws`.
     Source: docs/limits, section 3.
     """
-    fraction = number("fraction", fraction, "in [0, 1)", problem, lambda x: (x >= 0) & (x < 1))
+    fraction = number("fraction", fraction, problem, ("in [0, 1)", lambda x: (x >= 0) & (x < 1)))
     _, _, v0_squared, B, _, _ = _unfitted(problem)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = fraction * (B / (v0_squared * (1 - fraction)) + 1)

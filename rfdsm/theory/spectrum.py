@@ -16,8 +16,7 @@ from rfdsm._arguments import number_array
 from rfdsm._hints import Count, Numbers
 from rfdsm._problem import Problem, check_problem
 from rfdsm.theory._edges import Support, support
-from rfdsm.theory._populations import cells_of
-from rfdsm.theory._resolvent import Cells, cells, evaluate_pairs
+from rfdsm.theory._resolvent import PARAMETERS, Cells, cells, evaluate_pairs
 
 NODES, PANELS, REFINEMENTS = 12, 4, 14
 """Gauss-Legendre nodes per panel, panels per bulk to begin with, and how often one may be halved."""
@@ -70,10 +69,8 @@ class SpectralDensity(eqx.Module):
 
         The function is called once, on the vector of all nodes, and should vary no faster than u does.
         """
-        index, u, weights = self.rule()
-        return np.bincount(index, weights * np.asarray(function(u)), math.prod(self.problem.shape)).reshape(
-            self.problem.shape
-        )
+        (index, u, weights), shape = self.rule(), self.problem.shape
+        return np.bincount(index, weights * np.asarray(function(u)), math.prod(shape)).reshape(shape)
 
     def rule(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Quadrature over the spectra of all problems: flat index of the problem, node u, weight, three vectors.
@@ -83,16 +80,13 @@ class SpectralDensity(eqx.Module):
         node. Panels are halved until each holds its mass to 1e-10 of the bulk's, as told by the eigenvalue count in
         closed form.
         """
-        problems = _cells(self.problem)
+        problems = cells(self.problem)
         edges, masses = _flat(self.edges, 2) - problems.origin[:, None, None], _flat(self.masses, 1)
         locations, atoms = _flat(self.atoms.locations, 1), _flat(self.atoms.masses, 1)
         index, v, weights = quadrature(problems, edges, masses, atoms.sum(axis=1))
         own, slot = np.nonzero(atoms)
-        return (
-            np.concatenate([own, index]),
-            np.concatenate([locations[own, slot], v + problems.origin[index]]),
-            np.concatenate([atoms[own, slot], weights]),
-        )
+        u = np.concatenate([locations[own, slot], v + problems.origin[index]])
+        return np.concatenate([own, index]), u, np.concatenate([atoms[own, slot], weights])
 
 
 def spectral_density(problem: Problem, u: Numbers) -> SpectralDensity:
@@ -129,14 +123,16 @@ def spectral_density(problem: Problem, u: Numbers) -> SpectralDensity:
     for name in ("psi_n", "psi_p"):
         if np.any(np.isinf(getattr(problem, name))):
             raise ValueError(f"{name} = inf must be finite: there is no density in that limit")
-    places = _places(u)
+    places = number_array("u", u, "finite")
+    if not np.all(np.isfinite(places)):
+        raise ValueError(f"u = {places[~np.isfinite(places)].flat[0]:g} must be finite")
     try:
         shape = np.broadcast_shapes(problem.shape, places.shape[:-1])
     except ValueError:
         raise ValueError(
             f"u has shape {places.shape}: axes before the last must broadcast against the problem's {problem.shape}"
         ) from None
-    problems = _cells(problem)
+    problems = cells(problem)
     found = support(problems)
 
     trailing = places.shape[-1:]
@@ -207,7 +203,8 @@ def quadrature(
     left, right = np.tile(grid[:-1], cell.size), np.tile(grid[1:], cell.size)
     at_left, at_right = counts(owner, left), counts(owner, right)
     # Rounding of a count grows with the number of draws counted against each other.
-    draws = 1 / np.maximum(problems.q, 1e-6) / problems.inverse_psi_n * problems.inverse_psi_p
+    per_n, per_p, q = (problems.parameters[name] for name in PARAMETERS[:3])
+    draws = 1 / np.maximum(q, 1e-6) / per_n * per_p
     tolerance = PANEL_ERROR * masses[cell, bulk] + 1e-14 * (1 + draws[cell])
     done: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for refinement in range(REFINEMENTS + 1):
@@ -230,19 +227,7 @@ def quadrature(
     return index, v, weight
 
 
-def _cells(problem: Problem) -> Cells:
-    return cells(*cells_of(problem), problem.spectrum.nodes, problem.spectrum.weights)
-
-
 def _flat(values: np.ndarray, trailing: int) -> np.ndarray:
     """The problem's axes as one."""
     kept = values.shape[values.ndim - trailing :]
     return values.reshape(math.prod(values.shape[: values.ndim - trailing]), *kept)
-
-
-def _places(u: Any) -> np.ndarray:
-    """u as a finite float array."""
-    array = number_array("u", u, "finite")
-    if not np.all(np.isfinite(array)):
-        raise ValueError(f"u = {array[~np.isfinite(array)].flat[0]:g} must be finite")
-    return array
