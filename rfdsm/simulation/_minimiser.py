@@ -79,8 +79,7 @@ def _pseudo_inverse(matrix: Strips) -> Callable[[Array], Array]:
 
 def eigendecomposition(matrix: Strips) -> tuple[Float[Array, " k"], Float[Array, "k k"]]:
     """Eigenvalues in ascending order, and eigenvectors as columns."""
-    eigenvalues, vectors = jnp.linalg.eigh(lower(matrix), UPLO="L", symmetrize_input=False)
-    return eigenvalues, vectors
+    return jnp.linalg.eigh(lower(matrix), UPLO="L", symmetrize_input=False)
 
 
 def rank_tolerance(eigenvalues: Float[Array, " k"]) -> Float[Array, ""]:

@@ -114,6 +114,11 @@ class Plan(NamedTuple):
     available: int
     """Bytes per device to stay below."""
 
+    @property
+    def generator(self) -> str:
+        """Of random numbers, that of the key."""
+        return str(jax.random.key_impl(self.key))
+
 
 def plan(
     problem: Problem,

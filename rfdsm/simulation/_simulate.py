@@ -109,7 +109,6 @@ def _compiled(
     activation: Activation, settings: Settings, mesh: Mesh, generator: str
 ) -> Callable[[np.ndarray, Cell], Losses]:
     """All trials of a group: batched, or one after the other. The activation is that of the settings."""
-    del activation
     shards = mesh.devices.shape[1]
 
     def trials(words: Array, cell: Cell) -> Losses:
@@ -184,23 +183,24 @@ def simulate(
 
 def simulated(request: Plan, progress: Progress | None = None) -> Losses:
     """What `simulate` returns, of its plan."""
-    parts: dict[int, Losses] = {}
-    told, total = 0, request.n.size
+    there = told = 0
 
     def tell(done: int) -> None:
         nonlocal told
         if progress is not None and done > told:
             told = done
-            progress(done, total)
+            progress(done, request.n.size)
 
     def tick(cells: float) -> None:
-        tell(min(len(parts) + int(cells), total - 1))
+        tell(min(there + int(cells), request.n.size - 1))
 
-    for group, losses in simulated_groups(request, share=True, tick=tick):
-        for place, index in enumerate(group.cells):
-            parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
-        tell(len(parts))
-    return reported(gathered(parts, request.n.shape, 1), request, stacklevel=4)
+    def finished(cells: int) -> None:
+        nonlocal there
+        there = cells
+        tell(cells)
+
+    groups = simulated_groups(request, share=True, tick=tick)
+    return reported(gathered(groups, request, finished), request, stacklevel=4)
 
 
 def simulated_groups(
@@ -210,24 +210,19 @@ def simulated_groups(
 
     With `share` groups have draws and moments in common and are done together, which may decide on their last digits.
     """
-    with jax_scope():
-        words, layout = seeds(request.key, request.trials), mesh(request.devices, request.trials)
-        generator = str(jax.random.key_impl(request.key))
-    if layout.size > 1 or any(group.settings.together for group in request.groups):
-        yield from group_by_group(request, _compiled)
-        return
-    yield from _one_by_one(staged(request, words, generator, fitted, trained_on, share, tick))
+    several = mesh(request.devices, request.trials).size > 1
+    if several or any(group.settings.together for group in request.groups):
+        return group_by_group(request, _compiled)
+    return _one_by_one(staged(request, fitted, trained_on, share, tick))
 
 
 def group_by_group(
     request: Plan, compile_for: Callable[..., Any], *rest: Any
 ) -> Generator[tuple[Group, Losses], None, None]:
     """What `compile_for(activation, settings, mesh, generator)` makes of (words, cell, *rest), for each group."""
-    with jax_scope():
-        words, layout = seeds(request.key, request.trials), mesh(request.devices, request.trials)
-        compiled = partial(compile_for, mesh=layout, generator=str(jax.random.key_impl(request.key)))
-        groups = run_groups(request, compiled, layout.size == 1, words, *rest)
-    yield from _one_by_one(groups)
+    words, layout = seeds(request.key, request.trials), mesh(request.devices, request.trials)
+    compiled = partial(compile_for, mesh=layout, generator=request.generator)
+    return _one_by_one(run_groups(request, compiled, layout.size == 1, words, *rest))
 
 
 def _one_by_one(groups: Generator[tuple[Group, Losses], None, None]) -> Generator[tuple[Group, Losses], None, None]:

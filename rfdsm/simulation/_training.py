@@ -85,31 +85,21 @@ def simulate_training(
         batch_size = check_whole("batch_size", batch_size, 1)
         if optimiser is None:
             raise ValueError(f"batch_size = {batch_size} needs an optimiser: gradient flow uses all draws")
-    start = _checked_initial(initial)
-    request = plan(
-        problem,
-        d,
-        trials=trials,
-        key=key,
-        data=data,
-        dtype=dtype,
-        devices=devices,
-        memory_limit=memory_limit,
-        primal=optimiser is not None or not (np.ndim(start) == 0 and start == 0),
-        solves=optimiser is None,
-        flow=optimiser is None,
-        records=len(times),
-    )
-    _check_shape(start, request)
-    weights = None if np.ndim(start) == 0 else np.asarray(start, float)
-    variance = float(start) if np.ndim(start) == 0 else None
-    parts: dict[int, Losses] = {}
-    for group, losses in trained_groups(request, times, weights, optimiser, batch_size, variance):
-        for place, index in enumerate(group.cells):
-            parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
+    weights, variance = _checked_initial(initial)
+    flow = optimiser is None
+    how: dict[str, Any] = dict(primal=not flow or variance != 0, solves=flow, flow=flow, records=len(times))
+    how |= dict(trials=trials, key=key, data=data, dtype=dtype, devices=devices, memory_limit=memory_limit)
+    request = plan(problem, d, **how)
+    for p in np.unique(request.p):
+        if weights is not None and weights.shape != (request.d, p):
+            raise ValueError(f"initial has shape {weights.shape}: must be (d, p) = ({request.d}, {p})")
+
+    def done(cells: int) -> None:
         if progress is not None:
-            progress(len(parts), request.n.size)
-    return reported(gathered(parts, problem.shape, 1), request, stacklevel=3)
+            progress(cells, request.n.size)
+
+    groups = trained_groups(request, times, weights, optimiser, batch_size, variance)
+    return reported(gathered(groups, request, done), request, stacklevel=3)
 
 
 def trained_groups(
@@ -125,9 +115,9 @@ def trained_groups(
     Networks start from `weights`, or from independent normal ones of the given variance. The other arguments are those
     of `simulate_training`, checked.
     """
-    options: dict[str, Any] = dict(optimiser=optimiser, batch_size=batch_size, variance=variance)
+    compile_for = partial(_compiled, optimiser=optimiser, batch_size=batch_size, variance=variance)
     recorded = np.asarray(times, int if optimiser is not None else float)
-    yield from group_by_group(request, partial(_compiled, **options), recorded, weights)
+    return group_by_group(request, compile_for, recorded, weights)
 
 
 @kept(maxsize=32)
@@ -140,7 +130,7 @@ def _compiled(
     batch_size: int | None,
     variance: float | None,
 ) -> Callable[..., Losses]:
-    del activation  # that of the settings
+    """All trials of a group. The activation is that of the settings."""
     shards = mesh.devices.shape[1]
 
     def trials(words: Array, cell: Cell, times: Array, weights: Array | None) -> Losses:
@@ -161,11 +151,10 @@ def _initial_weights(
     key: Key[Array, ""], trial: Trial, weights: Array | None, variance: float | None
 ) -> Float[Array, "d p"] | None:
     """Initial B = sqrt(h/p) A, of given A or of independent normal entries; None for zero."""
-    W = trial.law.W
     if variance == 0:
         return None
     if variance is not None:
-        normal = jax.random.normal(jax.random.fold_in(key, INITIAL), W.T.shape, jnp.float32)
+        normal = jax.random.normal(jax.random.fold_in(key, INITIAL), trial.law.W.T.shape, jnp.float32)
         weights = jnp.asarray(variance) ** 0.5 * normal.astype(float)
     return trial.scale * jnp.asarray(weights)
 
@@ -187,22 +176,16 @@ def _flow(trial: Trial, first: Array | None, times: Array) -> Losses:
 
 def _checked_times(times: Any, optimiser: Any) -> np.ndarray:
     array = flow_times(times)
-    if optimiser is not None:
-        bad = ~np.isfinite(array) | (array != np.round(array)) | (array >= 2**31)
-        if np.any(bad):
-            raise ValueError(f"times = {array[bad][0]:g} must be finite whole numbers of steps >= 0")
+    bad = ~np.isfinite(array) | (array != np.round(array)) | (array >= 2**31)
+    if optimiser is not None and np.any(bad):
+        raise ValueError(f"times = {array[bad][0]:g} must be finite whole numbers of steps >= 0")
     return array
 
 
-def _checked_initial(initial: Any) -> Any:
+def _checked_initial(initial: Any) -> tuple[np.ndarray | None, float | None]:
+    """Weights, or else their variance."""
     array = number_array("initial", initial, "a variance >= 0 or an array of shape (d, p)")
     if array.ndim not in (0, 2) or not np.all(np.isfinite(array)) or (array.ndim == 0 and array < 0):
         shown = f"{array:g}" if array.ndim == 0 else f"an array of shape {array.shape}"
         raise ValueError(f"initial = {shown} must be a finite variance >= 0 or a finite array of shape (d, p)")
-    return float(array) if array.ndim == 0 else array
-
-
-def _check_shape(start: Any, request: Plan) -> None:
-    for p in np.unique(request.p):
-        if np.ndim(start) and np.shape(start) != (request.d, p):
-            raise ValueError(f"initial has shape {np.shape(start)}: must be (d, p) = ({request.d}, {p})")
+    return (array, None) if array.ndim else (None, float(array))
