@@ -10,9 +10,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rfdsm.simulation._cholesky import solve
 from rfdsm.simulation._moments import Moments, Samples
-from rfdsm.simulation._strips import Strips, gram, lower
+from rfdsm.simulation._strips import Strips, gram, lower, solve
 
 
 class Solution(NamedTuple):
