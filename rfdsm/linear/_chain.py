@@ -22,10 +22,12 @@ from rfdsm._hints import Count, Numbers, ScheduleLike
 from rfdsm._scope import jax_scope
 from rfdsm._values import one_line
 from rfdsm.linear._generated import checked_smoothing
-from rfdsm.linear._marchenko_pastur import rule
 from rfdsm.linear._problem import Problem, check_problem
 from rfdsm.linear._schedules import checked_steps, times
 from rfdsm.losses import GeneratedLaw
+
+PANELS, ORDER = 30, 16
+FINEST = 1e-8  # width of the panel at the lower edge, where at n = d a logarithm has its singularity
 
 
 def generated_spectrum(
@@ -121,11 +123,9 @@ def chain(
         with jax_scope():
             spectrum = np.asarray(_generated_spectrum(eigenvalues, at, scale, ridge, start, chi))
         laws.append(_law(spectrum, weights, variance, rho, psi))
-    listed = not isinstance(steps, int | np.integer)
-    values = {
-        name: np.stack([law[name] for law in laws], axis=-1) if listed else np.asarray(laws[0][name])
-        for name in GeneratedLaw.NAMES
-    }
+    values = {name: np.stack([law[name] for law in laws], axis=-1) for name in GeneratedLaw.NAMES}
+    if isinstance(steps, int | np.integer):
+        values = {name: np.asarray(value[..., 0]) for name, value in values.items()}
     converged = np.ones(np.shape(values["kl"]), dtype=bool)
     return GeneratedLaw(**values, converged=converged, residual=np.zeros(converged.shape))
 
@@ -189,3 +189,26 @@ def _law(spectrum: np.ndarray, weights: np.ndarray, variance: np.ndarray, rho: n
         "logdet": np.where(deficient, -np.inf, logdet),
         "trace": trace,
     }
+
+
+def rule(
+    psi: Float[np.ndarray, "*cells"],
+) -> tuple[Float[np.ndarray, "*cells nodes"], Float[np.ndarray, "*cells nodes"]]:
+    """Nodes and weights for averages of f over the eigenvalues of X^T X / n, X of n = psi d rows with unit variance.
+
+    With w = psi * (eigenvalue) = 1 + psi + 2 sqrt(psi) cos(theta), the density is (2 psi/pi) sin(theta)^2/w in theta;
+    Gauss-Legendre panels shrink geometrically towards the lower edge theta = pi. The last node is 0, with the weight
+    max(0, 1 - psi) of the directions that the samples do not span. psi > 0, any shape; weights sum to 1.
+    """
+    psi = np.asarray(psi, dtype=np.float64)[..., None]
+    points, lengths = np.polynomial.legendre.leggauss(ORDER)
+    edges = np.append(0.0, np.geomspace(FINEST, np.pi, PANELS))
+    half = np.diff(edges)[:, None] / 2
+    away = (edges[:-1, None] + half + half * points).ravel()  # pi - theta
+    widths = (half * lengths).ravel()
+    root = np.sqrt(psi)
+    w = (root - 1) ** 2 + 4 * root * np.sin(away / 2) ** 2
+    weights = 2 * psi / np.pi * widths * np.sin(away) ** 2 / w
+    unseen = np.maximum(0.0, 1 - psi)
+    weights *= (1 - unseen) / weights.sum(axis=-1, keepdims=True)
+    return np.concatenate([w / psi, np.zeros_like(psi)], axis=-1), np.concatenate([weights, unseen], axis=-1)

@@ -69,11 +69,5 @@ def statistics(
         overlap = jnp.sum(across**2) / 8 + log_determinant(middle) / 2 - (logdet + log_target) / 4
         if k < d:  # directions in which neither law varies
             logdet = -infinite if bare else logdet + (d - k) * jnp.log(smoothing)
-    return GeneratedLaw(
-        kl=kl / d,
-        reverse_kl=reverse / d,
-        bhattacharyya=overlap / d,
-        wasserstein=distance / d,
-        logdet=logdet / d,
-        trace=jnp.trace(covariance) / d,
-    )
+    values = (kl, reverse, overlap, distance, logdet, jnp.trace(covariance))
+    return GeneratedLaw(**{name: value / d for name, value in zip(GeneratedLaw.NAMES, values, strict=True)})

@@ -9,9 +9,8 @@ from jaxtyping import Float
 from rfdsm._arguments import check_whole
 from rfdsm._arrays import check_finite, real_array
 from rfdsm._values import one_line
-from rfdsm.sampling import _levels as levels
+from rfdsm.sampling import geometric, karras, uniform
 
-SCHEDULES = ("uniform", "quadratic", "geometric")
 EARLIEST = 1e-3
 """First and last time of the geometric schedule differ by this factor."""
 
@@ -27,27 +26,21 @@ def times(schedule: Any, steps: int, T: Float[np.ndarray, "*cells"]) -> Float[np
 
     Raises ValueError for an unknown schedule or fractions that do not decrease from 1 to above 0.
     """
-    if isinstance(schedule, str):
-        if schedule not in SCHEDULES:
-            raise ValueError(
-                f"schedule = {one_line(schedule)} must be one of {', '.join(SCHEDULES)}, or fractions of T"
-            )
-        fractions = _fractions(schedule, steps)
-    else:
+    if not isinstance(schedule, str):
         given = checked_fractions(schedule)
         if given.size != steps:
             raise ValueError(f"schedule has {given.size} fractions of T, must have one for each of {steps} steps")
         fractions = np.append(given, 0.0)
+    elif schedule == "uniform":
+        fractions = uniform(1, 0, steps)
+    elif schedule == "quadratic":
+        fractions = karras(1, 0, steps, rho=2)
+    elif schedule == "geometric":
+        fractions = np.append(geometric(1, EARLIEST, steps - 1) if steps > 1 else 1.0, 0.0)
+    else:
+        names = "uniform, quadratic, geometric"
+        raise ValueError(f"schedule = {one_line(schedule)} must be one of {names}, or fractions of T")
     return fractions * np.asarray(T)[..., None]
-
-
-def _fractions(rule: str, steps: int) -> np.ndarray:
-    """Levels of `rfdsm.sampling` from 1 down to 0."""
-    if rule == "uniform":
-        return levels.uniform(1, 0, steps)
-    if rule == "quadratic":
-        return levels.karras(1, 0, steps, rho=2)
-    return np.append(levels.geometric(1, EARLIEST, steps - 1) if steps > 1 else 1.0, 0.0)
 
 
 def checked_fractions(schedule: Any) -> np.ndarray:
