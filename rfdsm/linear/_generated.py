@@ -13,9 +13,9 @@ from rfdsm._hints import Numbers
 from rfdsm._scope import jax_scope
 from rfdsm._vocabulary import RANGES
 from rfdsm.linear import _covariance_equations as equations, _ridge_equations as ridge
-from rfdsm.linear._populations import CELLWISE, Populations, flat_populations, singular
 from rfdsm.linear._predict import in_batches, second_moment
 from rfdsm.linear._problem import Problem, check_problem
+from rfdsm.linear._ridge_equations import CELLWISE, Populations, flat_populations, singular
 from rfdsm.losses import GeneratedLaw
 
 FAR = 1e6  # times the size of the law: where Omega hides it

@@ -23,8 +23,7 @@ from rfdsm.linear._fitting import Fitted, Normal, Sample, draw, fit, normal_rows
 from rfdsm.linear._plan import check_memory, memory_estimate, plan
 from rfdsm.linear._problem import Problem, check_problem
 from rfdsm.model import Progress
-from rfdsm.sampling._neighbours import copied, nearest_two
-from rfdsm.sampling._overlaps import Fresh, log_pair_sum, relative_distance
+from rfdsm.sampling._overlaps import Fresh, copied, log_pair_sum, nearest_two, relative_distance
 from rfdsm.simulation._trial import seeds
 
 Array = jax.Array | np.ndarray

@@ -19,8 +19,8 @@ from rfdsm._batches import in_chunks
 from rfdsm._executables import jitted
 from rfdsm._scope import jax_scope
 from rfdsm.linear import _ridge_equations as ridge
-from rfdsm.linear._populations import CELLWISE, Populations, flat_populations, singular
 from rfdsm.linear._problem import Problem, check_problem
+from rfdsm.linear._ridge_equations import CELLWISE, Populations, flat_populations, singular
 from rfdsm.losses import DenoisingLosses, rows_of
 
 SIZES = (16, 256)

@@ -18,13 +18,12 @@ from rfdsm._hints import Count, Devices, KeyLike, Numbers, Rows, ScheduleLike
 from rfdsm._machine import lapack_threads
 from rfdsm._scope import jax_scope
 from rfdsm._values import one_line
-from rfdsm.linear._chain import check_exact, checked_stochasticity, generated_spectrum
+from rfdsm.linear._chain import check_exact, checked_steps, checked_stochasticity, generated_spectrum, times
 from rfdsm.linear._divergences import statistics
 from rfdsm.linear._fitting import Fitted, Sample, draw, fit
 from rfdsm.linear._generated import checked_smoothing
 from rfdsm.linear._plan import Cell, Plan, plan
 from rfdsm.linear._problem import Problem
-from rfdsm.linear._schedules import checked_steps, times
 from rfdsm.losses import DenoisingLosses, GeneratedLaw, Run
 from rfdsm.model import Progress
 from rfdsm.simulation._devices import mesh, spread
@@ -188,11 +187,7 @@ def simulate(
     rho = checked_smoothing(smoothing, problem)
     request = plan(problem, d, rho, trials=trials, key=key, data=data, devices=devices, memory_limit=memory_limit)
 
-    def done(cells: int) -> None:
-        if progress is not None:
-            progress(cells, request.n.size)
-
-    result = gathered(simulated_groups(request, wasserstein), request, done)
+    result = gathered(simulated_groups(request, wasserstein), request, progress)
     return dataclasses.replace(result, run=Run(request.n, None, request.d, seeds(request.key, request.trials)))
 
 
@@ -238,4 +233,4 @@ def simulate_chain(
         return np.array([*cell.numbers, scales[place], chi]), at[place], cell.n
 
     cells = _cell_by_cell(_chain_trial, request, wasserstein, arguments)
-    return gathered(cells, request, lambda done: None)
+    return gathered(cells, request, None)

@@ -26,9 +26,9 @@ from rfdsm.simulation._design import Design, features, normals
 from rfdsm.simulation._memory import memory_estimate
 from rfdsm.simulation._network import output_weights
 from rfdsm.simulation._plan import Group, Plan, Settings, plan, realised
+from rfdsm.simulation._simulate import Progress
 from rfdsm.simulation._trial import Cell, Trial, executable, seeds, signature
 
-Progress = Callable[[int, int], Any]
 NETWORKS = ("independent", "shared")
 FRESH = 4096
 """Points that stand for the data's law in the relative distance."""

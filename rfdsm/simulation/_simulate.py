@@ -1,6 +1,7 @@
 """Finite-d simulation of the real nonlinear network: `simulate`, the twin of theory's `predict`."""
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -183,24 +184,16 @@ def simulate(
 
 def simulated(request: Plan, progress: Progress | None = None) -> Losses:
     """What `simulate` returns, of its plan."""
-    there = told = 0
+    told, total = 0, request.n.size
 
-    def tell(done: int) -> None:
+    def tell(done: int, total: int) -> None:
         nonlocal told
         if progress is not None and done > told:
             told = done
-            progress(done, request.n.size)
+            progress(done, total)
 
-    def tick(cells: float) -> None:
-        tell(min(there + int(cells), request.n.size - 1))
-
-    def finished(cells: int) -> None:
-        nonlocal there
-        there = cells
-        tell(cells)
-
-    groups = simulated_groups(request, share=True, tick=tick)
-    return reported(gathered(groups, request, finished), request, stacklevel=4)
+    groups = simulated_groups(request, share=True, tick=lambda cells: tell(min(int(cells), total - 1), total))
+    return reported(gathered(groups, request, tell), request, stacklevel=4)
 
 
 def simulated_groups(
@@ -226,12 +219,10 @@ def group_by_group(
 
 
 def _one_by_one(groups: Generator[tuple[Group, Losses], None, None]) -> Generator[tuple[Group, Losses], None, None]:
-    try:
+    with closing(groups):
         while True:
             with jax_scope(), lapack_threads():  # not while the caller is at work
                 item = next(groups, None)
             if item is None:
                 return
             yield item
-    finally:
-        groups.close()

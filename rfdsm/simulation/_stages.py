@@ -27,7 +27,7 @@ from rfdsm.simulation._strips import leading
 from rfdsm.simulation._trial import PROBES, Ahead, Cell, Trial, probes, seeds, training_points
 
 Tick = Callable[[float], Any]
-"""Told how many cells' worth of trials are done of those whose losses are not there yet."""
+"""Told how many cells are done, of those whose losses are not there yet as many as trials are worth."""
 
 
 def families(request: Plan, share: bool) -> list[list[Group]]:
@@ -95,14 +95,17 @@ def staged(
         program = _Program(ahead, request.generator, fit, train_on)
         for family in parts:
             _losses(program.plan, request, family, words[0])
+        before = 0
         for family in parts:
+            cells = sum(len(group.cells) for group in family)
             trials: list[list[Losses]] = []
             for word in words:
                 trials.append(jax.tree.map(np.asarray, _losses(program.run, request, family, word)))
                 if tick is not None:
-                    tick(sum(len(group.cells) for group in family) * len(trials) / len(words))
+                    tick(before + cells * len(trials) / len(words))
             for group, losses in zip(family, zip(*trials, strict=True), strict=True):
                 yield group, jax.tree.map(lambda *x: np.stack(x).astype(request.dtype), *losses)
+            before += cells
 
 
 def _losses(call: Callable[..., Any], request: Plan, groups: list[Group], word: Any) -> list[Losses]:

@@ -96,13 +96,8 @@ def simulate_training(
     for p in np.unique(request.p):
         if weights is not None and weights.shape != (request.d, p):
             raise ValueError(f"initial has shape {weights.shape}: must be (d, p) = ({request.d}, {p})")
-
-    def done(cells: int) -> None:
-        if progress is not None:
-            progress(cells, request.n.size)
-
     groups = trained_groups(request, times, weights, optimiser, batch_size, variance)
-    return reported(gathered(groups, request, done), request, stacklevel=3)
+    return reported(gathered(groups, request, progress), request, stacklevel=3)
 
 
 def trained_groups(

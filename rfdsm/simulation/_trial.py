@@ -205,13 +205,14 @@ def executable(
         return lowered.compile(compiler_options=options())
 
 
-def gathered(groups: Iterable[tuple[Any, Any]], request: Any, done: Callable[[int], Any]) -> Any:
-    """Results of all groups of a plan, (trials, *grid, ...) of (trials, cells, ...); `done` hears of cells."""
+def gathered(groups: Iterable[tuple[Any, Any]], request: Any, progress: Callable[[int, int], Any] | None) -> Any:
+    """Results of all groups of a plan, (trials, *grid, ...) of (trials, cells, ...)."""
     cells, parts = [], []
     for group, found in groups:
         cells.extend(group.cells)
         parts.append(found)
-        done(len(cells))
+        if progress is not None:
+            progress(len(cells), request.n.size)
 
     def joined(*values: np.ndarray) -> np.ndarray:
         whole = np.concatenate(values, axis=1)[:, np.argsort(cells)]
