@@ -18,8 +18,7 @@ from rfdsm._hints import Count, DTypeName, KeyLike
 from rfdsm._machine import available_memory, cores, lapack_threads
 from rfdsm._scope import jax_scope
 from rfdsm._values import one_line
-from rfdsm.linear._divergences import statistics
-from rfdsm.linear._fitting import Fitted, Normal, Sample, draw, fit, normal_rows
+from rfdsm.linear._fitting import Fitted, Normal, Sample, draw, fit, normal_rows, statistics
 from rfdsm.linear._plan import check_memory, memory_estimate, plan
 from rfdsm.linear._problem import Problem, check_problem
 from rfdsm.model import Progress

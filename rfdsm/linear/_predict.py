@@ -50,8 +50,7 @@ def fit(P: Populations) -> Denoiser:
 
 def losses(P: Populations) -> DenoisingLosses:
     """Losses of one cell in units of tr Sigma / d; scalars in, scalars out."""
-    denoiser = fit(P)
-    x, state, b, lost, solution = denoiser
+    x, state, b, lost, solution = fit(P)
     e_s, e_a = x[0], P.q * x[1]
     signal_term = P.average(P.nodes * lost**2)
     noise_term = P.noise * P.average(b**2)

@@ -19,8 +19,7 @@ from rfdsm._machine import lapack_threads
 from rfdsm._scope import jax_scope
 from rfdsm._values import one_line
 from rfdsm.linear._chain import check_exact, checked_steps, checked_stochasticity, generated_spectrum, times
-from rfdsm.linear._divergences import statistics
-from rfdsm.linear._fitting import Fitted, Sample, draw, fit
+from rfdsm.linear._fitting import Fitted, Sample, draw, fit, statistics
 from rfdsm.linear._generated import checked_smoothing
 from rfdsm.linear._plan import Cell, Plan, plan
 from rfdsm.linear._problem import Problem

@@ -19,16 +19,10 @@ from rfdsm._scope import jax_scope
 from rfdsm.activations import Activation
 from rfdsm.activations._kept import kept
 from rfdsm.losses import Losses
-from rfdsm.simulation import _eigenpath as eigenpath
+from rfdsm.simulation import _eigenpath as eigenpath, _minimiser as minimiser
 from rfdsm.simulation._devices import mesh, spread
 from rfdsm.simulation._eigenpath import Eigenpath, Filters
-from rfdsm.simulation._minimiser import (
-    Solution,
-    dual_minimum_norm_minimiser,
-    dual_ridge_minimiser,
-    minimum_norm_minimiser,
-    ridge_minimiser,
-)
+from rfdsm.simulation._minimiser import Solution
 from rfdsm.simulation._moments import Moments, Samples, losses_over, residual_moment, training_samples
 from rfdsm.simulation._plan import Group, Plan, Settings, plan
 from rfdsm.simulation._stages import Tick, staged
@@ -80,7 +74,7 @@ def fitted(trial: Trial, train_on: Any) -> Networks:
         path = eigenpath.dual_eigenpath(train_on) if dual else eigenpath.eigenpath(train_on)
         filters = eigenpath.ridge_filters(path, positive)
     elif len(positive):
-        solutions.append((dual_ridge_minimiser if dual else ridge_minimiser)(train_on, positive[0]))
+        solutions.append((minimiser.dual_ridge_minimiser if dual else minimiser.ridge_minimiser)(train_on, positive[0]))
     if settings.zero:
         solutions.append(_minimum_norm(trial, train_on))
 
@@ -99,10 +93,11 @@ def _trial(key: Key[Array, ""], cell: Cell, settings: Settings, shards: int) -> 
 
 def _minimum_norm(trial: Trial, train_on: Any) -> Solution:
     if trial.settings.dual:
-        return dual_minimum_norm_minimiser(train_on)
+        return minimiser.dual_minimum_norm_minimiser(train_on)
     if trial.settings.infinite:
-        return minimum_norm_minimiser(train_on, lambda B: train_on.V + product(B, train_on.U).T)
-    return minimum_norm_minimiser(train_on, partial(residual_moment, trial.law, trial.design.training, trial.cell.m))
+        return minimiser.minimum_norm_minimiser(train_on, lambda B: train_on.V + product(B, train_on.U).T)
+    residuals = partial(residual_moment, trial.law, trial.design.training, trial.cell.m)
+    return minimiser.minimum_norm_minimiser(train_on, residuals)
 
 
 @kept(maxsize=64)

@@ -60,25 +60,6 @@ def _within(family: list[Group], request: Plan) -> list[list[Group]]:
     return [family] if need <= request.available else [[group] for group in family]
 
 
-class _Program:
-    """Stages by name, as functions of arrays."""
-
-    def __init__(self, ahead: Ahead, generator: str, fit: Callable[..., Any], train_on: Callable[..., Any]) -> None:
-        self._ahead, self._how = ahead, (generator, fit, train_on)
-
-    def plan(self, name: str, settings: Settings, *arguments: Any) -> Any:
-        """Shapes of the results; the stage is being compiled."""
-        function = _stage(settings.activation, name, settings, *self._how)
-        self._ahead.begin(settings.activation, function, *arguments)
-        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype), arguments)
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), function.trace(*shapes).out_info)
-
-    def run(self, name: str, settings: Settings, *arguments: Any) -> Any:
-        """Results of the stage, one stage at a time: what waits for none would hold memory of its own."""
-        function = _stage(settings.activation, name, settings, *self._how)
-        return jax.block_until_ready(self._ahead.run(function, *arguments))
-
-
 def staged(
     request: Plan,
     fit: Callable[[Trial, Any], Any],
@@ -92,15 +73,29 @@ def staged(
     """
     words, parts = seeds(request.key, request.trials), families(request, share)
     with closing(Ahead()) as ahead:
-        program = _Program(ahead, request.generator, fit, train_on)
+
+        def stage(name: str, settings: Settings) -> Any:
+            return _stage(settings.activation, name, settings, request.generator, fit, train_on)
+
+        def planned(name: str, settings: Settings, *arguments: Any) -> Any:
+            """Shapes of a stage's results; it is being compiled."""
+            function = stage(name, settings)
+            ahead.begin(settings.activation, function, *arguments)
+            shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype), arguments)
+            return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), function.trace(*shapes).out_info)
+
+        def run(name: str, settings: Settings, *arguments: Any) -> Any:
+            """Its results, one stage at a time: what waits for none would hold memory of its own."""
+            return jax.block_until_ready(ahead.run(stage(name, settings), *arguments))
+
         for family in parts:
-            _losses(program.plan, request, family, words[0])
+            _losses(planned, request, family, words[0])
         before = 0
         for family in parts:
             cells = sum(len(group.cells) for group in family)
             trials: list[list[Losses]] = []
             for word in words:
-                trials.append(jax.tree.map(np.asarray, _losses(program.run, request, family, word)))
+                trials.append(jax.tree.map(np.asarray, _losses(run, request, family, word)))
                 if tick is not None:
                     tick(before + cells * len(trials) / len(words))
             for group, losses in zip(family, zip(*trials, strict=True), strict=True):

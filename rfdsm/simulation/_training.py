@@ -21,9 +21,9 @@ from rfdsm.losses import Losses
 from rfdsm.simulation import _eigenpath as eigenpath
 from rfdsm.simulation._design import features
 from rfdsm.simulation._devices import spread
-from rfdsm.simulation._moments import Moments, losses_over, training_samples
+from rfdsm.simulation._moments import losses_over
 from rfdsm.simulation._plan import Group, Plan, Settings, plan
-from rfdsm.simulation._simulate import Progress, group_by_group
+from rfdsm.simulation._simulate import Progress, group_by_group, trained_on
 from rfdsm.simulation._strips import product
 from rfdsm.simulation._trial import Cell, Trial, gathered, probes, reported
 
@@ -160,10 +160,8 @@ def _initial_weights(
 def _flow(trial: Trial, first: Array | None, times: Array) -> Losses:
     """Gradient flow for all ridges and times, shape (K, times)."""
     settings, cell = trial.settings, trial.cell
-    if settings.dual:
-        path = eigenpath.dual_eigenpath(training_samples(trial.law, trial.design.training, cell.m, settings.dual))
-    else:
-        path = eigenpath.eigenpath(trial.training(), first)
+    given: Any = trained_on(trial)
+    path = eigenpath.dual_eigenpath(given) if settings.dual else eigenpath.eigenpath(given, first)
     filters = jax.vmap(lambda ridge: eigenpath.flow_filters(path, ridge, times))(cell.ridges)
     flat = jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), filters)
     train = eigenpath.train(path, flat)
@@ -223,7 +221,10 @@ def descend(
 
         def record(state: Any, ends: Array) -> tuple[Any, Losses]:
             state = jax.lax.fori_loop(ends[0], ends[1], step, state)
-            return state, _losses(trial, scale * state[0], ridge, train_on, measures)
+            B = scale * state[0]
+            train, *others = losses_over(B, [train_on, *measures.values()])
+            values, null = dict(zip(measures, others, strict=True)), measures["test"].offset_squared
+            return state, trial.losses(train, train + ridge * jnp.sum(B**2) / len(B), values, null)
 
         ends = steps[order]
         begins = jnp.concatenate([jnp.zeros_like(ends[:1]), ends[:-1]])
@@ -247,9 +248,3 @@ def _batch_slope(trial: Trial, B: Array, size: int, key: Key[Array, ""]) -> Floa
     phi = features(law.W, law.activation, part.y)
     phi, offset = (x.astype(B.dtype) for x in (phi, part.offset))
     return (B @ phi + offset.T) @ phi.T / size
-
-
-def _losses(trial: Trial, B: Array, ridge: Array, train_on: Moments, measures: dict[str, Moments]) -> Losses:
-    train, *others = losses_over(B, [train_on, *measures.values()])
-    values = dict(zip(measures, others, strict=True))
-    return trial.losses(train, train + ridge * jnp.sum(B**2) / len(B), values, measures["test"].offset_squared)
