@@ -150,9 +150,7 @@ def optimal_steps(
     """
     (most,) = checked_steps(most)
     law = chain(problem, list(range(1, most + 1)), schedule=schedule, stochasticity=stochasticity, smoothing=smoothing)
-    best = np.argmin(law.kl, axis=-1)
-    least = np.take_along_axis(np.asarray(law.kl), best[..., None], axis=-1)[..., 0]
-    return np.asarray(best + 1), np.asarray(least)
+    return np.asarray(np.argmin(law.kl, axis=-1) + 1), np.asarray(np.min(law.kl, axis=-1))
 
 
 def check_exact(problem: Problem) -> None:
@@ -160,9 +158,8 @@ def check_exact(problem: Problem) -> None:
     check_problem(problem)
     finite = np.isfinite(problem.m)
     if np.any(finite):
-        raise ValueError(
-            f"m = {np.asarray(problem.m)[finite].flat[0]:g} must be inf for several steps: denoisers must commute"
-        )
+        first = np.asarray(problem.m)[finite].flat[0]
+        raise ValueError(f"m = {first:g} must be inf for several steps: denoisers must commute")
 
 
 def checked_stochasticity(value: Any) -> float:
@@ -231,7 +228,12 @@ def times(schedule: Any, steps: int, T: Float[np.ndarray, "*cells"]) -> Float[np
     Raises ValueError for an unknown schedule or fractions that do not decrease from 1 to above 0.
     """
     if not isinstance(schedule, str):
-        given = checked_fractions(schedule)
+        given = real_array("schedule", schedule).astype(np.float64)
+        if given.ndim != 1 or given.size == 0:
+            raise ValueError(f"schedule must be a name or a list of fractions of T, got shape {given.shape}")
+        check_finite("schedule", given)
+        if given[0] != 1 or given[-1] <= 0 or np.any(np.diff(given) >= 0):
+            raise ValueError(f"schedule = {given.tolist()} must decrease strictly from 1 and stay above 0")
         if given.size != steps:
             raise ValueError(f"schedule has {given.size} fractions of T, must have one for each of {steps} steps")
         fractions = np.append(given, 0.0)
@@ -245,17 +247,6 @@ def times(schedule: Any, steps: int, T: Float[np.ndarray, "*cells"]) -> Float[np
         names = "uniform, quadratic, geometric"
         raise ValueError(f"schedule = {one_line(schedule)} must be one of {names}, or fractions of T")
     return fractions * np.asarray(T)[..., None]
-
-
-def checked_fractions(schedule: Any) -> np.ndarray:
-    """Fractions of T as a vector. Raises ValueError unless they decrease strictly from 1 and stay above 0."""
-    fractions = real_array("schedule", schedule).astype(np.float64)
-    if fractions.ndim != 1 or fractions.size == 0:
-        raise ValueError(f"schedule must be a name or a list of fractions of T, got shape {fractions.shape}")
-    check_finite("schedule", fractions)
-    if fractions[0] != 1 or fractions[-1] <= 0 or np.any(np.diff(fractions) >= 0):
-        raise ValueError(f"schedule = {fractions.tolist()} must decrease strictly from 1 and stay above 0")
-    return fractions
 
 
 def checked_steps(steps: Any) -> tuple[int, ...]:

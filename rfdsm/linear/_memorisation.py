@@ -25,8 +25,6 @@ from rfdsm.model import Progress
 from rfdsm.sampling._overlaps import Fresh, copied, log_pair_sum, nearest_two, relative_distance
 from rfdsm.simulation._trial import seeds
 
-Array = jax.Array | np.ndarray
-
 Values = Float[jax.Array | np.ndarray, "*grid"]
 
 
@@ -79,8 +77,7 @@ class _Group(NamedTuple):
 
 def _cell(key: Any, fresh: Fresh, sigma: Any, settings: _Settings, group: _Group, numbers: Any) -> Memorisation:
     a, eta, ridge, n, m = numbers
-    padded = group.padded
-    d = fresh.rows.shape[1]
+    padded, d = group.padded, fresh.rows.shape[1]
     for_points, for_noise, for_new, for_rivals = jax.random.split(key, 4)
     sample: Sample = draw(for_points, n, padded, Normal(sigma * jnp.ones(d)))
     draws = group.dual_m if group.kind == "dual" else m.astype(int)
@@ -192,9 +189,8 @@ def memorisation(
     measured = jax.tree.map(lambda *pieces: np.stack(pieces).reshape(shape), *parts)
     singular = np.broadcast_to(request.n <= request.d, shape)
     hellinger = np.where(singular, 1.0, measured.hellinger)
-    return dataclasses.replace(
-        measured, hellinger=hellinger, bhattacharyya=np.where(singular, np.inf, measured.bhattacharyya)
-    )
+    rate = np.where(singular, np.inf, measured.bhattacharyya)
+    return dataclasses.replace(measured, hellinger=hellinger, bhattacharyya=rate)
 
 
 @partial(jitted, static_argnames=("settings", "groups"))

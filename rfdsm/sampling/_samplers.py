@@ -192,9 +192,6 @@ def _checked(levels: Any) -> tuple[float, ...]:
     return tuple(times.tolist())
 
 
-# Times at which samplers apply their networks, by rule: K + 1 of them, descending.
-
-
 def geometric(first: Number, last: Number, steps: Numbers) -> Float[np.ndarray, " levels"]:
     """steps + 1 times from first down to last > 0 in equal ratios."""
     high, low, count = _ends(first, last, steps)

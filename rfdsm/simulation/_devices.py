@@ -49,8 +49,7 @@ def spread(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
         return function
 
     def local(first: Any, *rest: Any) -> Any:
-        result = function(first, *rest)
-        return jax.tree.map(lambda x: jax.lax.all_gather(x, TRIALS, tiled=True), result)
+        return jax.tree.map(lambda x: jax.lax.all_gather(x, TRIALS, tiled=True), function(first, *rest))
 
     def everywhere(first: Any, *rest: Any) -> Any:
         specs = (PartitionSpec(TRIALS), *(PartitionSpec() for _ in rest))
