@@ -10,6 +10,7 @@ chi = 0: the estimated noise is kept (DDIM); chi = 1: y' is drawn from its poste
 The generated covariance is a function of S, and for isotropic data every statistic is a Marchenko-Pastur average.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -17,15 +18,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from rfdsm._arguments import check_whole
+from rfdsm._arrays import check_finite, real_array
 from rfdsm._executables import jitted
 from rfdsm._hints import Count, Numbers, ScheduleLike
 from rfdsm._scope import jax_scope
 from rfdsm._values import one_line
 from rfdsm.linear._generated import checked_smoothing
-from rfdsm.linear._marchenko_pastur import rule
 from rfdsm.linear._problem import Problem, check_problem
-from rfdsm.linear._schedules import checked_steps, times
 from rfdsm.losses import GeneratedLaw
+from rfdsm.sampling import geometric, karras, uniform
+
+EARLIEST = 1e-3
+"""First and last time of the geometric schedule differ by this factor."""
+PANELS, ORDER = 30, 16
+FINEST = 1e-8  # width of the panel at the lower edge, where at n = d a logarithm has its singularity
 
 
 def generated_spectrum(
@@ -121,11 +128,9 @@ def chain(
         with jax_scope():
             spectrum = np.asarray(_generated_spectrum(eigenvalues, at, scale, ridge, start, chi))
         laws.append(_law(spectrum, weights, variance, rho, psi))
-    listed = not isinstance(steps, int | np.integer)
-    values = {
-        name: np.stack([law[name] for law in laws], axis=-1) if listed else np.asarray(laws[0][name])
-        for name in GeneratedLaw.NAMES
-    }
+    values = {name: np.stack([law[name] for law in laws], axis=-1) for name in GeneratedLaw.NAMES}
+    if isinstance(steps, int | np.integer):
+        values = {name: np.asarray(value[..., 0]) for name, value in values.items()}
     converged = np.ones(np.shape(values["kl"]), dtype=bool)
     return GeneratedLaw(**values, converged=converged, residual=np.zeros(converged.shape))
 
@@ -145,9 +150,7 @@ def optimal_steps(
     """
     (most,) = checked_steps(most)
     law = chain(problem, list(range(1, most + 1)), schedule=schedule, stochasticity=stochasticity, smoothing=smoothing)
-    best = np.argmin(law.kl, axis=-1)
-    least = np.take_along_axis(np.asarray(law.kl), best[..., None], axis=-1)[..., 0]
-    return np.asarray(best + 1), np.asarray(least)
+    return np.asarray(np.argmin(law.kl, axis=-1) + 1), np.asarray(np.min(law.kl, axis=-1))
 
 
 def check_exact(problem: Problem) -> None:
@@ -155,9 +158,8 @@ def check_exact(problem: Problem) -> None:
     check_problem(problem)
     finite = np.isfinite(problem.m)
     if np.any(finite):
-        raise ValueError(
-            f"m = {np.asarray(problem.m)[finite].flat[0]:g} must be inf for several steps: denoisers must commute"
-        )
+        first = np.asarray(problem.m)[finite].flat[0]
+        raise ValueError(f"m = {first:g} must be inf for several steps: denoisers must commute")
 
 
 def checked_stochasticity(value: Any) -> float:
@@ -189,3 +191,70 @@ def _law(spectrum: np.ndarray, weights: np.ndarray, variance: np.ndarray, rho: n
         "logdet": np.where(deficient, -np.inf, logdet),
         "trace": trace,
     }
+
+
+def rule(
+    psi: Float[np.ndarray, "*cells"],
+) -> tuple[Float[np.ndarray, "*cells nodes"], Float[np.ndarray, "*cells nodes"]]:
+    """Nodes and weights for averages of f over the eigenvalues of X^T X / n, X of n = psi d rows with unit variance.
+
+    With w = psi * (eigenvalue) = 1 + psi + 2 sqrt(psi) cos(theta), the density is (2 psi/pi) sin(theta)^2/w in theta;
+    Gauss-Legendre panels shrink geometrically towards the lower edge theta = pi. The last node is 0, with the weight
+    max(0, 1 - psi) of the directions that the samples do not span. psi > 0, any shape; weights sum to 1.
+    """
+    psi = np.asarray(psi, dtype=np.float64)[..., None]
+    points, lengths = np.polynomial.legendre.leggauss(ORDER)
+    edges = np.append(0.0, np.geomspace(FINEST, np.pi, PANELS))
+    half = np.diff(edges)[:, None] / 2
+    away = (edges[:-1, None] + half + half * points).ravel()  # pi - theta
+    widths = (half * lengths).ravel()
+    root = np.sqrt(psi)
+    w = (root - 1) ** 2 + 4 * root * np.sin(away / 2) ** 2
+    weights = 2 * psi / np.pi * widths * np.sin(away) ** 2 / w
+    unseen = np.maximum(0.0, 1 - psi)
+    weights *= (1 - unseen) / weights.sum(axis=-1, keepdims=True)
+    return np.concatenate([w / psi, np.zeros_like(psi)], axis=-1), np.concatenate([weights, unseen], axis=-1)
+
+
+def times(schedule: Any, steps: int, T: Float[np.ndarray, "*cells"]) -> Float[np.ndarray, "*cells times"]:
+    """Times from T down to 0, steps + 1 of them; the denoiser is applied at all but the last.
+
+    Args:
+        schedule: "uniform" in t; "quadratic", t = T (k/steps)^2; "geometric", from T to EARLIEST * T; or fractions of T
+            at which to denoise, steps of them, decreasing from 1.
+        steps: number of steps >= 1.
+        T: final times of the cells.
+
+    Raises ValueError for an unknown schedule or fractions that do not decrease from 1 to above 0.
+    """
+    if not isinstance(schedule, str):
+        given = real_array("schedule", schedule).astype(np.float64)
+        if given.ndim != 1 or given.size == 0:
+            raise ValueError(f"schedule must be a name or a list of fractions of T, got shape {given.shape}")
+        check_finite("schedule", given)
+        if given[0] != 1 or given[-1] <= 0 or np.any(np.diff(given) >= 0):
+            raise ValueError(f"schedule = {given.tolist()} must decrease strictly from 1 and stay above 0")
+        if given.size != steps:
+            raise ValueError(f"schedule has {given.size} fractions of T, must have one for each of {steps} steps")
+        fractions = np.append(given, 0.0)
+    elif schedule == "uniform":
+        fractions = uniform(1, 0, steps)
+    elif schedule == "quadratic":
+        fractions = karras(1, 0, steps, rho=2)
+    elif schedule == "geometric":
+        fractions = np.append(geometric(1, EARLIEST, steps - 1) if steps > 1 else 1.0, 0.0)
+    else:
+        names = "uniform, quadratic, geometric"
+        raise ValueError(f"schedule = {one_line(schedule)} must be one of {names}, or fractions of T")
+    return fractions * np.asarray(T)[..., None]
+
+
+def checked_steps(steps: Any) -> tuple[int, ...]:
+    """Numbers of steps, from one or a list. Raises ValueError unless they are integers >= 1."""
+    several = (isinstance(steps, Sequence) and not isinstance(steps, str | bytes)) or np.ndim(steps) == 1
+    listed: list[Any] = list(steps) if several else [steps]
+    for count in listed:
+        check_whole("steps", count, 1)
+    if not listed:
+        raise ValueError("steps is empty, must be an integer >= 1 or a list of them")
+    return tuple(int(count) for count in listed)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rfdsm.linear._populations import Populations
+from rfdsm.linear._ridge_equations import Populations
 
 TOLERANCE = 1e-9
 """Largest relative residual at which a point counts as solved."""

@@ -1,6 +1,5 @@
 """The law that the linear denoiser generates, against the target: `generated` (docs/linear, sections 3 and 4)."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,9 +12,9 @@ from rfdsm._hints import Numbers
 from rfdsm._scope import jax_scope
 from rfdsm._vocabulary import RANGES
 from rfdsm.linear import _covariance_equations as equations, _ridge_equations as ridge
-from rfdsm.linear._populations import CELLWISE, Populations, flat_populations, singular
 from rfdsm.linear._predict import in_batches, second_moment
 from rfdsm.linear._problem import Problem, check_problem
+from rfdsm.linear._ridge_equations import CELLWISE, Populations, flat_populations, singular
 from rfdsm.losses import GeneratedLaw
 
 FAR = 1e6  # times the size of the law: where Omega hides it
@@ -134,7 +133,8 @@ def generated(problem: Problem, smoothing: Numbers = 0.0) -> GeneratedLaw:
         cell = in_batches(_all, problem, P, (rho / variance).ravel(), sizes=(BATCH,))
     converged = np.asarray(cell.residual <= equations.TOLERANCE)
     weights, s = P.weights, P.nodes
-    filled = np.where(rho > 0, 1.0, np.sum(weights[s > 0]))  # fraction of directions in which the target varies
+    varying = np.sum(weights[s > 0])
+    filled = np.where(rho > 0, 1.0, varying)  # fraction of directions in which the target varies
     relative = (rho / variance)[..., None] + s
     log_target = np.sum(weights * np.log(np.where(relative > 0, relative, 1.0)), axis=-1)
     inverse_target = np.sum(weights / np.where(relative > 0, relative, np.inf), axis=-1)
@@ -142,11 +142,15 @@ def generated(problem: Problem, smoothing: Numbers = 0.0) -> GeneratedLaw:
 
     bare = rho == 0
     deficient = bare & (problem.psi <= filled)
-    edge = deficient | (bare & (problem.psi <= _hard_edge(problem, P)))
+    # n/d up to which the spectrum of Sigma_G reaches 0 although n > d, <1 + eta/(m a^2 s)> where data vary
+    hard_edge = varying + (P.q * P.noise / P.signal).reshape(shape) * np.sum(weights[s > 0] / s[s > 0])
+    edge = deficient | (bare & (problem.psi <= hard_edge))
     mean_target = np.sum(weights * relative, axis=-1)
     wasserstein = mean_target + rho / variance + np.where(infinite, np.inf, cell.trace) - 2 * cell.root
 
-    finish = partial(_finish, converged)
+    def finish(values: Any, rule: Any = False, limit: float = np.inf) -> np.ndarray:
+        return np.where(rule, limit, np.where(converged, values, np.nan))
+
     return GeneratedLaw(
         kl=finish((quotient - filled - cell.logdet + log_target) / 2, deficient, np.inf),
         reverse_kl=finish((cell.inverse - filled + cell.logdet - log_target) / 2, edge, np.inf),
@@ -157,18 +161,6 @@ def generated(problem: Problem, smoothing: Numbers = 0.0) -> GeneratedLaw:
         converged=converged,
         residual=cell.residual,
     )
-
-
-def _hard_edge(problem: Problem, P: Populations) -> np.ndarray:
-    """n/d up to which the spectrum of Sigma_G reaches 0 although n > d, <1 + eta/(m a^2 s)> where data vary."""
-    varying = P.nodes > 0
-    inverse = np.sum(P.weights[varying] / P.nodes[varying])
-    ratio = np.broadcast_to((P.q * P.noise / P.signal).reshape(problem.shape), problem.shape)
-    return np.asarray(np.sum(P.weights[varying]) + ratio * inverse)
-
-
-def _finish(converged: Any, values: Any, rule: Any = False, limit: float = np.inf) -> np.ndarray:
-    return np.where(rule, limit, np.where(converged, values, np.nan))
 
 
 def checked_smoothing(smoothing: Any, problem: Problem) -> np.ndarray:

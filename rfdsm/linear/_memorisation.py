@@ -1,5 +1,7 @@
 """Memorisation of training points by the generated law: relative distance and its rivals (docs/linear, section 7)."""
 
+import dataclasses
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,15 +18,12 @@ from rfdsm._hints import Count, DTypeName, KeyLike
 from rfdsm._machine import available_memory, cores, lapack_threads
 from rfdsm._scope import jax_scope
 from rfdsm._values import one_line
-from rfdsm.linear._divergences import statistics
-from rfdsm.linear._fitting import Fitted, Normal, Sample, draw, fit, normal_rows
-from rfdsm.linear._plan import Cell, check_memory, memory_estimate, padded_size, plan
+from rfdsm.linear._fitting import Fitted, Normal, Sample, draw, fit, normal_rows, statistics
+from rfdsm.linear._plan import check_memory, memory_estimate, plan
 from rfdsm.linear._problem import Problem, check_problem
-from rfdsm.linear._simulate import Progress
-from rfdsm.sampling._neighbours import NEIGHBOUR_RATIO, nearest_two
-from rfdsm.sampling._overlaps import Fresh, log_pair_sum, relative_distance
-
-Array = jax.Array | np.ndarray
+from rfdsm.model import Progress
+from rfdsm.sampling._overlaps import Fresh, copied, log_pair_sum, nearest_two, relative_distance
+from rfdsm.simulation._trial import seeds
 
 Values = Float[jax.Array | np.ndarray, "*grid"]
 
@@ -78,8 +77,7 @@ class _Group(NamedTuple):
 
 def _cell(key: Any, fresh: Fresh, sigma: Any, settings: _Settings, group: _Group, numbers: Any) -> Memorisation:
     a, eta, ridge, n, m = numbers
-    padded = group.padded
-    d = fresh.rows.shape[1]
+    padded, d = group.padded, fresh.rows.shape[1]
     for_points, for_noise, for_new, for_rivals = jax.random.split(key, 4)
     sample: Sample = draw(for_points, n, padded, Normal(sigma * jnp.ones(d)))
     draws = group.dual_m if group.kind == "dual" else m.astype(int)
@@ -95,27 +93,15 @@ def _cell(key: Any, fresh: Fresh, sigma: Any, settings: _Settings, group: _Group
     train_pairs = jax.nn.logsumexp(jnp.where(counted, -jnp.maximum(distance, 0.0) / (4 * variance), -jnp.inf))
     covariance = root.T @ root if settings.transposed else root @ root.T
     sign, log_distance = relative_distance(train, sample.mask, train_pairs, fresh, fitted.mean, covariance, sigma)
-    law = _overlap_with_target(root, fitted.mean, sigma, d)
+    # The rate of the overlap; where n <= d the determinant is zero up to rounding, and set to inf by the caller.
+    target, how = sigma**2 * jnp.ones(d), dict(bare=True, singular=False, wasserstein=False)
+    law = jnp.asarray(statistics(root, fitted.mean, target, 0.0, d=d, **how).bhattacharyya)
     new = fitted.mean + normal_rows(for_new, settings.generated, d) @ root.T
-    first, second = nearest_two(new, train, sample.mask).T
+    near = nearest_two(new, train, sample.mask)
     rivals = sigma * normal_rows(for_rivals, padded, d)
     rival = nearest_two(new, rivals, sample.mask)[:, 0]
-    return Memorisation(
-        sign=sign,
-        log_distance=log_distance,
-        hellinger=-jnp.expm1(-d * law),
-        bhattacharyya=law,
-        copied=jnp.mean(first < NEIGHBOUR_RATIO * second),
-        nearest=jnp.mean(first) / jnp.mean(rival),
-    )
-
-
-def _overlap_with_target(root: Array, mean: Array, sigma: Any, d: int) -> Array:
-    """Rate of the Bhattacharyya overlap of N(mean, root root^T) with N(0, sigma^2); inf if the root is singular."""
-    law = statistics(
-        root, mean, sigma**2 * jnp.ones(d), 0.0, d=d, bare=True, singular=False, wasserstein=False
-    )  # where n <= d the determinant is zero up to rounding, and set to inf by the caller
-    return jnp.asarray(law.bhattacharyya)
+    nearest = jnp.mean(near[:, 0]) / jnp.mean(rival)
+    return Memorisation(sign, log_distance, -jnp.expm1(-d * law), law, jnp.mean(copied(near)), nearest)
 
 
 @keywords("trials", "key", after=2)
@@ -159,8 +145,7 @@ def memorisation(
     check_problem(problem)
     if problem.spectrum.size != 1:
         raise ValueError(f"spectrum {problem.spectrum.label} must be isotropic in memorisation: kernels are round")
-    for name, value, least in (("fresh", fresh, 2), ("generated", generated, 1)):
-        check_whole(name, value, least)
+    fresh, generated = check_whole("fresh", fresh, 2), check_whole("generated", generated, 1)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype = {one_line(dtype)} must be 'float32' or 'float64'")
     request = plan(problem, d, np.zeros(()), trials=trials, key=key)
@@ -168,54 +153,44 @@ def memorisation(
     cells = [cell._replace(sigma=cell.sigma * scale) for cell in request.groups]
     if len({cell.sigma for cell in cells}) > 1:
         raise ValueError("sigma must be one number in memorisation: cells share a fresh set")
-    kinds = {_kind_of(cell) for cell in cells}
     groups = tuple(
-        _Group(*kind, tuple(k for k, cell in enumerate(cells) if _kind_of(cell) == kind)) for kind in sorted(kinds)
+        _Group(*code, tuple(k for k, cell in enumerate(cells) if cell.code == code))
+        for code in sorted({cell.code for cell in cells})
     )
-    settings = _Settings(int(fresh), request.d, np.dtype(dtype).name, int(generated), bool(transposed))
-    keys, total = request.keys, request.trials
+    settings = _Settings(fresh, request.d, np.dtype(dtype).name, generated, bool(transposed))
+    words, generator = seeds(request.key, request.trials), str(jax.random.key_impl(request.key))
     need = memory_estimate(max(cell.n for cell in cells), request.d)
-    need += 5 * np.dtype(dtype).itemsize * int(fresh) * request.d
+    need += 5 * np.dtype(dtype).itemsize * fresh * request.d
     check_memory(need, f"d = {request.d} with a fresh set of {fresh} points", request.devices)
     numbers = np.array([[cell.a, cell.eta, cell.ridge, cell.n, cell.m] for cell in cells])
 
-    def run(key: Any) -> Memorisation:
+    def run(word: np.ndarray) -> Memorisation:
         # The first is one of the thread. Small matrices, a trial on every core: more threads of LAPACK would
         # only get into each other's way.
         with jax_scope(), lapack_threads(1):
+            key = jax.random.wrap_key_data(jnp.asarray(word), impl=generator)
             return jax.tree.map(np.asarray, _trial(key, numbers, cells[0].sigma, settings, groups))
 
     parts = []
-
-    def finished(part: Memorisation) -> None:
-        parts.append(part)
-        if progress is not None:
-            progress(len(parts), total)
-
-    finished(run(keys[0]))  # compiles
+    first = run(words[0])  # compiles
     # on a CPU a trial keeps one core busy
     workers = cores() if jax.default_backend() == "cpu" else 1
     workers = int(np.clip(available_memory() // need, 1, workers))
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for part in pool.map(run, keys[1:]):
-                finished(part)
+            for part in itertools.chain([first], pool.map(run, words[1:])):
+                parts.append(part)
+                if progress is not None:
+                    progress(len(parts), request.trials)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait for the trials to come
             raise
-    stacked = jax.tree.map(lambda *pieces: np.stack(pieces), *parts)
-    shape = (total, *problem.shape)
-    measured = jax.tree.map(lambda values: values.reshape(shape), stacked)
+    shape = (request.trials, *problem.shape)
+    measured = jax.tree.map(lambda *pieces: np.stack(pieces).reshape(shape), *parts)
     singular = np.broadcast_to(request.n <= request.d, shape)
-    return eqx.tree_at(
-        lambda result: (result.hellinger, result.bhattacharyya),
-        measured,
-        (np.where(singular, 1.0, measured.hellinger), np.where(singular, np.inf, measured.bhattacharyya)),
-    )
-
-
-def _kind_of(cell: Cell) -> tuple[int, str, int]:
-    return padded_size(cell.n), cell.kind, cell.m if cell.kind == "dual" else 0
+    hellinger = np.where(singular, 1.0, measured.hellinger)
+    rate = np.where(singular, np.inf, measured.bhattacharyya)
+    return dataclasses.replace(measured, hellinger=hellinger, bhattacharyya=rate)
 
 
 @partial(jitted, static_argnames=("settings", "groups"))
@@ -232,5 +207,4 @@ def _trial(key: Any, numbers: Any, sigma: Any, settings: _Settings, groups: tupl
         return jax.lax.map(run, tuple(numbers[np.asarray(group.places)].T))
 
     order = np.argsort(np.concatenate([group.places for group in groups]))
-    pieces = [of_group(group) for group in groups]
-    return jax.tree.map(lambda *values: jnp.concatenate(values)[order], *pieces)
+    return jax.tree.map(lambda *values: jnp.concatenate(values)[order], *map(of_group, groups))

@@ -18,8 +18,6 @@ from rfdsm.linear._simulate import settings, simulated_groups
 from rfdsm.losses import DenoisingLosses, GeneratedLaw
 from rfdsm.model import Model, Progress
 
-_OF_LOSSES = ("floor", "objective", "converged", "residual", "steps")
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LinearDenoiser(Model):
@@ -38,7 +36,7 @@ class LinearDenoiser(Model):
     quantities = (*DenoisingLosses.NAMES, *GeneratedLaw.NAMES)
     of_law = ("excess",)
     simulated = (*quantities, "objective")
-    predicted = (*quantities, *_OF_LOSSES)
+    predicted = (*quantities, "floor", "objective", "converged", "residual", "steps")
     long_names: ClassVar[Mapping[str, str]] = {"floor": "loss of the best denoiser"}
     infinite = "n m = d at ridge = 0, or singular laws that are not smoothed"
 
@@ -59,13 +57,10 @@ class LinearDenoiser(Model):
     def predict(self, problem: Problem) -> dict[str, np.ndarray]:
         law: Any = generated(problem, self.smoothing)
         losses: Any = predict(problem)
-        values = {name: getattr(losses, name) for name in (*DenoisingLosses.NAMES, *_OF_LOSSES)}
-        values["converged"], values["residual"] = (
-            losses.converged & law.converged,
-            np.maximum(losses.residual, law.residual),
-        )
-        values |= {name: getattr(law, name) for name in GeneratedLaw.NAMES}
-        return {name: np.broadcast_to(values[name], law.shape) for name in self.predicted}
+        values = _listed(losses, law, self.predicted)
+        values["converged"] = losses.converged & law.converged
+        values["residual"] = np.maximum(losses.residual, law.residual)
+        return {name: np.broadcast_to(value, law.shape) for name, value in values.items()}
 
     def realised(self, problem: Problem, d: int, law: Law) -> Problem:
         return realised(problem, d, law)
@@ -75,11 +70,7 @@ class LinearDenoiser(Model):
 
     def groups(self, request: Plan) -> Generator[tuple[Cell, np.ndarray], None, None]:
         for cell, found in simulated_groups(request, self.wasserstein):
-            values = [
-                getattr(found.generated if name in GeneratedLaw.NAMES else found.losses, name)
-                for name in self.simulated
-            ]
-            yield cell, np.stack(values)[:, :, None]
+            yield cell, np.stack([*_listed(found.losses, found.generated, self.simulated).values()])
 
     def compilation(self, group: Cell, request: Plan) -> Any:
         return settings(group, request, self.wasserstein)
@@ -87,6 +78,10 @@ class LinearDenoiser(Model):
     def work(self, group: Cell, d: int) -> float:
         """See `Model`: moments over draws, and factorisations of d x d."""
         return float(group.n * max(group.m, 1) * d**2 + 30 * d**3)
+
+
+def _listed(losses: DenoisingLosses, law: GeneratedLaw, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(law if name in GeneratedLaw.NAMES else losses, name) for name in names}
 
 
 class Comparison(comparison.Comparison):

@@ -3,12 +3,10 @@
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rfdsm import _laws as laws
 from rfdsm._arguments import base_key, check_whole
-from rfdsm._scope import jax_scope
 from rfdsm.linear._fitting import OF_LAW, Normal, Table
 from rfdsm.linear._problem import Problem
 from rfdsm.simulation._devices import checked as checked_devices
@@ -32,6 +30,16 @@ class Cell(NamedTuple):
     sigma: float
     smoothing: float
 
+    @property
+    def code(self) -> tuple[int, str, int]:
+        """What its fit is compiled for: rows of the array of points, `kind`, and the draws if that is "dual"."""
+        return padded_size(self.n), self.kind, self.m if self.kind == "dual" else 0
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """What compiled code takes of it, besides n and m."""
+        return np.array([self.a, self.eta, self.ridge, self.sigma, self.smoothing])
+
 
 class Plan(NamedTuple):
     """A checked request."""
@@ -48,12 +56,6 @@ class Plan(NamedTuple):
     """Trials that fit into memory together."""
     p: None = None
     """The denoiser has no features."""
-
-    @property
-    def keys(self) -> jax.Array:
-        """One for each trial."""
-        with jax_scope():
-            return jax.vmap(lambda k: jax.random.fold_in(self.key, k))(jnp.arange(self.trials))
 
 
 def plan(

@@ -8,7 +8,7 @@ sample's draws. A loss is its response to that loss added to the objective, dire
 with b' = sqrt(signal) b the retained part of the signal. All terms are positive: no loss cancels, however small.
 """
 
-from functools import partial
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -19,9 +19,9 @@ from rfdsm._batches import in_chunks
 from rfdsm._executables import jitted
 from rfdsm._scope import jax_scope
 from rfdsm.linear import _ridge_equations as ridge
-from rfdsm.linear._populations import CELLWISE, Populations, flat_populations, singular
 from rfdsm.linear._problem import Problem, check_problem
-from rfdsm.losses import DenoisingLosses
+from rfdsm.linear._ridge_equations import CELLWISE, Populations, flat_populations, singular
+from rfdsm.losses import DenoisingLosses, rows_of
 
 SIZES = (16, 256)
 """Numbers of cells solved together: few, as compiling takes longer than computing; the last bounds memory."""
@@ -50,8 +50,7 @@ def fit(P: Populations) -> Denoiser:
 
 def losses(P: Populations) -> DenoisingLosses:
     """Losses of one cell in units of tr Sigma / d; scalars in, scalars out."""
-    denoiser = fit(P)
-    x, state, b, lost, solution = denoiser
+    x, state, b, lost, solution = fit(P)
     e_s, e_a = x[0], P.q * x[1]
     signal_term = P.average(P.nodes * lost**2)
     noise_term = P.noise * P.average(b**2)
@@ -160,20 +159,10 @@ def predict(problem: Problem, *, throw: bool = False) -> DenoisingLosses:
             f"{np.sum(~result.converged)} of {result.converged.size} cells did not converge "
             f"(worst residual {worst:.1e})"
         )
-    finish = partial(_finish, problem, infinite, result.converged)
-    return DenoisingLosses(
-        train=finish(result.train, 0.0),
-        empirical_test=finish(result.empirical_test, np.inf),
-        test=finish(result.test, np.inf),
-        excess=finish(result.excess, np.inf),
-        floor=np.asarray(problem.variance * result.floor),
-        objective=finish(result.objective, 0.0),
-        converged=result.converged,
-        residual=result.residual,
-        steps=result.steps,
-    )
-
-
-def _finish(problem: Problem, infinite: np.ndarray, converged: np.ndarray, values: np.ndarray, limit: float) -> Any:
-    """Back to the units of the data, with the values that are known by rule."""
-    return np.where(infinite, limit, np.where(converged, values * problem.variance, np.nan))
+    # Back to the units of the data, with the values that are known by rule.
+    singular_values = {name: row.singular for name, row in rows_of(DenoisingLosses).items()} | {"objective": 0.0}
+    values = {
+        name: np.where(infinite, limit, np.where(result.converged, getattr(result, name) * problem.variance, np.nan))
+        for name, limit in singular_values.items()
+    }
+    return dataclasses.replace(result, floor=np.asarray(problem.variance * result.floor), **values)

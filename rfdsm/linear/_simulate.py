@@ -1,6 +1,7 @@
 """Finite-d simulation of the linear denoiser: `simulate`, the twin of theory's `predict` and `generated`."""
 
-from collections.abc import Callable, Generator, Iterable
+import dataclasses
+from collections.abc import Callable, Generator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,18 +18,15 @@ from rfdsm._hints import Count, Devices, KeyLike, Numbers, Rows, ScheduleLike
 from rfdsm._machine import lapack_threads
 from rfdsm._scope import jax_scope
 from rfdsm._values import one_line
-from rfdsm.linear._chain import check_exact, checked_stochasticity, generated_spectrum
-from rfdsm.linear._divergences import statistics
-from rfdsm.linear._fitting import Fitted, Sample, draw, fit
+from rfdsm.linear._chain import check_exact, checked_steps, checked_stochasticity, generated_spectrum, times
+from rfdsm.linear._fitting import Fitted, Sample, draw, fit, statistics
 from rfdsm.linear._generated import checked_smoothing
-from rfdsm.linear._plan import Cell, Plan, padded_size, plan
+from rfdsm.linear._plan import Cell, Plan, plan
 from rfdsm.linear._problem import Problem
-from rfdsm.linear._schedules import checked_steps, times
 from rfdsm.losses import DenoisingLosses, GeneratedLaw, Run
+from rfdsm.model import Progress
 from rfdsm.simulation._devices import mesh, spread
-from rfdsm.simulation._trial import seeds
-
-Progress = Callable[[int, int], Any]
+from rfdsm.simulation._trial import gathered, seeds
 
 
 class Simulation(eqx.Module):
@@ -83,16 +81,8 @@ def settings(cell: Cell, request: Plan, wasserstein: bool) -> Settings:
     bare = cell.smoothing == 0
     kept = np.flatnonzero(request.law.deviations > 0) if bare else np.arange(request.d)
     # the intercept costs one sample: the covariance has rank n - 1
-    return Settings(
-        padded=padded_size(cell.n),
-        kind=cell.kind,
-        dual_m=cell.m if cell.kind == "dual" else 0,
-        kept=tuple(kept.tolist()),
-        bare=bare,
-        singular=bare and cell.n <= kept.size,
-        wasserstein=bool(wasserstein),
-        batch=request.batch,
-    )
+    singular = bare and cell.n <= kept.size
+    return Settings(*cell.code, tuple(kept.tolist()), bare, singular, bool(wasserstein), request.batch)
 
 
 def _compare_laws(root: Any, mean: Any, target: Any, rho: Any, settings: Settings) -> GeneratedLaw:
@@ -132,27 +122,21 @@ def _compiled(trial: Callable[..., Any], settings: Settings, mesh: Mesh, generat
 
 
 def _cell_by_cell(
-    trial: Callable[..., Any], request: Plan, wasserstein: bool, *rest: Callable[[Cell], Any]
+    trial: Callable[..., Any], request: Plan, wasserstein: bool, arguments: Callable[[Cell], tuple[Any, ...]]
 ) -> Generator[tuple[Cell, Any], None, None]:
-    """Each cell with what the trial makes of it; every function of `rest` yields an argument of the trial."""
+    """Each cell with what the trial makes of its arguments, arrays of shape (trials, 1), as soon as it is done."""
     words, layout = seeds(request.key, request.trials), mesh(request.devices, request.trials)
     for cell in request.groups:
         with jax_scope(), lapack_threads():
             run = _compiled(trial, settings(cell, request, wasserstein), layout, str(jax.random.key_impl(request.key)))
-            result = jax.tree.map(np.asarray, run(words, request.law, *(argument(cell) for argument in rest)))
+            found = run(words, request.law, *map(jnp.asarray, arguments(cell)))
+            result = jax.tree.map(lambda x: np.asarray(x)[:, None], found)
         yield cell, result
 
 
 def simulated_groups(request: Plan, wasserstein: bool) -> Generator[tuple[Cell, Simulation], None, None]:
-    """The cells of a plan, each with its results, arrays of shape (trials,), as soon as it is done."""
-    return _cell_by_cell(
-        _trial,
-        request,
-        wasserstein,
-        lambda cell: np.array([cell.a, cell.eta, cell.ridge, cell.sigma, cell.smoothing]),
-        lambda cell: jnp.asarray(cell.n),
-        lambda cell: jnp.asarray(cell.m),
-    )
+    """The cells of a plan, each with its results, arrays of shape (trials, 1), as soon as it is done."""
+    return _cell_by_cell(_trial, request, wasserstein, lambda cell: (cell.numbers, cell.n, cell.m))
 
 
 @keywords("trials", "key", after=2)
@@ -201,19 +185,9 @@ def simulate(
     """
     rho = checked_smoothing(smoothing, problem)
     request = plan(problem, d, rho, trials=trials, key=key, data=data, devices=devices, memory_limit=memory_limit)
-    result = _gathered(simulated_groups(request, wasserstein), request, progress)
-    run = Run(request.n, None, request.d, seeds(request.key, request.trials))
-    return Simulation(result.losses, result.generated, result.mean_error, run)
 
-
-def _gathered(cells: Iterable[tuple[Cell, Any]], request: Plan, progress: Progress | None) -> Any:
-    results = []
-    for _, result in cells:
-        results.append(result)
-        if progress is not None:
-            progress(len(results), len(request.groups))
-    shape = (request.trials, *request.n.shape)
-    return jax.tree.map(lambda *parts: np.stack(parts, axis=1).reshape(shape), *results)
+    result = gathered(simulated_groups(request, wasserstein), request, progress)
+    return dataclasses.replace(result, run=Run(request.n, None, request.d, seeds(request.key, request.trials)))
 
 
 def _chain_trial(key: Any, law: Any, numbers: Any, at: Any, n: Any, settings: Settings) -> GeneratedLaw:
@@ -253,16 +227,9 @@ def simulate_chain(
     scales, lasts = (own.ravel() for own in problem.broadcast("noise_scale", "T", shape=request.n.shape))
     at = times(schedule, count, lasts)
 
-    def numbers(cell: Cell) -> np.ndarray:
-        scale = float(scales[cell.cells[0]])
-        return np.array([cell.a, cell.eta, cell.ridge, cell.sigma, cell.smoothing, scale, chi])
+    def arguments(cell: Cell) -> tuple[Any, ...]:
+        place = cell.cells[0]
+        return np.array([*cell.numbers, scales[place], chi]), at[place], cell.n
 
-    cells = _cell_by_cell(
-        _chain_trial,
-        request,
-        wasserstein,
-        numbers,
-        lambda cell: at[cell.cells[0]],
-        lambda cell: jnp.asarray(cell.n),
-    )
-    return _gathered(cells, request, None)
+    cells = _cell_by_cell(_chain_trial, request, wasserstein, arguments)
+    return gathered(cells, request, None)

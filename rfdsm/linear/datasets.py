@@ -31,8 +31,5 @@ def chains(problem: Problem, steps: Any, law: GeneratedLaw, **configuration: Any
 
 def memorisations(problem: Problem, d: int, result: Memorisation, **configuration: Any) -> xr.Dataset:
     """Measures of memorisation per trial, and the probability over trials."""
-    names = ("sign", "log_distance", "hellinger", "bhattacharyya", "copied", "nearest")
-    measures, over_trials = (
-        {name: getattr(result, name) for name in chosen} for chosen in (names, ("probability", "probability_error"))
-    )
-    return datasets.trials(problem, d, measures, over_trials, LinearDenoiser(), **configuration)
+    over_trials = {"probability": result.probability, "probability_error": result.probability_error}
+    return datasets.trials(problem, d, vars(result), over_trials, LinearDenoiser(), **configuration)

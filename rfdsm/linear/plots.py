@@ -1,6 +1,7 @@
 """Pictures of what only the linear denoiser has: every function takes and returns matplotlib Axes, computes nothing."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -48,16 +49,10 @@ def probability(
 ) -> Axes:
     """P(Delta > 0) against n/d with binomial standard errors, from `datasets.memorisations`. Returns the Axes."""
     dataset = ordered(dataset, "psi")
-    axis.errorbar(
-        np.atleast_1d(dataset["psi"]),
-        np.atleast_1d(dataset["probability"]),
-        yerr=np.atleast_1d(dataset["probability_error"]),
-        color=colour, marker=marker, ms=4, capsize=2, lw=1.3, label=label or f"$d = {int(dataset['d'])}$",
-    )  # fmt: skip
-    axis.set_xlabel(AXIS_LABELS["psi"])
+    look = {"color": colour, "marker": marker, "label": label or f"$d = {int(dataset['d'])}$"}
+    _bars(axis, dataset["psi"], dataset["probability"], dataset["probability_error"], look)
     axis.set_ylabel(r"$P(\Delta > 0)$")
     axis.set_ylim(-0.05, 1.05)
-    axis.grid(alpha=0.25, lw=0.5)
     return axis
 
 
@@ -68,11 +63,15 @@ def measures(axis: Axes, dataset: xr.Dataset) -> Axes:
     dataset, count = ordered(dataset, "psi"), dataset.sizes["trial"]
     for (name, label), colour, marker in zip(labels.items(), COLOURS, MARKERS, strict=False):
         mean, error = dataset[name].mean("trial"), dataset[name].std("trial") / np.sqrt(max(count - 1, 1))
-        axis.errorbar(np.atleast_1d(dataset["psi"]), np.atleast_1d(mean), np.atleast_1d(error),
-                      color=colour, marker=marker, ms=4, capsize=2, lw=1.3, label=label)  # fmt: skip
-    axis.set_xlabel(AXIS_LABELS["psi"])
+        _bars(axis, dataset["psi"], mean, error, {"color": colour, "marker": marker, "label": label})
     axis.set_ylabel("mean over trials")
     axis.set_ylim(bottom=-0.03)
     axis.legend(fontsize="small")
-    axis.grid(alpha=0.25, lw=0.5)
     return axis
+
+
+def _bars(axis: Axes, x: Any, y: Any, error: Any, look: dict[str, Any]) -> None:
+    x, y, error = (np.atleast_1d(values) for values in (x, y, error))
+    axis.errorbar(x, y, yerr=error, ms=4, capsize=2, lw=1.3, **look)
+    axis.set_xlabel(AXIS_LABELS["psi"])
+    axis.grid(alpha=0.25, lw=0.5)

@@ -8,7 +8,7 @@ from rfdsm._arguments import field, number_array
 from rfdsm._problem import Problem, check_problem
 from rfdsm._values import is_traced, one_line
 from rfdsm._vocabulary import RANGES
-from rfdsm.sampling._samplers import Sampler
+from rfdsm.sampling._samplers import Sampler, check_sampler
 
 
 def at_levels(problem: Problem, sampler: Any, ridges: Any = None) -> Problem:
@@ -20,8 +20,7 @@ def at_levels(problem: Problem, sampler: Any, ridges: Any = None) -> Problem:
         ValueError: times that the schedule has not, ridge = 0, or ridges of another shape.
     """
     check_problem(problem)
-    if not isinstance(sampler, Sampler):
-        raise ValueError(f"sampler = {one_line(sampler)} must be a sampler of rfdsm.sampling, such as ddim(levels)")
+    check_sampler(sampler)
     shape = np.broadcast_shapes(*(np.shape(getattr(problem, name)) for name in ("psi_n", "psi_p", "m", "ridge")))
     levels = (sampler.size, *(1,) * len(shape))
     ridge = problem.ridge if ridges is None else field("ridges", ridges, RANGES["ridge"])

@@ -13,9 +13,8 @@ from jaxtyping import Array, Float
 from rfdsm import schedules, targets
 from rfdsm._arguments import base_key, check_whole
 from rfdsm._executables import jitted
-from rfdsm._values import number, one_line
-from rfdsm.sampling._samplers import Sampler
-from rfdsm.targets import Target
+from rfdsm._values import number
+from rfdsm.sampling._samplers import Sampler, check_sampler
 
 BATCH = 256
 """Samples a network is applied to at once."""
@@ -85,13 +84,14 @@ def generate(
         >>> bool(abs(samples.std() / 2 - 1) < 0.03)
         True
     """
-    if not isinstance(sampler, Sampler):
-        raise ValueError(f"sampler = {one_line(sampler)} must be a sampler of rfdsm.sampling, such as ddim(levels)")
+    check_sampler(sampler)
     y = _checked(start)
     (size, d), dtype = y.shape, y.dtype
     batch = min(check_whole("batch", batch, 1), size)
     variance = number("variance", variance, "> 0", lambda x: x > 0)
-    rule, learned = schedules.get(schedule), _target(target)
+    rule = schedules.get(schedule)
+    score = isinstance(target, str) and target == "score"
+    learned = targets.linear(0.0, lambda level: -1 / level.root_h) if score else targets.get(target)
     steps = sampler.steps(rule, learned, variance)
     times = np.array(sampler.levels[:-1])
     levels = NoiseLevel(times, *rule.level(times, variance))
@@ -127,12 +127,6 @@ def _checked(start: Any) -> Array:
     if not np.all(np.isfinite(np.asarray(y))):
         raise ValueError("start must be finite throughout")
     return y
-
-
-def _target(target: Any) -> Target:
-    if isinstance(target, str) and target == "score":
-        return targets.linear(0.0, lambda level: -1 / level.root_h)
-    return targets.get(target)
 
 
 def _by_samples(network: Callable[..., Any]) -> Callable[[Array, NoiseLevel], Array]:

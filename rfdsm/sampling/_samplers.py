@@ -27,9 +27,9 @@ from jaxtyping import Float
 
 from rfdsm._arguments import field, number_array
 from rfdsm._arrays import module_of
-from rfdsm._hints import Number, Numbers
+from rfdsm._hints import Count, Number, Numbers
 from rfdsm._scope import jax_scope
-from rfdsm._values import is_traced, number, one_line
+from rfdsm._values import is_traced, number, one_line, shown, whole_number
 from rfdsm.schedules import Schedule
 from rfdsm.targets import Asked, Target, asked, check
 
@@ -83,14 +83,9 @@ class Sampler(ABC):
             level, rates = jax.jvp(lambda t: schedule.level(t, variance), (t,), (jnp.ones_like(t),))
             values = (level.a, level.h, rates.a, rates.h)
             a, h, a_rate, h_rate = values if traced else map(np.asarray, values)
-        moves = self._moves(times, a, h, a_rate[:-1], h_rate[:-1])
-        kept, data, noise, spread = moves
-        delta = found.delta
-        return Steps(
-            kept + (noise * found.alpha - data * found.beta) / delta,
-            (data * found.root_h - noise * found.a) / delta,
-            spread,
-        )
+        kept, data, noise, spread = self._moves(times, a, h, a_rate[:-1], h_rate[:-1])
+        A = kept + (noise * found.alpha - data * found.beta) / found.delta
+        return Steps(A, (data * found.root_h - noise * found.a) / found.delta, spread)
 
     def last_level(self, schedule: Schedule, variance: Any = 1.0) -> tuple[Any, Any]:
         """(a, h) at the end."""
@@ -123,7 +118,6 @@ class _Ddim(Sampler):
         return 0.0, a[1:], xp.sqrt(xp.maximum(h[1:] - fresh, 0.0)), xp.sqrt(fresh)
 
 
-@dataclass(frozen=True)
 class _Euler(Sampler):
     name = "euler"
 
@@ -132,7 +126,6 @@ class _Euler(Sampler):
         return 1.0, -step * a_rate, -step * h_rate / (2 * h[:-1] ** 0.5), np.zeros_like(step)
 
 
-@dataclass(frozen=True)
 class _ReverseSde(Sampler):
     name = "reverse_sde"
 
@@ -184,6 +177,12 @@ def get(name: Any, levels: Any) -> Sampler:
         raise ValueError(f"sampler = {one_line(name)} must have a number from 0 to 1 behind the colon") from None
 
 
+def check_sampler(sampler: Any) -> None:
+    """Raises ValueError for anything but a sampler."""
+    if not isinstance(sampler, Sampler):
+        raise ValueError(f"sampler = {one_line(sampler)} must be a sampler of rfdsm.sampling, such as ddim(levels)")
+
+
 def _checked(levels: Any) -> tuple[float, ...]:
     times = number_array("levels", levels, "times, descending")
     if times.ndim != 1 or times.size < 2:
@@ -191,3 +190,36 @@ def _checked(levels: Any) -> tuple[float, ...]:
     if not (np.all(np.isfinite(times)) and np.all(np.diff(times) < 0) and times[-1] >= 0):
         raise ValueError(f"levels = {one_line(times.tolist())} must be finite, >= 0 and strictly descending")
     return tuple(times.tolist())
+
+
+def geometric(first: Number, last: Number, steps: Numbers) -> Float[np.ndarray, " levels"]:
+    """steps + 1 times from first down to last > 0 in equal ratios."""
+    high, low, count = _ends(first, last, steps)
+    return np.geomspace(high, low, count + 1)
+
+
+def uniform(first: Number, last: Number, steps: Numbers) -> Float[np.ndarray, " levels"]:
+    """steps + 1 times from first down to last >= 0 in equal distances."""
+    high, low, count = _ends(first, last, steps, zero=True)
+    return np.linspace(high, low, count + 1)
+
+
+def karras(first: Number, last: Number, steps: Numbers, rho: Number = 7.0) -> Float[np.ndarray, " levels"]:
+    """steps + 1 times from first down to last >= 0 whose rho-th roots have equal distances (arXiv 2206.00364)."""
+    high, low, count = _ends(first, last, steps, zero=True)
+    power = number("rho", rho, "> 0", lambda x: x > 0)
+    return np.linspace(high ** (1 / power), low ** (1 / power), count + 1) ** power
+
+
+def _ends(first: Any, last: Any, steps: Any, zero: bool = False) -> tuple[float, float, int]:
+    high = number("first", first, "> 0", lambda x: x > 0)
+    least = ">= 0" if zero else "> 0"
+    low = number("last", last, f"{least} and < first = {shown(high)}", lambda x: 0 < x < high or (zero and x == 0))
+    return high, low, whole_number("steps", steps, 1, 10**6)
+
+
+def table(size: Count, steps: Numbers) -> Float[np.ndarray, " levels"]:
+    """steps + 1 whole times from `size` down to 1, as evenly as they come, as in a table of betas (`beta_linear`)."""
+    count = whole_number("steps", steps, 1, 10**6)
+    largest = whole_number("size", size, count + 1, 10**9)
+    return np.round(np.linspace(largest, 1, count + 1))

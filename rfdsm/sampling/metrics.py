@@ -17,7 +17,7 @@ from rfdsm._printing import Printed
 from rfdsm._samples import check_rows
 from rfdsm._scope import jax_scope
 from rfdsm._values import number, one_line
-from rfdsm.sampling import _neighbours as neighbours, _overlaps as overlaps
+from rfdsm.sampling import _overlaps as overlaps
 
 QUANTILES = (0.05, 0.5, 0.95)
 
@@ -103,7 +103,7 @@ def fit_gaussian(samples: Any, target: Any = None) -> GaussianFit:
 
 
 def memorised(
-    samples: Any, training: Any, fresh: Any, *, ratio: Any = neighbours.NEIGHBOUR_RATIO, quantiles: Any = QUANTILES
+    samples: Any, training: Any, fresh: Any, *, ratio: Any = overlaps.NEIGHBOUR_RATIO, quantiles: Any = QUANTILES
 ) -> Memorised:
     """Distances of samples to their nearest training points, beside those of fresh points of the data's law.
 
@@ -123,14 +123,12 @@ def memorised(
     if places.ndim > 1 or not np.all((places >= 0) & (places <= 1)):
         raise ValueError(f"quantiles = {one_line(quantiles)} must be numbers from 0 to 1")
     with jax_scope():
-        near, null = (np.asarray(neighbours.blockwise(points, train)) for points in (rows, new))
-    fractions = [float(np.mean(neighbours.copied(distances, ratio))) for distances in (near, null)]
-    errors = [f * (1 - f) / len(points) for f, points in zip(fractions, (rows, new), strict=True)]
-    root = np.sqrt(rows.shape[1])
-    first = [np.quantile(distances[:, 0], places) / root for distances in (near, null)]
-    return Memorised(
-        fractions[0], fractions[1], float(np.sqrt(sum(errors))), first[0], first[1], tuple(places.tolist())
-    )
+        found = [np.asarray(overlaps.blockwise(points, train)) for points in (rows, new)]
+    fractions = [float(np.mean(overlaps.copied(distances, ratio))) for distances in found]
+    variance = sum(f * (1 - f) / len(distances) for f, distances in zip(fractions, found, strict=True))
+    first = [np.quantile(distances[:, 0], places) / np.sqrt(rows.shape[1]) for distances in found]
+    values: Any = (*fractions, float(np.sqrt(variance)), *first, tuple(places.tolist()))
+    return Memorised(*values)
 
 
 def relative_distance(samples: Any, training: Any, fresh: Any, *, sigma: Any = None) -> RelativeDistance:
@@ -160,22 +158,19 @@ def relative_distance(samples: Any, training: Any, fresh: Any, *, sigma: Any = N
         if len(rows) < least:
             raise ValueError(f"samples has {len(rows)} rows, must have at least d + 2 = {least} to fit a law")
         mean, covariance = rows.mean(axis=0), np.cov(rows.T).reshape(rows.shape[1], -1)
-    width = (
-        float(np.sqrt(np.mean(np.var(new, axis=0))))
-        if sigma is None
-        else number("sigma", sigma, "> 0", lambda x: x > 0)
-    )
-    d = len(mean)
+    if sigma is None:
+        width = float(np.sqrt(np.mean(np.var(new, axis=0))))
+    else:
+        width = number("sigma", sigma, "> 0", lambda x: x > 0)
 
     def pairs(points: Any) -> Any:
-        return overlaps.log_pair_sum(points, width**2 * len(points) ** (-2 / d))
+        return overlaps.log_pair_sum(points, width**2 * len(points) ** (-2 / len(mean)))
 
     with jax_scope():
         train, new = jnp.asarray(train), jnp.asarray(new)
-        sign, log = overlaps.relative_distance(
-            train, jnp.ones(len(train)), pairs(train), overlaps.Fresh(new, pairs(new)), mean, covariance, width
-        )
-        return RelativeDistance(float(sign), float(log))
+        mask, others = jnp.ones(len(train)), overlaps.Fresh(new, pairs(new))
+        found = overlaps.relative_distance(train, mask, pairs(train), others, mean, covariance, width)
+        return RelativeDistance(*map(float, found))
 
 
 def _three(samples: Any, training: Any, fresh: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -24,9 +24,8 @@ def checked(devices: Any) -> list[Any]:
     """The devices to use; None stands for all of them. ValueError for anything but a sequence of different devices."""
     if devices is None:
         return jax.devices()
-    listed = list(
-        np.atleast_1d(devices) if isinstance(devices, np.ndarray) else devices if isinstance(devices, Sequence) else []
-    )
+    given = np.atleast_1d(devices) if isinstance(devices, np.ndarray) else devices
+    listed = list(given) if isinstance(given, Sequence | np.ndarray) else []
     if not listed or not all(isinstance(device, jax.Device) for device in listed) or len(set(listed)) < len(listed):
         raise ValueError(
             f"devices = {one_line(devices)} must be a list of different JAX devices, such as jax.devices()"
@@ -50,8 +49,7 @@ def spread(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
         return function
 
     def local(first: Any, *rest: Any) -> Any:
-        result = function(first, *rest)
-        return jax.tree.map(lambda x: jax.lax.all_gather(x, TRIALS, tiled=True), result)
+        return jax.tree.map(lambda x: jax.lax.all_gather(x, TRIALS, tiled=True), function(first, *rest))
 
     def everywhere(first: Any, *rest: Any) -> Any:
         specs = (PartitionSpec(TRIALS), *(PartitionSpec() for _ in rest))

@@ -55,16 +55,8 @@ def eigenpath(moments: Moments, initial: Float[Array, "d p"] | None = None) -> E
     amplitude = jnp.where(kept, square, 0) / jnp.where(kept, eigenvalues, 1)
     rest = jnp.maximum(offset_squared - jnp.sum(amplitude), 0)
     start = None if initial is None else vectors.T @ initial.T
-    return Eigenpath(
-        jnp.maximum(eigenvalues, 0),
-        vectors.T,
-        jnp.ones_like(eigenvalues),
-        target,
-        start,
-        amplitude,
-        jnp.where(kept, 0, square),
-        rest,
-    )
+    squares, weak = jnp.ones_like(eigenvalues), jnp.where(kept, 0, square)
+    return Eigenpath(jnp.maximum(eigenvalues, 0), vectors.T, squares, target, start, amplitude, weak, rest)
 
 
 def dual_eigenpath(samples: Samples) -> Eigenpath:

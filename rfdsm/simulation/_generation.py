@@ -26,9 +26,9 @@ from rfdsm.simulation._design import Design, features, normals
 from rfdsm.simulation._memory import memory_estimate
 from rfdsm.simulation._network import output_weights
 from rfdsm.simulation._plan import Group, Plan, Settings, plan, realised
+from rfdsm.simulation._simulate import Progress
 from rfdsm.simulation._trial import Cell, Trial, executable, seeds, signature
 
-Progress = Callable[[int, int], Any]
 NETWORKS = ("independent", "shared")
 FRESH = 4096
 """Points that stand for the data's law in the relative distance."""
@@ -149,9 +149,8 @@ def simulate_generation(
     if networks not in NETWORKS:
         raise ValueError(f"networks = {one_line(networks)} must be one of {', '.join(NETWORKS)}")
     size = check_whole("samples", samples, 2)
-    planned = check_request(
-        problem, sampler, d, size, trials=trials, key=key, data=data, ridges=ridges, memory_limit=memory_limit
-    )
+    request = dict(trials=trials, key=key, data=data, ridges=ridges, memory_limit=memory_limit)
+    planned = check_request(problem, sampler, d, size, **request)
     return generated(problem, sampler, *planned, size, networks, start, keep_samples, progress)
 
 
@@ -163,10 +162,20 @@ def check_request(
     if chain.shape != (sampler.size,):
         raise ValueError(f"problem has shape {chain.shape[1:]}, must be one problem")
     planned = plan(chain, d, **{"dtype": "float64", "devices": None} | request)
-    if planned.groups[0].n < 2:
+    n = planned.groups[0].n
+    if n < 2:
         raise ValueError("psi_n d = 1 training point must be at least 2: a sample covariance takes them")
-    settings = _common([group.settings for group in planned.groups])
-    _check_memory(planned, settings, samples)
+    levels = [group.settings for group in planned.groups]
+    # Settings that serve all levels, for these to share their code.
+    terms = max(s.conditional_terms for s in levels) if levels[0].infinite else 0
+    settings = levels[0]._replace(conditional_terms=terms, double_terms=None, population_terms=0)
+    p, d, numbers = settings.p, planned.d, 6 * samples + 3 * n + 2 * FRESH
+    need = memory_estimate(p, d, terms=max(terms, 2)) + 8 * d * numbers
+    if need > planned.available:
+        raise ValueError(
+            f"samples = {samples} in d = {d} with n = {n} and p = {p} need {need / 1e9:.3g} GB of memory, "
+            f"must be at most the {planned.available / 1e9:.3g} GB available"
+        )
     return planned, settings
 
 
@@ -186,31 +195,26 @@ def generated(
     cells = [_cell(request, group, settings) for group in request.groups]
     variance = realised(problem, request.d, request.law).spectrum.mean
     steps = sampler.steps(problem.schedule, problem.target, variance)
-    with jax_scope():
-        words, generator = seeds(request.key, request.trials), str(jax.random.key_impl(request.key))
-    n = request.groups[0].n
+    words, n = seeds(request.key, request.trials), request.groups[0].n
     many = request.law.fresh(n, max(size, FRESH))
-    own, done, found = np.asarray(networks == "independent"), 0, []
+    function = _stepped(settings.activation, settings, request.generator)
+    own, found = np.asarray(networks == "independent"), []
     for word in words:
         with jax_scope(), lapack_threads():
-            points = _points(word, cells[0], first, n, size, many, generator)
+            points = _points(word, cells[0], first, n, size, many, request.generator)
             y, path = points.start, []
             for k, cell in enumerate(cells):
                 A, C, spread = (np.asarray(float(x[k])) for x in steps)
                 step = _Step(A, C, spread, np.int32(k), own)
                 arguments = (word, cell, step, y, points.vectors)
-                function = _stepped(settings.activation, settings, generator)
                 run = executable(settings.activation, function, *signature(arguments))
                 y, along = jax.block_until_ready(run(*arguments))
                 path.append(np.asarray(along))
-                done += 1
                 if progress is not None:
-                    progress(done, request.trials * sampler.size)
+                    progress(len(found) * sampler.size + k + 1, request.trials * sampler.size)
             found.append(_measured(np.asarray(y), points, np.stack(path), request, keep_samples))
     stacked = {name: np.stack([part[name] for part in found]) for name in found[0]}
-    return SimulatedGeneration(
-        **stacked, run=Run(request.n[:1].reshape(()), request.p[:1].reshape(()), request.d, words)
-    )
+    return SimulatedGeneration(**stacked, run=Run(np.asarray(request.n[0]), np.asarray(request.p[0]), request.d, words))
 
 
 class _Points(NamedTuple):
@@ -235,26 +239,10 @@ class _Step(NamedTuple):
     """Whether its network has features of its own."""
 
 
-def _common(settings: list[Settings]) -> Settings:
-    """Settings that serve all levels, for these to share their code."""
-    terms = max(s.conditional_terms for s in settings) if settings[0].infinite else 0
-    return settings[0]._replace(conditional_terms=terms, double_terms=None, population_terms=0)
-
-
 def _cell(request: Plan, group: Group, settings: Settings) -> Cell:
     """Arguments of a level's network; it needs no rule but that of the series it is trained on for m = inf."""
     group = group._replace(settings=settings, population_rule=None)
     return Cell.of(request, group if settings.infinite else group._replace(conditional_rule=None))
-
-
-def _check_memory(request: Plan, settings: Settings, samples: int) -> None:
-    d, n, p = request.d, request.groups[0].n, settings.p
-    need = memory_estimate(p, d, terms=max(settings.conditional_terms, 2)) + 8 * d * (6 * samples + 3 * n + 2 * FRESH)
-    if need > request.available:
-        raise ValueError(
-            f"samples = {samples} in d = {d} with n = {n} and p = {p} need {need / 1e9:.3g} GB of memory, "
-            f"must be at most the {request.available / 1e9:.3g} GB available"
-        )
 
 
 def _stream(word: Array, generator: str, name: str, number: Any = 0) -> Any:
@@ -274,7 +262,6 @@ def _points(word: Array, cell: Cell, first: Array, n: int, size: int, many: int,
 @kept(maxsize=32)
 def _stepped(activation: Activation, settings: Settings, generator: str) -> Callable[..., Any]:
     """One step as a function of arrays. The activation is that of the settings."""
-    del activation
 
     def network(word: Array, cell: Cell, step: _Step) -> Trial:
         shared = jax.random.split(jax.random.wrap_key_data(word, impl=generator), 3)[0]
@@ -306,14 +293,11 @@ def _measured(y: np.ndarray, points: _Points, path: np.ndarray, request: Plan, k
     size, d = y.shape
     training, fresh = np.asarray(points.training), np.asarray(points.fresh)
     target = request.law.eigenvalues(d)
-    variance = np.mean(target)
-    singular = np.any(target <= 0)
-    finite = np.all(np.isfinite(y))
-    values: dict[str, Any] = dict.fromkeys(("mean_squared", "trace", "logdet", "kl", "reverse_kl"), np.nan)
-    values |= dict.fromkeys(("logdet_along", "kl_along", "reverse_kl_along"), np.nan)
-    values |= dict.fromkeys(("copied", "copied_null", "sign"), np.nan)
+    variance, singular = np.mean(target), np.any(target <= 0)
+    numbers = "mean_squared trace logdet kl reverse_kl logdet_along kl_along reverse_kl_along copied copied_null sign"
+    values: dict[str, Any] = dict.fromkeys(numbers.split(), np.nan)
     values |= {"nearest": np.full(3, np.nan), "nearest_null": np.full(3, np.nan), "covariance": np.full((d, d), np.nan)}
-    if finite:
+    if np.all(np.isfinite(y)):
         fit = metrics.fit_gaussian(y, np.where(singular, 1.0, target))
         values |= {name: getattr(fit, name) for name in ("covariance", "trace", "logdet")}
         values["mean_squared"] = float(fit.mean @ fit.mean) / d - fit.trace / size
@@ -328,9 +312,9 @@ def _measured(y: np.ndarray, points: _Points, path: np.ndarray, request: Plan, k
         if size > d + 1:
             law = fit.mean, fit.covariance
             values["sign"] = metrics.relative_distance(law, training, fresh, sigma=np.sqrt(variance)).sign
-    kept = {"samples": y} if keep else {}
-    found = {"eigenvalues": np.asarray(points.eigenvalues), "variances": path[-1], "path": path}
-    return found | {name: np.asarray(value) for name, value in values.items()} | kept
+    values |= {"eigenvalues": points.eigenvalues, "variances": path[-1], "path": path}
+    values |= {"samples": y} if keep else {}
+    return {name: np.asarray(value) for name, value in values.items()}
 
 
 def _along(variance: np.ndarray, vectors: np.ndarray, target: np.ndarray, nu: int) -> dict[str, float]:

@@ -10,8 +10,6 @@ CHUNK = 2**22
 """Numbers a chunk of features may hold."""
 LONG_CHUNK = 2**23
 """Numbers a chunk of Hermite coefficients may hold."""
-
-
 LARGE = 2**36
 """Products of as many numbers, p^2 for each point and term, take longer than the compilation of code of their own."""
 TERMS_OF_A_DRAW = 2

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rfdsm.simulation._cholesky import solve
 from rfdsm.simulation._moments import Moments, Samples
-from rfdsm.simulation._strips import Strips, gram, lower
+from rfdsm.simulation._strips import Strips, gram, lower, solve
 
 
 class Solution(NamedTuple):
@@ -79,8 +78,7 @@ def _pseudo_inverse(matrix: Strips) -> Callable[[Array], Array]:
 
 def eigendecomposition(matrix: Strips) -> tuple[Float[Array, " k"], Float[Array, "k k"]]:
     """Eigenvalues in ascending order, and eigenvectors as columns."""
-    eigenvalues, vectors = jnp.linalg.eigh(lower(matrix), UPLO="L", symmetrize_input=False)
-    return eigenvalues, vectors
+    return jnp.linalg.eigh(lower(matrix), UPLO="L", symmetrize_input=False)
 
 
 def rank_tolerance(eigenvalues: Float[Array, " k"]) -> Float[Array, ""]:

@@ -83,18 +83,16 @@ def fit(
         raise ValueError(f"problem has shape {problem.shape}, must be one problem")
     request = plan(problem, d, trials=1, key=key, data=data, dtype="float64", devices=None, memory_limit=memory_limit)
     (group,) = request.groups
+    arguments = seeds(request.key, 1)[0], Cell.of(request, group)
+    function = _fitting(problem.activation, group.settings, request.generator)
     with jax_scope(), lapack_threads():
-        word = seeds(request.key, 1)[0]
-        arguments = word, Cell.of(request, group)
-        function = _fitting(group.settings.activation, group.settings, str(jax.random.key_impl(request.key)))
-        W, B = executable(group.settings.activation, function, *signature(arguments))(*arguments)
+        W, B = executable(problem.activation, function, *signature(arguments))(*arguments)
         return Network(np.asarray(W), np.asarray(B), group.asked, problem.activation)
 
 
 @kept(maxsize=32)
 def _fitting(activation: Activation, settings: Settings, generator: str) -> Callable[[Array, Cell], Any]:
     """W and B as a function of arrays: one object for one setting, so that it is compiled once."""
-    del activation  # that of the settings
 
     def fitting(word: Array, cell: Cell) -> tuple[Array, Array]:
         trial = Trial.drawn(jax.random.wrap_key_data(word, impl=generator), cell, settings, 1)

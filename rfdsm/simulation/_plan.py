@@ -28,7 +28,6 @@ LEAST_SINGLE_LOSS = 1e-2
 """Of the true score, relative to the zero network: losses near those of smaller ones would lose single precision."""
 MANY_DRAWS = 8
 """Draws per feature from which on their products may be single precision: no eigenvalue is small then."""
-_RESULTS = (*Losses.NAMES, "objective", *Losses.BOUNDS)
 
 
 def realised(problem: Problem, d: int, data: Any = None) -> Problem:
@@ -114,6 +113,11 @@ class Plan(NamedTuple):
     available: int
     """Bytes per device to stay below."""
 
+    @property
+    def generator(self) -> str:
+        """Of random numbers, that of the key."""
+        return str(jax.random.key_impl(self.key))
+
 
 def plan(
     problem: Problem,
@@ -145,8 +149,9 @@ def plan(
     check_problem(problem)
     if problem.traced:
         raise ValueError("simulate needs concrete numbers: call it outside jax.jit, grad and vmap")
-    if solves:
-        _check_single_precision(dtype, problem)
+    if solves and dtype != np.float64 and np.any(problem.ridge == 0):
+        # Features in single precision say nothing of which eigenvalues are zero.
+        raise ValueError(f"dtype = {dtype.name!r} must be 'float64' where ridge = 0")
     trials = check_whole("trials", trials, 1)
     law = laws.of(data, problem.spectrum)
     d = law.dimension(d)
@@ -156,18 +161,20 @@ def plan(
     actual = realised(problem, d, law)
     psi_n, psi_p, m, t, ridge = actual.broadcast()
     n, p = (np.asarray(np.round(psi * d), np.int64) for psi in (psi_n, psi_p))
-    _check_draws(n, np.where(np.isinf(m), 1, m))
+    draws = float(np.max(n * np.where(np.isinf(m), 1, m)))
+    if draws > MOST - 2**24:  # loops in chunks end a little beyond the last draw
+        raise ValueError(f"n m = {draws:.3g} noise draws in all must be at most 2.1e9: take a smaller m, psi_n or d")
     law.check_count(n, "psi_n")
     eigenvalues, mean_square = law.eigenvalues(d), law.mean_square(d)
     keys = np.stack([x.ravel() for x in (p, n, m, t)], axis=1)
     _, members = np.unique(keys, axis=0, return_inverse=True)
-    order, memory, choices = [], [], []
+    groups, memory, choices = [], [], []
     for member in dict.fromkeys(members.ravel().tolist()):  # in the order of the grid
         cells = np.flatnonzero(members == member)
         cells = cells[np.argsort(-ridge.ravel()[cells], kind="stable")]
         ridges = ridge.ravel()[cells]
         group_p, group_n, group_m, group_t = keys[cells[0]]
-        size = int(group_p)
+        size, points = int(group_p), int(group_n)
         asked = Asked(*(float(value) for value in actual.asked_at(np.float64(group_t))))
         level = Level(asked.a, asked.h, asked.scale)
         population = population_choice(problem.activation, size, level, eigenvalues)
@@ -180,13 +187,11 @@ def plan(
             precision = "float32" if least >= LEAST_SINGLE_LOSS else "float64"
         conditional = conditional_choice(problem.activation, d, size, level, mean_square, precision)
         choices += [conditional, population]
-        eigenvectors = flow or (solves and (len(ridges) > 1 or ridges[-1] == 0))
+        vectors = flow or (solves and (len(ridges) > 1 or bool(ridges[-1] == 0)))
         itemsize = np.dtype(precision).itemsize
-        need = memory_estimate(
-            size, d, terms=conditional.terms, rows=law.size, itemsize=itemsize, eigenvectors=bool(eigenvectors)
-        )
-        memory.append((need, int(group_n), size))
-        alone = large(size, conditional.terms, int(group_n))
+        need = memory_estimate(size, d, terms=conditional.terms, rows=law.size, itemsize=itemsize, eigenvectors=vectors)
+        memory.append((need, points, size))
+        alone = large(size, conditional.terms, points)
         terms = conditional.fewest if alone else conditional.terms
         settings = Settings(
             p=size,
@@ -199,27 +204,18 @@ def plan(
             double_terms=min(conditional.double, terms) if alone and precision == "float64" else None,
             population_terms=population.terms,
             chunk=feature_chunk(size, draws),
-            coefficient_chunk=coefficient_chunk(size, terms, int(group_n)),
-            together=_together(trials * need, available, devices[0]),
+            coefficient_chunk=coefficient_chunk(size, terms, points),
+            # On a CPU batches take longer to compile and gain nothing.
+            together=devices[0].platform != "cpu" and trials * need <= available // 2,
             dtype=precision,
             products="float64" if draws < MANY_DRAWS * size else precision,
         )
-        order.append(
-            Group(
-                settings,
-                int(group_n),
-                0 if infinite else int(group_m),
-                asked,
-                float(problem.target.amplitude(level)),
-                ridges,
-                cells,
-                conditional.rule,
-                population.rule,
-            )
-        )
+        amplitude, rules = float(problem.target.amplitude(level)), (conditional.rule, population.rule)
+        repeats = 0 if infinite else int(group_m)
+        groups.append(Group(settings, points, repeats, asked, amplitude, ridges, cells, *rules))
     _check_memory(max(memory), d, dtype, available)
     warn_if_inexact(choices, problem.activation, d, dtype.name)
-    return Plan(d, base, trials, dtype, law, devices, n, p, order, available)
+    return Plan(d, base, trials, dtype, law, devices, n, p, groups, available)
 
 
 def _padded(draws: int, p: int) -> int:
@@ -228,37 +224,21 @@ def _padded(draws: int, p: int) -> int:
     return DUAL_BLOCK * min(2 ** (blocks - 1).bit_length(), -(-p // DUAL_BLOCK))
 
 
-def _together(need: int, available: int, device: Any) -> bool:
-    """Whether to batch trials: on a CPU that takes longer to compile and gains nothing."""
-    return device.platform != "cpu" and need <= available // 2
-
-
-def _check_single_precision(dtype: np.dtype, problem: Problem) -> None:
-    if dtype != np.float64 and np.any(problem.ridge == 0):
-        # Features in single precision say nothing of which eigenvalues are zero.
-        raise ValueError(f"dtype = {dtype.name!r} must be 'float64' where ridge = 0")
-
-
 def _check_sizes(problem: Problem, d: int, dtype: np.dtype, trials: int, records: int, available: int) -> None:
-    n, p = (_sizes(problem, name, d) for name in ("psi_n", "psi_p"))
-    for name, field, sizes in (("n", "psi_n", n), ("p", "psi_p", p)):
-        if np.max(sizes) > MOST:
-            raise ValueError(f"{name} = round({field} d) = {np.max(sizes):.3g} must be at most {MOST}")
-    need = memory_estimate(int(np.max(p)), d, terms=2, itemsize=dtype.itemsize)
-    _check_memory((need, int(np.max(n)), int(np.max(p))), d, dtype, available)
-    results = trials * (math.prod(problem.shape) * records * len(_RESULTS) * dtype.itemsize + 16)
+    n, p = (float(np.max(_sizes(problem, name, d))) for name in ("psi_n", "psi_p"))
+    for name, field, most in (("n", "psi_n", n), ("p", "psi_p", p)):
+        if most > MOST:
+            raise ValueError(f"{name} = round({field} d) = {most:.3g} must be at most {MOST}")
+    need = memory_estimate(int(p), d, terms=2, itemsize=dtype.itemsize)
+    _check_memory((need, int(n), int(p)), d, dtype, available)
+    cells, names = math.prod(problem.shape), (*Losses.NAMES, "objective", *Losses.BOUNDS)
+    results = trials * (cells * records * len(names) * dtype.itemsize + 16)
     if results > available:
-        of = f"{math.prod(problem.shape)} problems" + (f" at {records} times" if records > 1 else "")
+        of = f"{cells} problems" + (f" at {records} times" if records > 1 else "")
         raise ValueError(
             f"trials = {trials} of {of} have {results / 1e9:.3g} GB of results, must be at most the "
             f"{available / 1e9:.3g} GB available"
         )
-
-
-def _check_draws(n: np.ndarray, m: np.ndarray) -> None:
-    largest = float(np.max(n * m))
-    if largest > MOST - 2**24:  # loops in chunks end a little beyond the last draw
-        raise ValueError(f"n m = {largest:.3g} noise draws in all must be at most 2.1e9: take a smaller m, psi_n or d")
 
 
 def _check_memory(largest: tuple[int, int, int], d: int, dtype: np.dtype, available: int) -> None:

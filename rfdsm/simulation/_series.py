@@ -15,14 +15,7 @@ TOLERANCE = {"float64": 1e-9, "float32": 1e-6}
 """Bound on the relative error that the remainder makes in the losses; it really makes some hundred times less."""
 
 
-def conditional_choice(
-    activation: Activation,
-    d: int,
-    p: int,
-    level: Level,
-    mean_square: float,
-    dtype: str,
-) -> Choice:
+def conditional_choice(activation: Activation, d: int, p: int, level: Level, mean_square: float, dtype: str) -> Choice:
     """For moments given the points, of which |x_i|^2/d has this mean."""
     most = math.sqrt(level.h * _quantile(1 - 1e-3 / p, float(d)))
     return choose(activation, level.a * math.sqrt(mean_square), most, sizes(float(d), p), TOLERANCE[dtype])

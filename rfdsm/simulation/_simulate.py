@@ -1,6 +1,7 @@
 """Finite-d simulation of the real nonlinear network: `simulate`, the twin of theory's `predict`."""
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,16 +19,10 @@ from rfdsm._scope import jax_scope
 from rfdsm.activations import Activation
 from rfdsm.activations._kept import kept
 from rfdsm.losses import Losses
-from rfdsm.simulation import _eigenpath as eigenpath
+from rfdsm.simulation import _eigenpath as eigenpath, _minimiser as minimiser
 from rfdsm.simulation._devices import mesh, spread
 from rfdsm.simulation._eigenpath import Eigenpath, Filters
-from rfdsm.simulation._minimiser import (
-    Solution,
-    dual_minimum_norm_minimiser,
-    dual_ridge_minimiser,
-    minimum_norm_minimiser,
-    ridge_minimiser,
-)
+from rfdsm.simulation._minimiser import Solution
 from rfdsm.simulation._moments import Moments, Samples, losses_over, residual_moment, training_samples
 from rfdsm.simulation._plan import Group, Plan, Settings, plan
 from rfdsm.simulation._stages import Tick, staged
@@ -79,7 +74,7 @@ def fitted(trial: Trial, train_on: Any) -> Networks:
         path = eigenpath.dual_eigenpath(train_on) if dual else eigenpath.eigenpath(train_on)
         filters = eigenpath.ridge_filters(path, positive)
     elif len(positive):
-        solutions.append((dual_ridge_minimiser if dual else ridge_minimiser)(train_on, positive[0]))
+        solutions.append((minimiser.dual_ridge_minimiser if dual else minimiser.ridge_minimiser)(train_on, positive[0]))
     if settings.zero:
         solutions.append(_minimum_norm(trial, train_on))
 
@@ -98,10 +93,11 @@ def _trial(key: Key[Array, ""], cell: Cell, settings: Settings, shards: int) -> 
 
 def _minimum_norm(trial: Trial, train_on: Any) -> Solution:
     if trial.settings.dual:
-        return dual_minimum_norm_minimiser(train_on)
+        return minimiser.dual_minimum_norm_minimiser(train_on)
     if trial.settings.infinite:
-        return minimum_norm_minimiser(train_on, lambda B: train_on.V + product(B, train_on.U).T)
-    return minimum_norm_minimiser(train_on, partial(residual_moment, trial.law, trial.design.training, trial.cell.m))
+        return minimiser.minimum_norm_minimiser(train_on, lambda B: train_on.V + product(B, train_on.U).T)
+    residuals = partial(residual_moment, trial.law, trial.design.training, trial.cell.m)
+    return minimiser.minimum_norm_minimiser(train_on, residuals)
 
 
 @kept(maxsize=64)
@@ -109,7 +105,6 @@ def _compiled(
     activation: Activation, settings: Settings, mesh: Mesh, generator: str
 ) -> Callable[[np.ndarray, Cell], Losses]:
     """All trials of a group: batched, or one after the other. The activation is that of the settings."""
-    del activation
     shards = mesh.devices.shape[1]
 
     def trials(words: Array, cell: Cell) -> Losses:
@@ -184,23 +179,16 @@ def simulate(
 
 def simulated(request: Plan, progress: Progress | None = None) -> Losses:
     """What `simulate` returns, of its plan."""
-    parts: dict[int, Losses] = {}
     told, total = 0, request.n.size
 
-    def tell(done: int) -> None:
+    def tell(done: int, total: int) -> None:
         nonlocal told
         if progress is not None and done > told:
             told = done
             progress(done, total)
 
-    def tick(cells: float) -> None:
-        tell(min(len(parts) + int(cells), total - 1))
-
-    for group, losses in simulated_groups(request, share=True, tick=tick):
-        for place, index in enumerate(group.cells):
-            parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
-        tell(len(parts))
-    return reported(gathered(parts, request.n.shape, 1), request, stacklevel=4)
+    groups = simulated_groups(request, share=True, tick=lambda cells: tell(min(int(cells), total - 1), total))
+    return reported(gathered(groups, request, tell), request, stacklevel=4)
 
 
 def simulated_groups(
@@ -210,33 +198,26 @@ def simulated_groups(
 
     With `share` groups have draws and moments in common and are done together, which may decide on their last digits.
     """
-    with jax_scope():
-        words, layout = seeds(request.key, request.trials), mesh(request.devices, request.trials)
-        generator = str(jax.random.key_impl(request.key))
-    if layout.size > 1 or any(group.settings.together for group in request.groups):
-        yield from group_by_group(request, _compiled)
-        return
-    yield from _one_by_one(staged(request, words, generator, fitted, trained_on, share, tick))
+    several = mesh(request.devices, request.trials).size > 1
+    if several or any(group.settings.together for group in request.groups):
+        return group_by_group(request, _compiled)
+    return _one_by_one(staged(request, fitted, trained_on, share, tick))
 
 
 def group_by_group(
     request: Plan, compile_for: Callable[..., Any], *rest: Any
 ) -> Generator[tuple[Group, Losses], None, None]:
     """What `compile_for(activation, settings, mesh, generator)` makes of (words, cell, *rest), for each group."""
-    with jax_scope():
-        words, layout = seeds(request.key, request.trials), mesh(request.devices, request.trials)
-        compiled = partial(compile_for, mesh=layout, generator=str(jax.random.key_impl(request.key)))
-        groups = run_groups(request, compiled, layout.size == 1, words, *rest)
-    yield from _one_by_one(groups)
+    words, layout = seeds(request.key, request.trials), mesh(request.devices, request.trials)
+    compiled = partial(compile_for, mesh=layout, generator=request.generator)
+    return _one_by_one(run_groups(request, compiled, layout.size == 1, words, *rest))
 
 
 def _one_by_one(groups: Generator[tuple[Group, Losses], None, None]) -> Generator[tuple[Group, Losses], None, None]:
-    try:
+    with closing(groups):
         while True:
             with jax_scope(), lapack_threads():  # not while the caller is at work
                 item = next(groups, None)
             if item is None:
                 return
             yield item
-    finally:
-        groups.close()

@@ -9,17 +9,14 @@ On one CPU; on accelerators and over several devices a trial is one piece, and i
 """
 
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from rfdsm._machine import cores
-from rfdsm._scope import jax_scope
 from rfdsm.activations import Activation
 from rfdsm.activations._kept import kept
 from rfdsm.losses import Losses
@@ -27,93 +24,44 @@ from rfdsm.simulation._memory import memory_estimate
 from rfdsm.simulation._moments import Moments, Samples
 from rfdsm.simulation._plan import Group, Plan, Settings
 from rfdsm.simulation._strips import leading
-from rfdsm.simulation._trial import PROBES, Cell, Trial, executable, probes, signature, training_points
+from rfdsm.simulation._trial import PROBES, Ahead, Cell, Trial, probes, seeds, training_points
 
 Tick = Callable[[float], Any]
-"""Told how many cells' worth of trials are done of those whose losses are not there yet."""
+"""Told how many cells are done, of those whose losses are not there yet as many as trials are worth."""
 
 
-class Family(NamedTuple):
-    """Groups that share their draws, the widest first."""
-
-    groups: Sequence[Group]
-
-    @property
-    def widest(self) -> Settings:
-        """Of the shared moments, to which nothing is fitted."""
-        return self.groups[0].settings._replace(infinite=False, dual=0, path=False, zero=False)
-
-
-def families(request: Plan, share: bool) -> list[Family]:
-    """All groups, each in one family; each alone where the last digits must not depend on its companions."""
-    groups = sorted(enumerate(request.groups), key=lambda item: (-item[1].settings.p, item[0]))
+def families(request: Plan, share: bool) -> list[list[Group]]:
+    """All groups, those that share their draws in one family, the widest first; each alone where the last digits must
+    not depend on its companions."""
+    place = {id(group): k for k, group in enumerate(request.groups)}
     found: dict[Any, list[Group]] = {}
-    for place, group in groups:
-        name = (group.n, group.asked, group.settings.dtype) if share else place
+    for group in sorted(request.groups, key=lambda group: -group.settings.p):
+        name = (group.n, group.asked, group.settings.dtype) if share else id(group)
         found.setdefault(name, []).append(group)
     parts = [part for family in found.values() for part in _within(family, request)]
-    first = {id(group): place for place, group in enumerate(request.groups)}
-    return sorted(parts, key=lambda family: min(first[id(group)] for group in family.groups))
+    return sorted(parts, key=lambda family: min(place[id(group)] for group in family))
 
 
-def _within(groups: list[Group], request: Plan) -> list[Family]:
+def _within(family: list[Group], request: Plan) -> list[list[Group]]:
     """One family, or each group alone where memory would not do for what a family holds besides its largest trial.
 
     Those are the leading blocks at work, beside the widest moments of all probes, and the networks of all groups until
     their losses have been taken.
     """
-    if len(groups) == 1:
-        return [Family(groups)]
-    widest, rows = groups[0].settings, request.law.size
-    vectors = any(group.settings.path or group.settings.zero for group in groups)
+    widest, rows = family[0].settings, request.law.size
+    vectors = any(group.settings.path or group.settings.zero for group in family)
     itemsize = np.dtype(widest.dtype).itemsize
     need = memory_estimate(
         widest.p, request.d, terms=widest.conditional_terms, rows=rows, itemsize=itemsize, eigenvectors=vectors
     )
     need += 24 * widest.p**2
-    for group in groups:
-        settings = group.settings
+    for settings in (group.settings for group in family):
         need += 8 * settings.p * (3 * request.d + settings.p * settings.path)
-    return [Family(groups)] if need <= request.available else [Family([group]) for group in groups]
-
-
-class _Program:
-    """Stages by name, as functions of arrays: compiled ahead, in the order of their first call, on all cores."""
-
-    def __init__(self, generator: str, fit: Callable[..., Any], train_on: Callable[..., Any]) -> None:
-        self._how = (generator, fit, train_on)
-        self._pool = ThreadPoolExecutor(cores())
-        self._futures: dict[Any, Future[Any]] = {}
-
-    def close(self) -> None:
-        """What was not begun is not compiled."""
-        self._pool.shutdown(cancel_futures=True)
-
-    def plan(self, name: str, settings: Settings, *arguments: Any) -> Any:
-        """Shapes of the results; the stage is being compiled."""
-        function = _stage(settings.activation, name, settings, *self._how)
-        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype), arguments)
-        key = (function, *signature(arguments))
-        if key not in self._futures:
-            self._futures[key] = self._pool.submit(_compiled, settings.activation, *key)
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), function.trace(*shapes).out_info)
-
-    def run(self, name: str, settings: Settings, *arguments: Any) -> Any:
-        """Results of the stage, one stage at a time: what waits for none would hold memory of its own."""
-        function = _stage(settings.activation, name, settings, *self._how)
-        compiled = self._futures[(function, *signature(arguments))].result()
-        return jax.block_until_ready(compiled(*arguments))
-
-
-def _compiled(activation: Activation, *key: Any) -> Any:
-    with jax_scope():  # settings of JAX belong to a thread
-        return executable(activation, *key)
+    return [family] if need <= request.available else [[group] for group in family]
 
 
 def staged(
     request: Plan,
-    words: np.ndarray,
-    generator: str,
     fit: Callable[[Trial, Any], Any],
     train_on: Callable[[Trial], Any],
     share: bool,
@@ -123,24 +71,42 @@ def staged(
 
     `fit(trial, what train_on(trial) gave)` are networks, which have `train`, `penalty` and `over(several moments)`.
     """
-    program = _Program(generator, fit, train_on)
-    parts = families(request, share)
-    with closing(program):
+    words, parts = seeds(request.key, request.trials), families(request, share)
+    with closing(Ahead()) as ahead:
+
+        def stage(name: str, settings: Settings) -> Any:
+            return _stage(settings.activation, name, settings, request.generator, fit, train_on)
+
+        def planned(name: str, settings: Settings, *arguments: Any) -> Any:
+            """Shapes of a stage's results; it is being compiled."""
+            function = stage(name, settings)
+            ahead.begin(settings.activation, function, *arguments)
+            shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype), arguments)
+            return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), function.trace(*shapes).out_info)
+
+        def run(name: str, settings: Settings, *arguments: Any) -> Any:
+            """Its results, one stage at a time: what waits for none would hold memory of its own."""
+            return jax.block_until_ready(ahead.run(stage(name, settings), *arguments))
+
         for family in parts:
-            _losses(program.plan, request, family, words[0])
+            _losses(planned, request, family, words[0])
+        before = 0
         for family in parts:
+            cells = sum(len(group.cells) for group in family)
             trials: list[list[Losses]] = []
-            for k, word in enumerate(words):
-                trials.append(jax.tree.map(np.asarray, _losses(program.run, request, family, word)))
+            for word in words:
+                trials.append(jax.tree.map(np.asarray, _losses(run, request, family, word)))
                 if tick is not None:
-                    tick(sum(len(group.cells) for group in family.groups) * (k + 1) / len(words))
-            for group, losses in zip(family.groups, zip(*trials, strict=True), strict=True):
+                    tick(before + cells * len(trials) / len(words))
+            for group, losses in zip(family, zip(*trials, strict=True), strict=True):
                 yield group, jax.tree.map(lambda *x: np.stack(x).astype(request.dtype), *losses)
+            before += cells
 
 
-def _losses(call: Callable[..., Any], request: Plan, family: Family, word: Any) -> list[Losses]:
-    """Losses of one trial of all groups. Moments that networks are trained on are there before those of the probes."""
-    groups, widest = family.groups, family.widest
+def _losses(call: Callable[..., Any], request: Plan, groups: list[Group], word: Any) -> list[Losses]:
+    """Losses of one trial of a family. Moments that networks are trained on are there before those of the probes."""
+    # To the shared moments nothing is fitted.
+    widest = groups[0].settings._replace(infinite=False, dual=0, path=False, zero=False)
     whole = [Cell.of(request, group) for group in groups]
     cells = [cell._replace(conditional_rule=None, population_rule=None) for cell in whole]
     shared = whole[0]._replace(m=np.int32(0), ridges=np.zeros(0))
@@ -153,9 +119,7 @@ def _losses(call: Callable[..., Any], request: Plan, family: Family, word: Any) 
 
     dual = [k for k, group in enumerate(groups) if group.settings.dual]
     if dual:  # the most draws have all others among them
-        size, most = (
-            max(values) for values in zip(*((groups[k].settings.dual, groups[k].m) for k in dual), strict=True)
-        )
+        size, most = max(groups[k].settings.dual for k in dual), max(groups[k].m for k in dual)
         cell = shared._replace(m=np.int32(most))
         fit(dual, call("trained on", widest._replace(dual=size), word, W, cell), np.int32(most))
     primal: dict[tuple[int, str], list[int]] = {}
@@ -209,7 +173,6 @@ def _fitting(settings: Settings) -> Settings:
 @kept(maxsize=256)
 def _stage(activation: Activation, name: str, settings: Settings, generator: str, fit: Any, train_on: Any) -> Any:
     """A stage, as a jitted function of arrays. The activation is that of the settings."""
-    del activation
 
     def trial(word: Array, W: Array | None, cell: Cell) -> Trial:
         return Trial.drawn(jax.random.wrap_key_data(word, impl=generator), cell, settings, 1, W)
@@ -236,13 +199,7 @@ def _stage(activation: Activation, name: str, settings: Settings, generator: str
     def probe(word: Array, W: Array, cell: Cell) -> Moments:
         return PROBES[name](trial(word, W, cell))
 
-    stages: dict[str, Callable[..., Any]] = {
-        "drawn": drawn,
-        "trained on": trained_on,
-        "fitted": fitted,
-        "over": over,
-        "losses": losses,
-    }
+    stages = {"drawn": drawn, "trained on": trained_on, "fitted": fitted, "over": over, "losses": losses}
     return jax.jit(stages.get(name, probe))
 
 

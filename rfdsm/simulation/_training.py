@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from rfdsm._arguments import check_whole, flow_times, number_array
 from rfdsm._executables import jitted
@@ -19,15 +19,18 @@ from rfdsm.activations import Activation
 from rfdsm.activations._kept import kept
 from rfdsm.losses import Losses
 from rfdsm.simulation import _eigenpath as eigenpath
-from rfdsm.simulation._descent import descend
+from rfdsm.simulation._design import features
 from rfdsm.simulation._devices import spread
-from rfdsm.simulation._moments import training_samples
+from rfdsm.simulation._moments import losses_over
 from rfdsm.simulation._plan import Group, Plan, Settings, plan
-from rfdsm.simulation._simulate import Progress, group_by_group
-from rfdsm.simulation._trial import Cell, Trial, gathered, reported
+from rfdsm.simulation._simulate import Progress, group_by_group, trained_on
+from rfdsm.simulation._strips import product
+from rfdsm.simulation._trial import Cell, Trial, gathered, probes, reported
 
 INITIAL = 17
 """Folded into a trial's key for its initial weights."""
+BATCHES = 23
+"""Folded into a trial's key for its batches."""
 
 
 def simulate_training(
@@ -85,31 +88,16 @@ def simulate_training(
         batch_size = check_whole("batch_size", batch_size, 1)
         if optimiser is None:
             raise ValueError(f"batch_size = {batch_size} needs an optimiser: gradient flow uses all draws")
-    start = _checked_initial(initial)
-    request = plan(
-        problem,
-        d,
-        trials=trials,
-        key=key,
-        data=data,
-        dtype=dtype,
-        devices=devices,
-        memory_limit=memory_limit,
-        primal=optimiser is not None or not (np.ndim(start) == 0 and start == 0),
-        solves=optimiser is None,
-        flow=optimiser is None,
-        records=len(times),
-    )
-    _check_shape(start, request)
-    weights = None if np.ndim(start) == 0 else np.asarray(start, float)
-    variance = float(start) if np.ndim(start) == 0 else None
-    parts: dict[int, Losses] = {}
-    for group, losses in trained_groups(request, times, weights, optimiser, batch_size, variance):
-        for place, index in enumerate(group.cells):
-            parts[int(index)] = jax.tree.map(lambda x, k=place: x[:, k], losses)
-        if progress is not None:
-            progress(len(parts), request.n.size)
-    return reported(gathered(parts, problem.shape, 1), request, stacklevel=3)
+    weights, variance = _checked_initial(initial)
+    flow = optimiser is None
+    how: dict[str, Any] = dict(primal=not flow or variance != 0, solves=flow, flow=flow, records=len(times))
+    how |= dict(trials=trials, key=key, data=data, dtype=dtype, devices=devices, memory_limit=memory_limit)
+    request = plan(problem, d, **how)
+    for p in np.unique(request.p):
+        if weights is not None and weights.shape != (request.d, p):
+            raise ValueError(f"initial has shape {weights.shape}: must be (d, p) = ({request.d}, {p})")
+    groups = trained_groups(request, times, weights, optimiser, batch_size, variance)
+    return reported(gathered(groups, request, progress), request, stacklevel=3)
 
 
 def trained_groups(
@@ -125,9 +113,9 @@ def trained_groups(
     Networks start from `weights`, or from independent normal ones of the given variance. The other arguments are those
     of `simulate_training`, checked.
     """
-    options: dict[str, Any] = dict(optimiser=optimiser, batch_size=batch_size, variance=variance)
+    compile_for = partial(_compiled, optimiser=optimiser, batch_size=batch_size, variance=variance)
     recorded = np.asarray(times, int if optimiser is not None else float)
-    yield from group_by_group(request, partial(_compiled, **options), recorded, weights)
+    return group_by_group(request, compile_for, recorded, weights)
 
 
 @kept(maxsize=32)
@@ -140,7 +128,7 @@ def _compiled(
     batch_size: int | None,
     variance: float | None,
 ) -> Callable[..., Losses]:
-    del activation  # that of the settings
+    """All trials of a group. The activation is that of the settings."""
     shards = mesh.devices.shape[1]
 
     def trials(words: Array, cell: Cell, times: Array, weights: Array | None) -> Losses:
@@ -161,11 +149,10 @@ def _initial_weights(
     key: Key[Array, ""], trial: Trial, weights: Array | None, variance: float | None
 ) -> Float[Array, "d p"] | None:
     """Initial B = sqrt(h/p) A, of given A or of independent normal entries; None for zero."""
-    W = trial.law.W
     if variance == 0:
         return None
     if variance is not None:
-        normal = jax.random.normal(jax.random.fold_in(key, INITIAL), W.T.shape, jnp.float32)
+        normal = jax.random.normal(jax.random.fold_in(key, INITIAL), trial.law.W.T.shape, jnp.float32)
         weights = jnp.asarray(variance) ** 0.5 * normal.astype(float)
     return trial.scale * jnp.asarray(weights)
 
@@ -173,10 +160,8 @@ def _initial_weights(
 def _flow(trial: Trial, first: Array | None, times: Array) -> Losses:
     """Gradient flow for all ridges and times, shape (K, times)."""
     settings, cell = trial.settings, trial.cell
-    if settings.dual:
-        path = eigenpath.dual_eigenpath(training_samples(trial.law, trial.design.training, cell.m, settings.dual))
-    else:
-        path = eigenpath.eigenpath(trial.training(), first)
+    given: Any = trained_on(trial)
+    path = eigenpath.dual_eigenpath(given) if settings.dual else eigenpath.eigenpath(given, first)
     filters = jax.vmap(lambda ridge: eigenpath.flow_filters(path, ridge, times))(cell.ridges)
     flat = jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), filters)
     train = eigenpath.train(path, flat)
@@ -187,22 +172,79 @@ def _flow(trial: Trial, first: Array | None, times: Array) -> Losses:
 
 def _checked_times(times: Any, optimiser: Any) -> np.ndarray:
     array = flow_times(times)
-    if optimiser is not None:
-        bad = ~np.isfinite(array) | (array != np.round(array)) | (array >= 2**31)
-        if np.any(bad):
-            raise ValueError(f"times = {array[bad][0]:g} must be finite whole numbers of steps >= 0")
+    bad = ~np.isfinite(array) | (array != np.round(array)) | (array >= 2**31)
+    if optimiser is not None and np.any(bad):
+        raise ValueError(f"times = {array[bad][0]:g} must be finite whole numbers of steps >= 0")
     return array
 
 
-def _checked_initial(initial: Any) -> Any:
+def _checked_initial(initial: Any) -> tuple[np.ndarray | None, float | None]:
+    """Weights, or else their variance."""
     array = number_array("initial", initial, "a variance >= 0 or an array of shape (d, p)")
     if array.ndim not in (0, 2) or not np.all(np.isfinite(array)) or (array.ndim == 0 and array < 0):
         shown = f"{array:g}" if array.ndim == 0 else f"an array of shape {array.shape}"
         raise ValueError(f"initial = {shown} must be a finite variance >= 0 or a finite array of shape (d, p)")
-    return float(array) if array.ndim == 0 else array
+    return (array, None) if array.ndim else (None, float(array))
 
 
-def _check_shape(start: Any, request: Plan) -> None:
-    for p in np.unique(request.p):
-        if np.ndim(start) and np.shape(start) != (request.d, p):
-            raise ValueError(f"initial has shape {np.shape(start)}: must be (d, p) = ({request.d}, {p})")
+def descend(
+    trial: Trial,
+    first: Float[Array, "d p"] | None,
+    steps: Int[Array, " K"],
+    optimiser: Any,
+    batch_size: int | None,
+    key: Key[Array, ""],
+) -> Losses:
+    """Losses after the given numbers of steps, for every ridge: shape (ridges, K).
+
+    The matrices of moments are kept, so that recording costs as much as a full-batch step for each.
+    """
+    train_on = trial.training()
+    measures = {name: probe(trial) for name, probe in probes(trial.settings).items()}
+    p, d = trial.law.W.shape
+    scale = trial.scale
+    weights = jnp.zeros((d, p)) if first is None else first / scale
+    order = jnp.argsort(steps)
+    batches = jax.random.fold_in(key, BATCHES)
+
+    def on_ridge(ridge: Array) -> Losses:
+        def step(index: Array, state: Any) -> Any:
+            A, memory = state
+            B = scale * A
+            if batch_size is None:
+                slope = product(B, train_on.U) + train_on.V.T
+            else:
+                slope = _batch_slope(trial, B, batch_size, jax.random.fold_in(batches, index))
+            with jax.numpy_dtype_promotion("standard"):  # optax's own counts of steps are promoted
+                updates, memory = optimiser.update(2 * scale / d * (slope + ridge * B), memory, A)
+            return A + updates, memory
+
+        def record(state: Any, ends: Array) -> tuple[Any, Losses]:
+            state = jax.lax.fori_loop(ends[0], ends[1], step, state)
+            B = scale * state[0]
+            train, *others = losses_over(B, [train_on, *measures.values()])
+            values, null = dict(zip(measures, others, strict=True)), measures["test"].offset_squared
+            return state, trial.losses(train, train + ridge * jnp.sum(B**2) / len(B), values, null)
+
+        ends = steps[order]
+        begins = jnp.concatenate([jnp.zeros_like(ends[:1]), ends[:-1]])
+        _, losses = jax.lax.scan(record, (weights, optimiser.init(weights)), jnp.stack([begins, ends], axis=1))
+        back = jnp.argsort(order)
+        return jax.tree.map(lambda x: x[back], losses)
+
+    return jax.lax.map(on_ridge, trial.cell.ridges)
+
+
+def _batch_slope(trial: Trial, B: Array, size: int, key: Key[Array, ""]) -> Float[Array, "d p"]:
+    """(1/size) sum (B phi - T) phi^T over a random batch: B U + V^T on average."""
+    law, points = trial.law, trial.design.training
+    key_rows, key_draws = jax.random.split(key)
+    rows = jax.random.randint(key_rows, (size,), 0, points.size)
+    if trial.settings.infinite:
+        part = points.noised(rows, key_draws, jnp.arange(size), law.asked)
+    else:
+        draws = jax.random.randint(key_draws, (size,), 0, trial.cell.m)
+        part = points.noised(rows, points.key, draws * points.size.astype(draws.dtype) + rows, law.asked)
+    phi = features(law.W, law.activation, part.y)
+    phi, offset = (x.astype(B.dtype) for x in (phi, part.offset))
+    return (B @ phi + offset.T) @ phi.T / size

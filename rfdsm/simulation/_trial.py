@@ -1,8 +1,10 @@
 """One trial: what is drawn, which moments are taken of it, and how its losses are reported."""
 
+import dataclasses
 import warnings
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import jax
@@ -44,12 +46,11 @@ class Cell(NamedTuple):
     @staticmethod
     def of(request: Plan, group: Group) -> "Cell":
         """The arguments of a group; rows in the precision of its features, all else in double precision."""
-        ridges, amplitude = (np.asarray(x, float) for x in (group.ridges, group.amplitude))
-        asked = jax.tree.map(lambda x: np.asarray(x, float), group.asked)
+        numbers = group.asked, group.amplitude, group.ridges, group.conditional_rule, group.population_rule
+        asked, amplitude, ridges, *rules = jax.tree.map(lambda x: np.asarray(x, float), numbers)
         if group.asked.alpha == 0:
             asked = asked._replace(alpha=None)
         law = OF_LAW[type(request.law)](request.law, request.d, group.settings.dtype)
-        rules = jax.tree.map(lambda x: np.asarray(x, float), (group.conditional_rule, group.population_rule))
         return Cell(np.int32(group.n), np.int32(group.m), asked, amplitude, ridges, law, *rules)
 
 
@@ -143,43 +144,46 @@ def seeds(key: Key[Array, ""], trials: Count) -> np.ndarray:
         return np.asarray(jax.random.key_data(jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(trials))))
 
 
+class Ahead:
+    """Functions of arrays, compiled in the order in which they are begun, on all cores: XLA takes one for each."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(cores())
+        self._futures: dict[Any, Future[Any]] = {}
+
+    def close(self) -> None:
+        """What was not begun is not compiled."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def begin(self, activation: Activation, function: Any, *arguments: Any) -> None:
+        """Compile a function made for this activation, for arguments like these."""
+        key = (function, *signature(arguments))
+        if key not in self._futures:
+            self._futures[key] = self._pool.submit(executable, activation, *key)
+
+    def run(self, function: Any, *arguments: Any) -> Any:
+        """What it makes of the arguments."""
+        return self._futures[(function, *signature(arguments))].result()(*arguments)
+
+
 def run_groups(
     request: Plan, compiled: Callable[[Activation, Settings], Any], ahead: bool, words: np.ndarray, *rest: Any
 ) -> Generator[tuple[Group, Losses], None, None]:
     """Every group with its losses, what `compiled(activation, settings)` makes of (words, cell, *rest).
 
-    Losses are NumPy arrays of the dtype asked for.
-
-    XLA compiles a function on one core, so that the groups to come are compiled on the others while one runs; not
-    over several devices, where functions are compiled when they are first called.
+    Losses are NumPy arrays of the dtype asked for. Over several devices nothing is compiled ahead, but when it is first
+    called.
     """
-    cells = [Cell.of(request, group) for group in request.groups]
-
-    def result(losses: Losses) -> Losses:
-        return jax.tree.map(lambda x: np.asarray(x, request.dtype), losses)
-
-    if not ahead:
-        for group, cell in zip(request.groups, cells, strict=True):
-            function = compiled(group.settings.activation, group.settings)
-            yield group, result(function(words, cell, *rest))
-        return
-
-    def compile_one(settings: Settings, cell: Cell) -> Callable[..., Losses]:
-        with jax_scope():  # settings of JAX belong to a thread
-            function = compiled(settings.activation, settings)
-            return executable(settings.activation, function, *signature((words, cell, *rest)))
-
-    with ThreadPoolExecutor(cores()) as pool:
-        futures: dict[Any, Future[Callable[..., Losses]]] = {}
-        names = [(group.settings, signature(cell)) for group, cell in zip(request.groups, cells, strict=True)]
-        for name, group, cell in zip(names, request.groups, cells, strict=True):
-            if name not in futures:
-                futures[name] = pool.submit(compile_one, group.settings, cell)
-        try:
-            for name, group, cell in zip(names, request.groups, cells, strict=True):
-                yield group, result(futures[name].result()(words, cell, *rest))
-        finally:
-            pool.shutdown(cancel_futures=True)
+    distinct = dict.fromkeys(group.settings for group in request.groups)
+    functions = {settings: compiled(settings.activation, settings) for settings in distinct}
+    calls = [(functions[group.settings], words, Cell.of(request, group), *rest) for group in request.groups]
+    with closing(Ahead()) as program:
+        if ahead:
+            for group, call in zip(request.groups, calls, strict=True):
+                program.begin(group.settings.activation, *call)
+        for group, (function, *arguments) in zip(request.groups, calls, strict=True):
+            losses = program.run(function, *arguments) if ahead else function(*arguments)
+            yield group, jax.tree.map(lambda x: np.asarray(x, request.dtype), losses)
 
 
 def signature(arguments: Any) -> tuple[Any, ...]:
@@ -195,26 +199,30 @@ def executable(
     activation: Activation, function: Any, structure: Any, leaves: tuple[tuple[tuple[int, ...], str], ...]
 ) -> Any:
     """Machine code of a function made for this activation, whether it is jitted or not."""
-    del activation
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in leaves]
-    lowered = jax.jit(function).lower(*jax.tree.unflatten(structure, shapes))
-    return lowered.compile(compiler_options=options())
+    with jax_scope():  # settings of JAX belong to a thread
+        lowered = jax.jit(function).lower(*jax.tree.unflatten(structure, shapes))
+        return lowered.compile(compiler_options=options())
 
 
-def gathered(parts: dict[int, Losses], shape: tuple[int, ...], axis: int) -> Losses:
-    """Losses of all cells, by their place in the raveled grid, with the grid's axes at `axis`."""
+def gathered(groups: Iterable[tuple[Any, Any]], request: Any, progress: Callable[[int, int], Any] | None) -> Any:
+    """Results of all groups of a plan, (trials, *grid, ...) of (trials, cells, ...)."""
+    cells, parts = [], []
+    for group, found in groups:
+        cells.extend(group.cells)
+        parts.append(found)
+        if progress is not None:
+            progress(len(cells), request.n.size)
 
-    def joined(*values: Any) -> np.ndarray:
-        stacked = np.stack(values, axis=axis)
-        return stacked.reshape(*stacked.shape[:axis], *shape, *stacked.shape[axis + 1 :])
+    def joined(*values: np.ndarray) -> np.ndarray:
+        whole = np.concatenate(values, axis=1)[:, np.argsort(cells)]
+        return whole.reshape(request.trials, *request.n.shape, *whole.shape[2:])
 
-    return jax.tree.map(joined, *(parts[index] for index in range(len(parts))))
+    return jax.tree.map(joined, *parts)
 
 
 def reported(losses: Losses, request: Plan, stacklevel: int) -> Losses:
     """With what was really drawn; a RuntimeWarning counts the networks that could not be solved."""
-    with jax_scope():
-        words = seeds(request.key, request.trials)
     failed = int(np.sum(~np.isfinite(losses.train)))
     if failed:
         warnings.warn(
@@ -223,5 +231,5 @@ def reported(losses: Losses, request: Plan, stacklevel: int) -> Losses:
             RuntimeWarning,
             stacklevel=stacklevel,
         )
-    values = {name: getattr(losses, name) for name in (*Losses.NAMES, "objective", *Losses.BOUNDS)}
-    return Losses(**values, run=Run(request.n, request.p, request.d, words))
+    run = Run(request.n, request.p, request.d, seeds(request.key, request.trials))
+    return dataclasses.replace(losses, run=run)

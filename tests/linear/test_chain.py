@@ -5,8 +5,7 @@ import pytest
 
 from rfdsm import linear, spectra
 from rfdsm.extrapolation import fit
-from rfdsm.linear._chain import generated_spectrum
-from rfdsm.linear._schedules import times
+from rfdsm.linear._chain import generated_spectrum, times
 from tests.tolerances import IDENTITY
 
 CELL = dict(T=1.2, m=np.inf, noise_scale=0.6)

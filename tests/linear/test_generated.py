@@ -9,7 +9,7 @@ import scipy.integrate
 import scipy.optimize
 
 from rfdsm import linear, spectra
-from rfdsm.linear._marchenko_pastur import rule
+from rfdsm.linear._chain import rule
 from tests.tolerances import IDENTITY, QUADRATURE, REFERENCE, ROUTES
 
 REFERENCES = json.loads((Path(__file__).parents[1] / "reference_values.json").read_text(encoding="utf-8"))

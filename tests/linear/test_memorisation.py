@@ -7,8 +7,7 @@ import pytest
 
 from rfdsm import linear
 from rfdsm.linear._fitting import Normal, draw, fit, normal_rows
-from rfdsm.sampling._neighbours import nearest_two
-from rfdsm.sampling._overlaps import Fresh, log_mean_density, log_pair_sum, relative_distance
+from rfdsm.sampling._overlaps import Fresh, log_mean_density, log_pair_sum, nearest_two, relative_distance
 
 TRANSITION = linear.Problem(np.array([0.25, 0.9, 3.0]), 2.0)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rfdsm import linear, spectra
-from rfdsm.linear._marchenko_pastur import rule
+from rfdsm.linear._chain import rule
 from tests.tolerances import IDENTITY, ROUTES
 
 ATOMS = ([0.3, 0.9, 2.0], [0.5, 0.25, 0.25])

@@ -6,8 +6,8 @@ import numpy as np
 
 from rfdsm import linear, spectra
 from rfdsm.linear import _ridge_equations as ridge_equations
-from rfdsm.linear._populations import flat_populations
 from rfdsm.linear._problem import FIELDS
+from rfdsm.linear._ridge_equations import flat_populations
 from rfdsm.theory._reduced_equations import Kernel
 
 

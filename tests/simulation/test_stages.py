@@ -58,7 +58,7 @@ def test_a_leading_block():
 
 def _families(problem, limit, share=True):
     request = plan(problem, 16, trials=1, key=0, data=None, dtype="float64", devices=None, memory_limit=limit)
-    return [[(group.settings.p, group.m) for group in family.groups] for family in stages.families(request, share)]
+    return [[(group.settings.p, group.m) for group in family] for family in stages.families(request, share)]
 
 
 def test_what_shares_is_of_one_size_and_time_and_fits_into_memory():

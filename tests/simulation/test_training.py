@@ -8,7 +8,7 @@ import pytest
 import scipy.linalg
 
 from rfdsm import Losses, Problem, activations, simulate, simulate_training
-from rfdsm.simulation import _descent as descent, _design as design, _strips as strips, _trial as trial
+from rfdsm.simulation import _design as design, _strips as strips, _training as training, _trial as trial
 from rfdsm.simulation._plan import plan
 from rfdsm.units import flow_time
 from tests.tolerances import IDENTITY, ROUTES
@@ -129,7 +129,7 @@ def test_gradients_of_batches_are_right_on_average(m):
         drawn = trial.Trial.drawn(jax.random.key(1), cell, group.settings, 1)
         moments = drawn.training()
         full = strips.product(B, moments.U) + moments.V.T
-        return jax.lax.map(lambda key: descent._batch_slope(drawn, B, 16, key), keys), full
+        return jax.lax.map(lambda key: training._batch_slope(drawn, B, 16, key), keys), full
 
     batches, full = slopes(jax.random.split(jax.random.key(2), 4000))
     error = np.std(batches, axis=0) / np.sqrt(len(batches))

@@ -16,7 +16,7 @@ from rfdsm import (
     simulate_generation,
     spectra,
 )
-from rfdsm.linear._divergences import statistics
+from rfdsm.linear._fitting import statistics
 from rfdsm.theory._path import integrated_losses
 from rfdsm.theory._sample_covariance import isotropic_spectrum, sample_spectrum
 from rfdsm.theory.generation_limit import generated_limit
