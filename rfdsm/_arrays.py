@@ -13,8 +13,6 @@ import numpy as np
 
 from rfdsm._values import is_traced
 
-__all__ = ["check_finite", "digest", "module_of", "numbers", "place", "real_array", "without_missing"]
-
 _REAL = "biuf"
 _NUMBERLIKE = (np.bool_, np.integer, np.floating)
 

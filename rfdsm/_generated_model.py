@@ -63,13 +63,8 @@ class GeneratedSamples(RandomFeatures):
 
     @property
     def options(self) -> dict[str, Any]:
-        return {
-            "sampler": str(self.sampler),
-            "levels": list(self.sampler.levels),
-            "samples": self.samples,
-            "networks": self.networks,
-            "start": self.start,
-        }
+        rest = {name: getattr(self, name) for name in ("samples", "networks", "start")}
+        return {"sampler": str(self.sampler), "levels": list(self.sampler.levels)} | rest
 
     def predict(self, problem: Problem) -> dict[str, np.ndarray]:
         law = generated_law(problem, self.sampler, start=self.start)
@@ -90,9 +85,8 @@ class GeneratedSamples(RandomFeatures):
         for index, place in enumerate(np.ndindex(*shape)):
             fields = {name: np.broadcast_to(values, shape)[place] for name, values in self.asked(problem).items()}
             cell = problem.at(**fields)
-            groups.append(
-                Group(cell, *check_request(cell, self.sampler, d, self.samples, **request), np.array([index]))
-            )
+            checked = check_request(cell, self.sampler, d, self.samples, **request)
+            groups.append(Group(cell, *checked, np.array([index])))
         plans = [group.plan for group in groups]
         n, p = (np.reshape([getattr(part, name)[0] for part in plans], shape) for name in ("n", "p"))
         return Plan(groups, plans[0].d, n, p, jax.local_devices()[:1], plans[0].key, plans[0].trials)

@@ -276,14 +276,8 @@ def from_functions(signal: Any, noise: Any) -> Schedule:
     return _FromFunctions(signal, noise)
 
 
-_NAMED: dict[str, Callable[..., Schedule]] = {
-    "ou": ou,
-    "flow": flow,
-    "variance_exploding": variance_exploding,
-    "edm": edm,
-    "cosine": cosine,
-    "beta_linear": beta_linear,
-}
+_MAKERS = (ou, flow, variance_exploding, edm, cosine, beta_linear)
+_NAMED: dict[str, Callable[..., Schedule]] = {maker.__name__: maker for maker in _MAKERS}
 NAMES = tuple(_NAMED)
 
 

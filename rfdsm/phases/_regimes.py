@@ -67,7 +67,7 @@ def phase_diagram(problem: Problem, along: Any = None) -> xr.Dataset:
     dataset = datasets.predictions(problem, losses)
     over = datasets.dims(problem)
     named = fields.of(losses, problem)
-    signed = {field: fields.value(field, named) for field in fields.SIGNED}
+    signed = fields.signed(named)
     for name, values in (signed | fields.indices(named)).items():
         dataset[name] = datasets.variable("", over, values, fields.LONG_NAMES[name])
     dataset["regime"] = _regime(over, labels(signed))
@@ -140,7 +140,7 @@ def simulated_regimes(problem: Problem, d: Count, *, trials: Count = 4, key: Key
     dataset = xr.Dataset(coords=datasets.coordinates(problem))
     for name in fields.NAMES:
         dataset[name] = datasets.variable(name, over, mean[name])
-    signed = {field: fields.value(field, mean) for field in fields.SIGNED}
+    signed = fields.signed(mean)
     for field, values in signed.items():
         error = np.std(fields.value(field, named), axis=0, ddof=1) / trials**0.5
         dataset[field] = datasets.variable("", over, values, fields.LONG_NAMES[field])
