@@ -112,7 +112,7 @@ def over_time(
     if not isinstance(levels, Levels) or levels.ends[0] == levels.ends[1]:
         raise ValueError(f"levels = {one_line(levels)} must span times: networks.levels.log_uniform(low, high)")
     rows = data if isinstance(data, Gaussian) else check_rows(data)
-    d = rows.d if isinstance(rows, Gaussian) else rows.shape[1]
+    d = asked.columns(rows)
     if samples < d + 2:
         raise ValueError(f"samples = {samples} must be at least d + 2 = {d + 2}")
     if not isinstance(rows, Gaussian) and len(rows) < sizes[-1] + samples + d + 2:
@@ -153,10 +153,7 @@ def over_time(
     first = make(width, start)
     found = xr.concat(
         [xr.concat(cells[k * count : (k + 1) * count], "network") for k in range(len(sizes))], "n"
-    ).assign_coords(
-        n=datasets.variable("", ("n",), sizes, "training points"),
-        network=np.arange(count),
-    )
+    ).assign_coords(n=datasets.variable("", ("n",), sizes, "training points"), network=np.arange(count))
     best = found["test"].fillna(np.inf).argmin("step")
     found["best_step"] = datasets.variable("", ("n", "network"), found["step"].values[best], "step of least test loss")
     described = {"d": d, "m": str(m), "kind": kind, "width": width, "depth": depth, "parameters": parameters(first)}
@@ -181,11 +178,11 @@ class Split(NamedTuple):
 def _split(data: Any, size: int, samples: int, key: Any) -> Split:
     """Points of a seed; those of another n are the first of the same order."""
     if isinstance(data, Gaussian):
-        drawn = (
+        perfect, law, training = (
             np.asarray(data.draw(jax.random.fold_in(key, 10 + k), c), float)
-            for k, c in enumerate((samples, 2 * samples))
+            for k, c in enumerate((samples, 2 * samples, size))
         )
-        return Split(np.asarray(data.draw(jax.random.fold_in(key, 12), size), float), data, *drawn)
+        return Split(training, data, perfect, law)
     order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 10), len(data)))
     perfect, others = data[order[:samples]], data[order[samples:]]
     fresh = data[np.concatenate([order[:samples], order[samples + size :]])]
@@ -196,14 +193,14 @@ def _cell(training: Training, split: Split, sampler: Any, samples: int, key: Any
     """Of one network, over step."""
     found = training.to_dataset().drop_attrs(deep=False)
     made = _generated(training, split, sampler, samples, key)
-    rows = [judge.statistics(x, split.training, split.law) if np.all(np.isfinite(x)) else None for x in made]
-    missing = (np.nan,) * len(judge.Statistics._fields)
-    table = np.array([missing if row is None else row for row in rows], float)
-    others = {
-        "perfect": judge.statistics(split.perfect, split.training, split.law),
-        "copier": judge.statistics(judge.copies(split.training, samples), split.training, split.law),
-    }
-    for k, name in enumerate(judge.Statistics._fields):
+    names = judge.Statistics._fields
+
+    def judged(x: np.ndarray) -> tuple[float, ...]:
+        return judge.statistics(x, split.training, split.law) if np.all(np.isfinite(x)) else (np.nan,) * len(names)
+
+    table = np.array([judged(x) for x in made], float)
+    others = {"perfect": judged(split.perfect), "copier": judged(judge.copies(split.training, samples))}
+    for k, name in enumerate(names):
         found[name] = datasets.variable(name, ("step",), table[:, k], LONG_NAMES[name])
         for other, values in others.items():
             told = f"{LONG_NAMES[name]}, of a {other}" + (" generator" if other == "perfect" else "")

@@ -54,16 +54,9 @@ class Training(eqx.Module):
         coords: dict[str, Any] = {"step": datasets.variable("step", ("step",), self.steps, "optimiser step")}
         if several:
             coords["network"] = np.arange(np.shape(self.losses.train)[0])
-        described = {
-            "n": self.n,
-            "d": self.d,
-            "m": "inf" if math.isinf(self.m) else self.m,
-            "parameters": self.parameters,
-            "schedule": str(self.schedule),
-            "target": str(self.target),
-            "levels": self.levels,
-            "batch": self.batch,
-        }
+        described = {"n": self.n, "d": self.d, "m": "inf" if math.isinf(self.m) else self.m}
+        described |= {"parameters": self.parameters, "schedule": str(self.schedule), "target": str(self.target)}
+        described |= {"levels": self.levels, "batch": self.batch}
         versions = {"rfdsm": __version__} | {name: metadata.version(name) for name in ("jax", "equinox", "optax")}
         title = "Losses of denoising score matching during training, per coordinate"
         attrs = {"title": title, "configuration": json.dumps(described), "versions": json.dumps(versions)}

@@ -9,9 +9,8 @@ from jaxtyping import Array, Float
 
 from rfdsm._arguments import base_key, check_whole
 from rfdsm._values import one_line
-from rfdsm.networks._embedding import embedding
+from rfdsm.networks._mlp import EMBEDDING, embedding
 
-EMBEDDING = 32
 GROUPS = 4
 """Of channels, normalised together."""
 
@@ -51,7 +50,7 @@ class UNet(eqx.Module):
     last: eqx.nn.Conv2d
 
     def __call__(self, y: Float[Array, " d"], level: Any) -> Float[Array, " d"]:
-        told = embedding(level, EMBEDDING).astype(y.dtype)
+        told = embedding(level, y.dtype)
         x = y / jnp.sqrt(level.a**2 + level.h).astype(y.dtype)
         x = self.first(jnp.moveaxis(x.reshape(self.shape), -1, 0))
         passed = []

@@ -5,7 +5,6 @@ from functools import lru_cache
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -92,8 +91,3 @@ def _checked(weight: Any) -> Any:
 def _text(name: str, low: float, high: float, weight: Any) -> str:
     weighted = "" if weight is None else f", weight {getattr(weight, '__name__', 'function')}"
     return f"{name} from {low:g} to {high:g}{weighted}"
-
-
-def drawn(levels: Levels, key: Any, count: int, dtype: Any) -> Float[Array, " count"]:
-    """Independent times."""
-    return levels.draw(jax.random.uniform(key, (count,), dtype))
