@@ -243,13 +243,8 @@ def _prepared(problem: Problem, along: Any, bounds: Any, per_decade: Any) -> tup
         raise ValueError(f"per_decade = {per_decade!r} must be an integer >= 2")
     check_problem(problem)
     usual = BOUNDS | ({} if problem.schedule == schedules.ou() else {"t": problem.schedule.span})
-    low, high = checked_bounds(
-        along,
-        usual[along] if bounds is None else bounds,
-        "finite, > 0 and ascending",
-        lambda x: x > 0,
-        lambda x: np.isfinite(x),
-    )
+    ends = usual[along] if bounds is None else bounds
+    low, high = checked_bounds(along, ends, "finite, > 0 and ascending", lambda x: x > 0, np.isfinite)
     if along == "t":
         check_times(problem, (low, high))
     family = Family(along_lines(problem, (along,)), (along,))

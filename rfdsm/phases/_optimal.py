@@ -14,7 +14,7 @@ from rfdsm._problem import Problem, check_problem
 from rfdsm._values import one_line
 from rfdsm.losses import Losses
 from rfdsm.phases._best_target import by_target
-from rfdsm.phases._descent import descend
+from rfdsm.phases._descent import Minima, descend
 from rfdsm.phases._lines import along_lines, check_times, checked_bounds, checked_name, replaced
 from rfdsm.phases._response import NAMES, Family
 from rfdsm.theory._predict import predict
@@ -190,7 +190,7 @@ def optimal(
         ended, found = _joined(without, ended), _joined(best, found)
     order = np.lexsort((np.nan_to_num(found.value, nan=np.inf), ended.line))
     first = order[np.searchsorted(ended.line[order], np.arange(count))]
-    return _optimum(names, minimise, limits, family, ended.place[first], found.gradient[first], found.converged[first])
+    return _optimum(names, minimise, limits, family, Minima(*(part[first] for part in found)))
 
 
 def _joined(*parts: Any) -> Any:
@@ -291,25 +291,17 @@ def _starts(family: Family, loss: int, axes: list[np.ndarray], lines: range) -> 
     return _Candidates(row + lines.start, places, np.zeros(places.shape, bool))
 
 
-def _optimum(
-    names: tuple[str, ...],
-    minimise: str,
-    limits: dict[str, tuple[float, float]],
-    family: Family,
-    place: np.ndarray,
-    gradient: np.ndarray,
-    converged: np.ndarray,
-) -> Optimum:
+def _optimum(names: tuple[str, ...], minimise: str, limits: dict[str, Any], family: Family, best: Minima) -> Optimum:
     shape = family.lines.shape
     values, at_bound = {}, {}
     for k, name in enumerate(names):
         with np.errstate(divide="ignore"):
-            best = 1 / place[:, k] if name == "m" else np.exp(place[:, k])
-        best = np.round(best) if name == "m" else np.clip(best, *limits[name])
+            value = 1 / best.place[:, k] if name == "m" else np.exp(best.place[:, k])
+        value = np.round(value) if name == "m" else np.clip(value, *limits[name])
         low, high = limits[name]
         floor = max(low, SMALLEST_RIDGE) if name == "ridge" else low
-        side = (best >= high * (1 - AT_BOUND)).astype(np.int8) - (best <= floor * (1 + AT_BOUND)).astype(np.int8)
-        values[name], at_bound[name] = best.reshape(shape), side.reshape(shape)
+        side = (value >= high * (1 - AT_BOUND)).astype(np.int8) - (value <= floor * (1 + AT_BOUND)).astype(np.int8)
+        values[name], at_bound[name] = value.reshape(shape), side.reshape(shape)
     losses = predict(replaced(family.lines, values))
     return Optimum(
         over=names,
@@ -319,8 +311,8 @@ def _optimum(
         values=values,
         minimum=np.asarray(getattr(losses, minimise)),
         at_bound=at_bound,
-        gradient={name: gradient[:, k].reshape(shape) for k, name in enumerate(names)},
-        converged=converged.reshape(shape),
+        gradient={name: best.gradient[:, k].reshape(shape) for k, name in enumerate(names)},
+        converged=best.converged.reshape(shape),
         losses=losses,
         solves=family.solves,
     )
