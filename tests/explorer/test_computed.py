@@ -146,7 +146,7 @@ def test_generation_has_a_law_for_every_schedule(schedule):
 @pytest.mark.slow
 def test_advice_is_that_of_advise():
     asked = dict(n=256, d=32, p=512, ridge=1e-3, t=0.1, m=4, budget=0)
-    assert details.advice(STATE).text == advise(**asked).text()
+    assert details.advice(STATE) == advise(**asked).text()
 
 
 @pytest.mark.slow
