@@ -15,7 +15,7 @@ from rfdsm.model import Model, RandomFeatures
 from rfdsm.sampling import Sampler
 from rfdsm.sampling._chain import checked_start
 from rfdsm.simulation import _plan as levels
-from rfdsm.simulation._generation import NETWORKS, SimulatedGeneration, check_request, generated
+from rfdsm.simulation._generation import NETWORKS, check_request, generated
 from rfdsm.theory._generation import generated_law
 
 LAW = ("trace", "logdet", "kl", "reverse_kl")
@@ -95,7 +95,8 @@ class GeneratedSamples(RandomFeatures):
         for group in request.groups:
             problem, plan, settings, _ = group
             found = generated(problem, self.sampler, plan, settings, self.samples, self.networks, self.start)
-            yield group, self._stacked_of(found)[:, :, None]
+            along = (getattr(found, name if name == "trace" else f"{name}_along") for name in LAW)
+            yield group, np.stack([*found.groups(len(THIRDS))[1].T, *along])[:, :, None]
 
     def compilation(self, group: "Group", request: "Plan") -> Any:
         """See `Model`: sizes, and the length of the chain."""
@@ -106,11 +107,6 @@ class GeneratedSamples(RandomFeatures):
         n, p, m = (float(getattr(group.problem, name)) for name in ("psi_n", "psi_p", "m"))
         draws = n * d * (m if np.isfinite(m) else 16)
         return self.sampler.size * ((p * d) ** 3 + (p * d) ** 2 * draws)
-
-    def _stacked_of(self, found: SimulatedGeneration) -> np.ndarray:
-        """(quantities, trials)."""
-        own = {name: name if name == "trace" else f"{name}_along" for name in LAW}
-        return np.stack([*found.groups(len(THIRDS))[1].T, *(getattr(found, own[name]) for name in LAW)])
 
 
 class Group(NamedTuple):

@@ -21,8 +21,7 @@ from rfdsm._samples import check_rows
 from rfdsm.losses import Losses
 from rfdsm.networks._kinds import check_kind, maker, whole_numbers
 from rfdsm.networks._laws import Gaussian
-from rfdsm.networks._train import train
-from rfdsm.networks._training import Training, parameters
+from rfdsm.networks._train import Training, parameters, train
 from rfdsm.theory._predict import predict
 
 Progress = Callable[[int, int], Any]

@@ -20,8 +20,7 @@ from rfdsm._values import number, one_line
 from rfdsm.networks import _asked as asked, _measure as measure, judge
 from rfdsm.networks._kinds import check_kind, maker, whole_numbers
 from rfdsm.networks._laws import Gaussian
-from rfdsm.networks._train import MEASURED, train
-from rfdsm.networks._training import Training, parameters
+from rfdsm.networks._train import MEASURED, Training, parameters, train
 from rfdsm.networks.levels import Levels
 from rfdsm.sampling import Sampler, ddim, generate, geometric
 

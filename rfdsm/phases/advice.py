@@ -141,26 +141,21 @@ class Advice:
             values = {"p": point.p, "ridge": point.ridge, "regime": REGIMES.index(point.regime)}
             for name, value in (values | point.losses | point.signed).items():
                 dataset[f"{role}_{name}"] = ((), value, {"long_name": f"{name}, {role}", "units": "1"})
-        dataset["boundary_p"] = ((), self.boundary_p, {"long_name": "width at the memorisation boundary"})
+        told: dict[str, tuple[float, str]] = {"boundary_p": (self.boundary_p, "width at the memorisation boundary")}
         if self.stopping is not None:
-            for name, value, label in (
-                ("stopping_time", self.stopping.time, "best flow time"),
-                ("memorisation_time", self.stopping.memorisation_time, "flow time of memorisation"),
-                ("stopping_test", self.stopping.test, "test loss at the best flow time"),
-            ):
-                dataset[name] = ((), value, {"long_name": label})
+            told["stopping_time"] = self.stopping.time, "best flow time"
+            told["memorisation_time"] = self.stopping.memorisation_time, "flow time of memorisation"
+            told["stopping_test"] = self.stopping.test, "test loss at the best flow time"
         for name, (score, _) in self.targets.items():
-            label = f"least score error of the {name} target at the width asked about"
-            dataset[f"score_of_{name}"] = ((), score, {"long_name": label})
+            told[f"score_of_{name}"] = score, f"least score error of the {name} target at the width asked about"
         for name, value in self.spectrum_error.items():
-            label = f"standard error of {name}, of the spectrum estimated from the rows"
-            dataset[f"spectrum_error_{name}"] = ((), value, {"long_name": label})
+            told[f"spectrum_error_{name}"] = value, f"standard error of {name}, of the spectrum estimated from the rows"
         if isinstance(self.evidence, Evidence):
             for name in self.evidence.theory:
                 deviation, error = self.evidence.expected(name)
-                dataset[f"deviation_{name}"] = ((), deviation, {"long_name": f"expected deviation of {name}"})
-                dataset[f"deviation_{name}_error"] = ((), error, {"long_name": "its standard error"})
-        return dataset
+                told[f"deviation_{name}"] = deviation, f"expected deviation of {name}"
+                told[f"deviation_{name}_error"] = error, "its standard error"
+        return dataset.assign({name: ((), value, {"long_name": label}) for name, (value, label) in told.items()})
 
 
 def advise(
