@@ -39,10 +39,8 @@ def split(nets: list[Any]) -> tuple[Any, Any, Static]:
     """Trained arrays of all networks, stacked, their other arrays, and what is no array."""
     spec = nets[0].trainable() if hasattr(nets[0], "trainable") else eqx.is_inexact_array
     parts = [eqx.partition(net, spec) for net in nets]
-    shapes = [jax.tree.map(jnp.shape, eqx.filter(net, eqx.is_array)) for net in nets]
-    if any(jax.tree.structure(net) != jax.tree.structure(nets[0]) for net in nets) or any(
-        shape != shapes[0] for shape in shapes
-    ):
+    kinds = [(jax.tree.structure(net), jax.tree.map(jnp.shape, eqx.filter(net, eqx.is_array))) for net in nets]
+    if any(kind != kinds[0] for kind in kinds):
         raise ValueError("network must be one module, or a list of modules of one structure and shape")
     others = [eqx.partition(rest, eqx.is_array) for _, rest in parts]
     leaves, structure = jax.tree.flatten(others[0][1])

@@ -101,7 +101,7 @@ def _step(rule: Rule, points: Points, k: Any, state: State, fixed: Any, key: Any
     bad = jnp.where(good | (state.bad >= 0), state.bad, k.astype(state.bad.dtype))
     before = state.parameters, state.memory, state.averaged
     kept = jax.tree.map(lambda x, y: jnp.where(good, x, y), (new, memory, averaged), before)
-    return State(*kept, bad)
+    return State(kept[0], kept[1], kept[2], bad)
 
 
 def _batch(rule: Rule, points: Points, k: Any, key: Any, dtype: Any) -> Pairs:

@@ -68,13 +68,9 @@ def measured(network: Any, of: Sets, law: Gaussian | None) -> Float[Array, " nam
         pairs = some.pairs
         off = errors(network, pairs)
         values = pairs.weight * jnp.mean(off**2, axis=1)
-        if law is None:
-            scores = jnp.full_like(values, jnp.nan)
-        else:
-            true = law
-            wrong = jax.vmap(lambda f, y, asked: _score_error(f, y, asked, true))(
-                off + pairs.wanted, pairs.y, pairs.asked
-            )
+        scores = jnp.full_like(values, jnp.nan)
+        if law is not None:
+            wrong = jax.vmap(_score_error, (0, 0, 0, None))(off + pairs.wanted, pairs.y, pairs.asked, law)
             scores = jnp.mean(wrong**2, axis=1)
         own = [jnp.sum(jnp.where(some.kind == k, values, 0.0)) for k in range(3)]
         return jnp.stack([*own, jnp.sum(jnp.where(some.kind == 2, scores, 0.0))])

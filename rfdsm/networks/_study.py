@@ -94,9 +94,8 @@ def study(
     rows, test, spectrum = _points(data, n, start)
     d = rows.shape[1]
     make = maker(kind, d, shape, depth, activation)
-    problem = Problem(
-        len(rows) / d, 1.0, [[x] for x in draws], level, ridge, activation, spectrum, schedule=schedule, target=target
-    )
+    many = [[x] for x in draws]
+    problem = Problem(len(rows) / d, 1.0, many, level, ridge, activation, spectrum, schedule, target)
     nets = {size: [make(size, jax.random.fold_in(start, 100 + k)) for k in range(count)] for size in sizes}
     trained = {size: parameters(found[0]) for size, found in nets.items()}
     optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))

@@ -230,9 +230,8 @@ def train(
             break
         after = recorded[place] if place < len(recorded) else steps
         until = int(min(done + BETWEEN, after))
-        state = jax.block_until_ready(
-            forward((state, fixed, keys), points, *(jnp.asarray(x, jnp.int32) for x in (done, until)))
-        )
+        ends = (jnp.asarray(x, jnp.int32) for x in (done, until))
+        state = jax.block_until_ready(forward((state, fixed, keys), points, *ends))
         done = until
 
     bad = np.asarray(state.bad)
@@ -252,9 +251,9 @@ def train(
 
     values = np.asarray(found, float)
     values = np.moveaxis(values, 0, 1) if several else values[:, 0]
-    ends = [measure.bounds(jax.tree.map(lambda x, k=k: x[k], sets), law) for k in range(len(nets))]
+    limits = [measure.bounds(jax.tree.map(lambda x, k=k: x[k], sets), law) for k in range(len(nets))]
     floor, null = (np.broadcast_to(np.array(part if several else part[0])[..., None], values.shape[:-1])
-                   for part in zip(*ends, strict=True))  # fmt: skip
+                   for part in zip(*limits, strict=True))  # fmt: skip
     named = dict(zip(Losses.NAMES, np.moveaxis(values, -1, 0), strict=True))
     return Training(
         network=network_of(final),

@@ -130,16 +130,12 @@ def spectrum_error(problem: Problem, found: population.Estimate) -> dict[str, fl
 
     def values(law: population.Law) -> np.ndarray:
         scaled = population.Law(law.nodes * (mean / (law.weights @ law.nodes)), law.weights)
-        return np.array([_theory(problem, names, one) for one in (law, scaled)])
+        theory = [predict(problem.at(spectrum=Spectrum(*population.alike(one)))) for one in (law, scaled)]
+        named = [quantities(fields.of(losses, problem)) for losses in theory]
+        return np.array([[float(one[name]) for name in names] for one in named])
 
     with np.errstate(invalid="ignore"):  # inf - inf at p = nm without ridge
         return dict(zip(names, found.error(values).max(axis=0).tolist(), strict=True))
-
-
-def _theory(problem: Problem, names: tuple[str, ...], law: population.Law) -> list[float]:
-    found = predict(problem.at(spectrum=Spectrum(*population.alike(law))))
-    named = quantities(fields.of(found, problem))
-    return [float(named[name]) for name in names]
 
 
 def quantities(named: dict[str, Any]) -> dict[str, Any]:

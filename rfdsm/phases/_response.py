@@ -111,7 +111,8 @@ class Family:
                 self._moments = {which: moments_at_levels(lines.activation, *levels)}
             moments = self._moments[which]
             return tuple(values[place] for values in (*known, *moments)), ()
-        found, changes, table = (), (), None
+        found: Any = ()
+        changes, table = (), None
         if lines.schedule.signal_at(known.h[:1], variance) is not None:
             table = tabulate(lines.activation, variance, lines.schedule)
             if not (table.error <= TABLE_TOLERANCE and table.covers(known.h / known.a**2)):
@@ -126,7 +127,8 @@ class Family:
                 found, direct_changes = jax.tree.map(lambda *parts: np.concatenate(parts), *direct)
                 # The derivatives that come with interpolation are good enough to improve a root by.
                 changes = direct_changes if table is None else changes
-        return tuple([np.asarray(values)[place] for values in part] for part in (found, changes))
+        found, changes = ([np.asarray(values)[place] for values in part] for part in (found, changes))
+        return found, changes
 
 
 @functools.partial(jitted, static_argnames="peaks")

@@ -29,10 +29,8 @@ def directions(problem: Problem) -> float:
 
     Along an eigenvector of variance s the target's best linear map explains (alpha a s + beta sqrt(h))^2/(a^2 s + h).
     """
-    asked, law = problem.asked, problem.spectrum
-    explained = (asked.alpha * asked.a * law.nodes + asked.beta * asked.root_h) ** 2 / (
-        asked.a**2 * law.nodes + asked.h
-    )
+    asked, law, s = problem.asked, problem.spectrum, problem.spectrum.nodes
+    explained = (asked.alpha * asked.a * s + asked.beta * asked.root_h) ** 2 / (asked.a**2 * s + asked.h)
     explained = np.where(explained > NOTHING * asked.null(law.mean), explained, 0.0)
     total = float(np.sum(law.weights * explained))
     return total**2 / float(np.sum(law.weights * explained**2)) if total > 0 else 0.0
