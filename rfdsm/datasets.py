@@ -141,9 +141,8 @@ def training(
     and standard error over trials are kept. `initial` is the variance of the output weights at time 0.
     """
     model = LearningCurves(np.asarray(times, float), initial)
-    cells, more = dims(problem), {}
-    if simulated is not None:
-        more = {"d": simulated[2], "trials": simulated[1].shape[0]}
+    cells = dims(problem)
+    more = {} if simulated is None else {"d": simulated[2], "trials": simulated[1].shape[0]}
     whole = theory(problem, {name: getattr(losses, name) for name in model.predicted}, model, **more)
     whole = whole.assign({name: variable(name, cells, values) for name, values in scales.items()})
     if simulated is None:

@@ -56,7 +56,7 @@ def points(data: Any, test: Any, key: Any, dtype: Any) -> tuple[Any, Any, Gaussi
     else:
         array, outside = check_rows(data), test
         if test is None:
-            out = max(1, round(HELD_OUT * len(array)))  # of two rows at least
+            out = max(1, round(HELD_OUT * len(array)))  # there are two rows at least
             order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 9), len(array)))
             array, outside = array[order[out:]], array[order[:out]]
         rows = jnp.asarray(array, dtype)

@@ -102,9 +102,8 @@ def over_time(
         (('n', 'network', 'step'), (2, 1))
     """
     sizes, count = whole_numbers("n", n), check_whole("seeds", seeds, 1)
-    width, samples, steps = (
-        check_whole(name, x, 1) for name, x in (("width", width), ("samples", samples), ("steps", steps))
-    )
+    width, samples = check_whole("width", width, 1), check_whole("samples", samples, 1)
+    steps = check_whole("steps", steps, 1)
     check_kind(kind, ("mlp", "unet"))
     if sizes[0] < 2:
         raise ValueError(f"n = {sizes[0]} must be at least 2: a copy is nearer to one point than to a second")
@@ -125,10 +124,8 @@ def over_time(
     start, make = base_key(key), maker(kind, d, shape, depth, "tanh")
     record = np.unique(np.round(np.geomspace(1, steps, RECORDS)).astype(int)) if record is None else record
     optimiser, done, total = optax.adam(learning_rate), 0, steps * count * len(sizes)
-    asked_of: dict[str, Any] = dict(
-        levels=levels, m=m, schedule=schedule, target=target, steps=steps, batch=batch, record=record
-    )
-    asked_of |= dict(optimiser=optimiser, measured=measured, keep=True)
+    asked_of: dict[str, Any] = dict(levels=levels, m=m, schedule=schedule, target=target, steps=steps, batch=batch)
+    asked_of |= dict(record=record, optimiser=optimiser, measured=measured, keep=True)
 
     def report(now: int, _: int) -> None:
         if progress is not None:
@@ -138,16 +135,10 @@ def over_time(
     for size in sizes:
         for k in range(count):
             own = jax.random.fold_in(start, k)
-            split = _split(rows, size, samples, own)
-            training = train(
-                make(width, jax.random.fold_in(own, 1)),
-                split.training,
-                test=split.test,
-                key=jax.random.fold_in(own, 2),
-                progress=report,
-                **asked_of,
-            )
-            cells.append(_cell(training, split, sampler, samples, jax.random.fold_in(own, 3)))
+            weights, batches, generated = (jax.random.fold_in(own, which) for which in (1, 2, 3))
+            split, network = _split(rows, size, samples, own), make(width, weights)
+            training = train(network, split.training, test=split.test, key=batches, progress=report, **asked_of)
+            cells.append(_cell(training, split, sampler, samples, generated))
             done += steps
     first = make(width, start)
     found = xr.concat(
