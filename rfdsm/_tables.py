@@ -28,19 +28,13 @@ def cells(
     return table
 
 
-def compared(
-    problem: Any,
-    model: Model,
-    names: Sequence[str],
-    rows: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, int | None]],
-    trials: int,
-    summary: str,
-) -> Table:
-    """One row per cell and dimension, theory and simulation in each.
+Row = tuple[str, np.ndarray, np.ndarray, np.ndarray, int | None]
+"""Of a dimension: its name, and theory, mean and standard error, arrays of shape (names, *grid), and the d in whose
+inverse the deviation is measured, or None for z."""
 
-    `rows` has for every dimension its name, and theory, mean and standard error, arrays of shape (names, *grid), and
-    the d in whose inverse the deviation is measured, or None for z.
-    """
+
+def compared(problem: Any, model: Model, names: Sequence[str], rows: Sequence[Row], trials: int, summary: str) -> Table:
+    """One row per cell and dimension, theory and simulation in each."""
     fields, varying, fixed = _fields(problem, model, lambda values: values.size > 1)
     structure = [
         {"activation": text, "spectrum": f"covariance {text}"}.get(name, f"{name} {text}")
