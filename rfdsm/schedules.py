@@ -108,7 +108,6 @@ class _OrnsteinUhlenbeck(Schedule):
 
     @property
     def reach(self) -> Range:
-        """Within the range of t, what double precision carries to the losses."""
         return "from 1e-15 to 300", lambda t: (t >= 1e-15) & (t <= 300)
 
     def level(self, t: Any, variance: Any) -> Level:

@@ -21,10 +21,9 @@ from rfdsm._samples import check_rows
 from rfdsm.losses import Losses
 from rfdsm.networks._kinds import check_kind, maker, whole_numbers
 from rfdsm.networks._laws import Gaussian
-from rfdsm.networks._train import Training, parameters, train
+from rfdsm.networks._train import Progress, Training, parameters, train
 from rfdsm.theory._predict import predict
 
-Progress = Callable[[int, int], Any]
 THEORY_POINTS = 60
 """Widths of theory, in equal ratios, over the range of the networks."""
 

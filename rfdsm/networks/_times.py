@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -20,11 +19,10 @@ from rfdsm._values import number, one_line
 from rfdsm.networks import _asked as asked, _measure as measure, judge
 from rfdsm.networks._kinds import check_kind, maker, whole_numbers
 from rfdsm.networks._laws import Gaussian
-from rfdsm.networks._train import MEASURED, Training, parameters, train
+from rfdsm.networks._train import MEASURED, Progress, Training, parameters, train
 from rfdsm.networks.levels import Levels
 from rfdsm.sampling import Sampler, ddim, generate, geometric
 
-Progress = Callable[[int, int], Any]
 RECORDS = 10
 LEVELS = 20
 """Of the sampler, unless another is given."""

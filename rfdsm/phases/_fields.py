@@ -22,8 +22,6 @@ from rfdsm.losses import Losses
 NAMES = (*Losses.NAMES, *Losses.BOUNDS)
 """Losses that fields are made of."""
 EPS = float(np.finfo(np.float64).eps)
-
-
 NEARER = "min(floor, test - floor)"
 """What empirical_test is measured against for memorisation."""
 _SIDES = {
@@ -71,19 +69,14 @@ def signed(losses: dict[str, Any]) -> dict[str, np.ndarray]:
     return {field: value(field, losses) for field in SIGNED}
 
 
-def slope(field: str, losses: dict[str, Any], slopes: dict[str, Any]) -> np.ndarray:
-    """Its derivative, from those of the losses."""
+def expanded(field: str, losses: dict[str, Any], slopes: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`value`, its derivative from those of the losses, and the size below which rounding hides its sign."""
     first, second = _SIDES[field]
     if first == NEARER:
         excess = losses["excess"] < losses["floor"]
         slopes = slopes | {NEARER: np.where(excess, slopes["test"] - slopes["floor"], slopes["floor"])}
-    return np.asarray(slopes[first] - slopes[second])
-
-
-def rounding(field: str, losses: dict[str, Any]) -> np.ndarray:
-    """Size below which rounding hides the field's sign."""
-    first, second = _sides(field, losses)
-    return np.asarray(8 * EPS * (first + second))
+    size = np.add(*_sides(field, losses))
+    return value(field, losses), np.asarray(slopes[first] - slopes[second]), np.asarray(8 * EPS * size)
 
 
 def indices(losses: dict[str, Any]) -> dict[str, np.ndarray]:
