@@ -88,9 +88,8 @@ def _score_error(f: Any, y: Any, asked: Any, law: Gaussian) -> Float[Array, " d"
 def bounds(of: Sets, law: Gaussian | None) -> tuple[float, float]:
     """Weighted loss of the best network (NaN without a law) and of one that outputs zero, on the pairs of the test."""
     tested = np.asarray(of.kind) == 2
-    asked, weight, wanted = jax.tree.map(
-        lambda x: np.asarray(x)[tested], (of.pairs.asked, of.pairs.weight, of.pairs.wanted)
-    )
+    pairs = of.pairs
+    asked, weight, wanted = jax.tree.map(lambda x: np.asarray(x)[tested], (pairs.asked, pairs.weight, pairs.wanted))
     if law is None:
         return np.nan, float(np.mean(weight * np.mean(wanted.astype(float) ** 2, axis=1)))
     floors = np.mean([asked.floor(s) for s in np.asarray(law.eigenvalues)], axis=0)

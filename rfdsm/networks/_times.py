@@ -111,10 +111,9 @@ def over_time(
     d = asked.columns(rows)
     if samples < d + 2:
         raise ValueError(f"samples = {samples} must be at least d + 2 = {d + 2}")
-    if not isinstance(rows, Gaussian) and len(rows) < sizes[-1] + samples + d + 2:
-        raise ValueError(
-            f"data has {len(rows)} rows, must have at least n + samples + d + 2 = {sizes[-1] + samples + d + 2}"
-        )
+    least = sizes[-1] + samples + d + 2
+    if not isinstance(rows, Gaussian) and len(rows) < least:
+        raise ValueError(f"data has {len(rows)} rows, must have at least n + samples + d + 2 = {least}")
     learning_rate = number("learning_rate", learning_rate, "> 0", lambda x: x > 0)
     sampler = ddim(geometric(levels.ends[1], levels.ends[0], LEVELS)) if sampler is None else sampler
     if not isinstance(sampler, Sampler):

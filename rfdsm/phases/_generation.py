@@ -120,9 +120,8 @@ def generation_diagram(
     if best_ridge:  # not that of the problem
         settings["ridge"] = "best"
         whole = whole.drop_vars("ridge", errors="ignore")
-    return whole.assign_attrs(
-        configuration=json.dumps(settings), title="Divergences of generated samples from the data, per dimension"
-    )
+    title = "Divergences of generated samples from the data, per dimension"
+    return whole.assign_attrs(configuration=json.dumps(settings), title=title)
 
 
 def _best(problem: Problem, distance: str, solved: Callable[[Problem], Any]) -> tuple[np.ndarray, np.ndarray]:
