@@ -175,7 +175,7 @@ def test_sizes_are_refused_in_words(fields, words):
 
 def test_points_belong_to_their_curves_only():
     nothing: dict[str, float] = {}
-    point = simulations.Simulated(STATE, 256, 512, 8, nothing, nothing)
+    point = simulations.Simulated(STATE, 256, 512, nothing, nothing)
     assert simulations.belongs(point, STATE.replace(psi_p=99.0, view="advice", d=64), (1.0, 4.0, np.inf))
     assert not simulations.belongs(point, STATE.replace(psi_p=99.0, abscissa="t"), (1.0, 4.0, np.inf))
     assert not simulations.belongs(point, STATE.replace(psi_n=9.0), (1.0, 4.0, np.inf))
