@@ -5,7 +5,7 @@ Every refusal is one line that names the argument, its value and what is allowed
 
 import functools
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import jax
@@ -124,22 +124,6 @@ def outer(fields: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[str, A
     for axis, name in enumerate(lists):
         values[name] = values[name].reshape(-1, *[1] * (len(lists) - 1 - axis))
     return values
-
-
-def hash_of(fields: Sequence[Any], *structure: Any) -> int:
-    """Hash by value, consistent with equality, of a problem with these arrays. Raises TypeError for traced ones."""
-    if is_traced(fields):
-        raise TypeError("a problem that JAX is tracing has no values to hash")
-    arrays = (np.asarray(values) for values in fields)
-    return hash((*((values.shape, values.dtype.str, values.tobytes()) for values in arrays), *structure))
-
-
-def freeze(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Make the NumPy arrays of an object's state read-only: copies and unpickled problems are immutable too."""
-    for value in state.values():
-        if isinstance(value, np.ndarray):
-            value.flags.writeable = False
-    return state
 
 
 def check_whole(name: str, value: Any, least: int) -> int:

@@ -13,8 +13,6 @@ import numpy as np
 
 from rfdsm._values import is_traced
 
-__all__ = ["check_finite", "digest", "module_of", "numbers", "place", "real_array", "without_missing"]
-
 _REAL = "biuf"
 _NUMBERLIKE = (np.bool_, np.integer, np.floating)
 
@@ -97,7 +95,8 @@ def _unpacked(values: Any) -> tuple[np.ndarray, Any]:
         raise TypeError("be a dense array, got a sparse one: give its toarray()")
     try:
         if _holds_masked(values):
-            return np.asarray(_data(values)), np.asarray(_mask(values))
+            data, mask = _split(values)
+            return np.asarray(data), np.asarray(mask)
         if isinstance(values, list | tuple):  # NumPy does not stack the short floats of other libraries
             values = [np.asarray(entry) if hasattr(entry, "__array__") else entry for entry in values]
         return np.asarray(values), np.False_
@@ -116,19 +115,15 @@ def _holds_masked(values: Any) -> bool:
     return isinstance(values, np.ma.MaskedArray)
 
 
-def _data(values: Any) -> Any:
+def _split(values: Any) -> tuple[Any, Any]:
+    """Data and masks, nested as the values are."""
     if isinstance(values, list | tuple):
-        return [_data(entry) for entry in values]
-    return values.data if isinstance(values, np.ma.MaskedArray) else values
-
-
-def _mask(values: Any) -> Any:
-    if isinstance(values, list | tuple):
-        return [_mask(entry) for entry in values]
+        pairs = [_split(entry) for entry in values]
+        return [data for data, _ in pairs], [mask for _, mask in pairs]
     if isinstance(values, np.ma.MaskedArray):
         mask = np.ma.getmaskarray(values)
-        return mask if mask.dtype == bool else np.False_  # of records, which are refused
-    return np.zeros(np.shape(values), bool)
+        return values.data, mask if mask.dtype == bool else np.False_  # of records, which are refused
+    return values, np.zeros(np.shape(values), bool)
 
 
 def _from_objects(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,11 +12,7 @@ from rfdsm._scope import jax_scope
 
 
 def in_chunks(
-    function: Callable[[Any], Any],
-    take: Callable[[Any], Any],
-    places: int | np.ndarray,
-    chunk: int,
-    into: Any = None,
+    function: Callable[[Any], Any], take: Callable[[Any], Any], places: int | np.ndarray, chunk: int, into: Any = None
 ) -> Any:
     """function(take(places)) for all places, as NumPy arrays with the cells on their first axis.
 

@@ -99,6 +99,7 @@ class Comparison:
         """Everything as one labelled dataset, with the full configuration, versions, seeds and device as attributes."""
         cells, kind = datasets.dims(self.problem, self.model), self.model.axis
         grid = (*cells, *self.model.trailing)
+        of_theory = "standard error of theory: its spectrum is estimated from the rows of data"
         variables = {
             name: datasets.variable("", (kind, *axes, *grid), values, label)
             for name, axes, values, label in (
@@ -106,12 +107,7 @@ class Comparison:
                 ("simulation", ("d", "trial"), self.simulation, f"simulated {kind} of each trial"),
                 ("mean", ("d",), self.mean, "simulation, mean over trials"),
                 ("standard_error", ("d",), self.standard_error, "standard error over trials"),
-                (
-                    "theory_error",
-                    ("d",),
-                    np.broadcast_to(self.theory_error, self.theory.shape),
-                    "standard error of theory: its spectrum is estimated from the rows of data",
-                ),
+                ("theory_error", ("d",), np.broadcast_to(self.theory_error, self.theory.shape), of_theory),
                 ("z", ("d",), self.z, "deviation in standard errors"),
                 ("relative_deviation", ("d",), self.relative_deviation, "deviation relative to theory"),
                 ("limit", (), self.limits, "theory at the problem as asked"),
@@ -325,12 +321,7 @@ def compared(model: Model, problem: Any, d: Any, progress: Progress | None, kind
         theory=np.stack(theory, axis=1),
         simulation=np.stack(simulations, axis=1),
         runs=tuple(runs),
-        settings=dict(
-            trials=int(trials),
-            key=str(key),
-            dtype=str(np.dtype(request["dtype"])),
-            data=law.shape,
-        ),
+        settings=dict(trials=int(trials), key=str(key), dtype=str(np.dtype(request["dtype"])), data=law.shape),
         model=model,
         theory_error=model.error(problem, dimensions, law),
     )

@@ -156,13 +156,8 @@ def _parsed(path: Path, name: str, dialect: _Dialect, skipped: int, names: int, 
     with _opened(path) as file:
         try:
             lines = (line for number, line in enumerate(file, start=1) if number > skipped and line.strip())
-            return np.loadtxt(
-                (dialect.plain(dialect.without_end(line)) for line in lines),
-                delimiter=dialect.separator,
-                ndmin=2,
-                quotechar='"',
-                converters=ignored,
-            )
+            cells = (dialect.plain(dialect.without_end(line)) for line in lines)
+            return np.loadtxt(cells, delimiter=dialect.separator, ndmin=2, quotechar='"', converters=ignored)
         except ValueError:
             # NumPy counts from the first row it saw; the reader of the message counts lines of the file.
             raise ValueError(f"{name} {_first_fault(path, dialect, skipped, names, undecided)}") from None

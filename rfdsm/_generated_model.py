@@ -15,7 +15,7 @@ from rfdsm.model import Model, RandomFeatures
 from rfdsm.sampling import Sampler
 from rfdsm.sampling._chain import checked_start
 from rfdsm.simulation import _plan as levels
-from rfdsm.simulation._generation import NETWORKS, SimulatedGeneration, check_request, generated
+from rfdsm.simulation._generation import NETWORKS, check_request, generated
 from rfdsm.theory._generation import generated_law
 
 LAW = ("trace", "logdet", "kl", "reverse_kl")
@@ -63,13 +63,8 @@ class GeneratedSamples(RandomFeatures):
 
     @property
     def options(self) -> dict[str, Any]:
-        return {
-            "sampler": str(self.sampler),
-            "levels": list(self.sampler.levels),
-            "samples": self.samples,
-            "networks": self.networks,
-            "start": self.start,
-        }
+        rest = {name: getattr(self, name) for name in ("samples", "networks", "start")}
+        return {"sampler": str(self.sampler), "levels": list(self.sampler.levels)} | rest
 
     def predict(self, problem: Problem) -> dict[str, np.ndarray]:
         law = generated_law(problem, self.sampler, start=self.start)
@@ -90,9 +85,8 @@ class GeneratedSamples(RandomFeatures):
         for index, place in enumerate(np.ndindex(*shape)):
             fields = {name: np.broadcast_to(values, shape)[place] for name, values in self.asked(problem).items()}
             cell = problem.at(**fields)
-            groups.append(
-                Group(cell, *check_request(cell, self.sampler, d, self.samples, **request), np.array([index]))
-            )
+            checked = check_request(cell, self.sampler, d, self.samples, **request)
+            groups.append(Group(cell, *checked, np.array([index])))
         plans = [group.plan for group in groups]
         n, p = (np.reshape([getattr(part, name)[0] for part in plans], shape) for name in ("n", "p"))
         return Plan(groups, plans[0].d, n, p, jax.local_devices()[:1], plans[0].key, plans[0].trials)
@@ -101,7 +95,8 @@ class GeneratedSamples(RandomFeatures):
         for group in request.groups:
             problem, plan, settings, _ = group
             found = generated(problem, self.sampler, plan, settings, self.samples, self.networks, self.start)
-            yield group, self._stacked_of(found)[:, :, None]
+            along = (getattr(found, name if name == "trace" else f"{name}_along") for name in LAW)
+            yield group, np.stack([*found.groups(len(THIRDS))[1].T, *along])[:, :, None]
 
     def compilation(self, group: "Group", request: "Plan") -> Any:
         """See `Model`: sizes, and the length of the chain."""
@@ -112,11 +107,6 @@ class GeneratedSamples(RandomFeatures):
         n, p, m = (float(getattr(group.problem, name)) for name in ("psi_n", "psi_p", "m"))
         draws = n * d * (m if np.isfinite(m) else 16)
         return self.sampler.size * ((p * d) ** 3 + (p * d) ** 2 * draws)
-
-    def _stacked_of(self, found: SimulatedGeneration) -> np.ndarray:
-        """(quantities, trials)."""
-        own = {name: name if name == "trace" else f"{name}_along" for name in LAW}
-        return np.stack([*found.groups(len(THIRDS))[1].T, *(getattr(found, own[name]) for name in LAW)])
 
 
 class Group(NamedTuple):

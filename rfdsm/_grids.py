@@ -5,8 +5,8 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from rfdsm import _arguments as arguments
 from rfdsm._printing import Printed
+from rfdsm._values import is_traced
 
 G = TypeVar("G", bound="Grid")
 
@@ -20,11 +20,18 @@ class Grid(Printed):
     def __hash__(self) -> int:
         """By value, as problems are compared: one may be a key of a dict, or static structure of a jitted function."""
         named = [getattr(self, name) for name in self.FIELDS]
-        return arguments.hash_of(named, *(getattr(self, name) for name in self.STRUCTURE))
+        if is_traced(named):
+            raise TypeError("a problem that JAX is tracing has no values to hash")
+        arrays = (np.asarray(values) for values in named)
+        own = [(values.shape, values.dtype.str, values.tobytes()) for values in arrays]
+        return hash((*own, *(getattr(self, name) for name in self.STRUCTURE)))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Copies and unpickled problems are read-only too."""
-        vars(self).update(arguments.freeze(state))
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+        vars(self).update(state)
 
     @property
     def shape(self) -> tuple[int, ...]:

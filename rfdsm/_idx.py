@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
-__all__ = ["SUFFIXES", "is_named", "most_bytes", "opened", "read", "shape"]
-
 SUFFIXES = (".idx", ".ubyte", "-ubyte", ".idx.gz", ".ubyte.gz", "-ubyte.gz")
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _EXPANSION = 1032

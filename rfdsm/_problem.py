@@ -129,13 +129,8 @@ class Problem(Grid):
     def parameters(self) -> Sequence[Any]:
         """Everything a loss can be differentiated by: fields, spectrum, parameters of activation, schedule, target."""
         own = [getattr(self, name) for name in FIELDS]
-        others = (self.activation, self.schedule, self.target)
-        return [
-            *own,
-            self.spectrum.nodes,
-            self.spectrum.weights,
-            *(x for other in others for x in vars(other).values()),
-        ]
+        others = [x for part in (self.activation, self.schedule, self.target) for x in vars(part).values()]
+        return [*own, self.spectrum.nodes, self.spectrum.weights, *others]
 
     @property
     def level(self) -> Level:

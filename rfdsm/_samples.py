@@ -12,8 +12,6 @@ from rfdsm._arrays import check_finite, real_array
 from rfdsm._hints import Rows
 from rfdsm._machine import lapack_threads
 
-__all__ = ["centre", "check_rows", "covariance_frame", "standardise"]
-
 _SIZE_LIMIT = 1e145  # squares beyond this leave float64
 
 

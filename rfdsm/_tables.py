@@ -28,30 +28,21 @@ def cells(
     return table
 
 
-def compared(
-    problem: Any,
-    model: Model,
-    names: Sequence[str],
-    rows: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, int | None]],
-    trials: int,
-    summary: str,
-) -> Table:
-    """One row per cell and dimension, theory and simulation in each.
+Row = tuple[str, np.ndarray, np.ndarray, np.ndarray, int | None]
+"""Of a dimension: its name, and theory, mean and standard error, arrays of shape (names, *grid), and the d in whose
+inverse the deviation is measured, or None for z."""
 
-    `rows` has for every dimension its name, and theory, mean and standard error, arrays of shape (names, *grid), and
-    the d in whose inverse the deviation is measured, or None for z.
-    """
+
+def compared(problem: Any, model: Model, names: Sequence[str], rows: Sequence[Row], trials: int, summary: str) -> Table:
+    """One row per cell and dimension, theory and simulation in each."""
     fields, varying, fixed = _fields(problem, model, lambda values: values.size > 1)
     structure = [
         {"activation": text, "spectrum": f"covariance {text}"}.get(name, f"{name} {text}")
         for name, text in model.structure(problem).items()
     ]
     table = Table(title=", ".join([*fixed, *structure, f"{trials} trials"]), caption=summary)
-    below = " or ".join(
-        text
-        for text, there in (("deviation", any(row[-1] for row in rows)), ("z", not all(row[-1] for row in rows)))
-        if there
-    )
+    measured = {"z" if row[-1] is None else "deviation" for row in rows}
+    below = " or ".join(sorted(measured))
     for name in (*varying, "d"):
         table.add_column(name, justify="right")
     for name in names:
@@ -135,9 +126,8 @@ def simulated_generation(law: Any, found: Any, groups: int = 3) -> Table:
     table.add_row("trace", f"{float(law.trace):.4g}", told(found.trace))
     for name in ("kl", "reverse_kl"):
         words = name.replace("_", " ")
-        table.add_row(
-            f"{words}, mean over networks", f"{float(getattr(law, name)):.4g}", told(getattr(found, f"{name}_along"))
-        )
+        along = told(getattr(found, f"{name}_along"))
+        table.add_row(f"{words}, mean over networks", f"{float(getattr(law, name)):.4g}", along)
         table.add_row(f"{words}, these networks", "", told(getattr(found, name)))
     table.add_row("copied (d1/d2 < 1/3)", "0", told(found.copied), told(found.copied_null))
     table.add_row("nearest/sqrt(d), median", "", told(found.nearest[:, 1]), told(found.nearest_null[:, 1]))

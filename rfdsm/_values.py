@@ -38,10 +38,8 @@ def shown(value: Any) -> str:
 def number(name: str, value: Any, allowed: str, is_allowed: Callable[[float], bool]) -> float:
     """A finite number that is allowed. ValueError otherwise."""
     try:
-        no_number = (
-            isinstance(value, str | bytes | bool) or np.ma.is_masked(value) or np.asarray(value).dtype.kind in "bc"
-        )
-        found = math.nan if no_number else float(value)
+        no_number = isinstance(value, str | bytes | bool) or np.ma.is_masked(value)
+        found = math.nan if no_number or np.asarray(value).dtype.kind in "bc" else float(value)
     except (TypeError, ValueError, OverflowError):
         found = math.nan
     if not (math.isfinite(found) and is_allowed(found)):

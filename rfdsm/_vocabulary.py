@@ -55,30 +55,18 @@ THIRDS = {
 _DRAWS: Range = ("an integer >= 1 or inf", lambda x: (x >= 1) & (np.isinf(x) | (x == np.round(x))))
 _POSITIVE: Range = ("finite and > 0", lambda x: np.isfinite(x) & (x > 0))
 _NOT_NEGATIVE: Range = ("finite and >= 0", lambda x: np.isfinite(x) & (x >= 0))
+_SAMPLES: Range = ("> 0 (inf: the population limit)", lambda x: x > 0)
+_FEATURES: Range = ("> 0 (inf: the kernel limit)", lambda x: x > 0)
 LATEST = 300.0  # beyond it e^{-2T} leaves the range in which float64 keeps its digits
+_TIME: Range = (f"> 0 and at most {LATEST:g}", lambda x: (x > 0) & (x <= LATEST))
 
 FIELDS = {
-    "psi_n": Field(
-        r"$\psi_n$",
-        r"samples per dimension $\psi_n = n/d$",
-        "samples per dimension n/d",
-        ("> 0 (inf: the population limit)", lambda x: x > 0),
-    ),
-    "psi_p": Field(
-        r"$\psi_p$",
-        r"features per dimension $\psi_p = p/d$",
-        "features per dimension p/d",
-        ("> 0 (inf: the kernel limit)", lambda x: x > 0),
-    ),
+    "psi_n": Field(r"$\psi_n$", r"samples per dimension $\psi_n = n/d$", "samples per dimension n/d", _SAMPLES),
+    "psi_p": Field(r"$\psi_p$", r"features per dimension $\psi_p = p/d$", "features per dimension p/d", _FEATURES),
     "psi": Field("$n/d$", r"samples per dimension $\psi = n/d$", "samples per dimension n/d", _POSITIVE),
     "m": Field("$m$", "noise draws per sample $m$", "noise draws per sample", _DRAWS),
     "t": Field("$t$", "diffusion time $t$", "diffusion time", _POSITIVE),
-    "T": Field(
-        "$T$",
-        "diffusion time $T$",
-        "diffusion time",
-        (f"> 0 and at most {LATEST:g}", lambda x: (x > 0) & (x <= LATEST)),
-    ),
+    "T": Field("$T$", "diffusion time $T$", "diffusion time", _TIME),
     "ridge": Field(r"$\lambda$", r"ridge $\lambda$", "ridge penalty", _NOT_NEGATIVE),
     "noise_scale": Field("$l$", "noise scale $l$", "noise scale l", _POSITIVE),
     "sigma": Field(r"$\sigma$", r"scale of the data $\sigma$", "scale of the data", _POSITIVE),

@@ -73,10 +73,7 @@ def variable(name: str, over: tuple[str, ...], values: Any, long_name: str | Non
 def provenance(problem: Any, model: Model = RANDOM_FEATURES, **configuration: Any) -> dict[str, str]:
     """Attributes that say how the numbers came about: configuration, versions and device."""
     settings = {name: values.tolist() for name, values in model.asked(problem).items()} | model.structure(problem)
-    settings |= {
-        "spectrum_nodes": problem.spectrum.nodes.tolist(),
-        "spectrum_weights": problem.spectrum.weights.tolist(),
-    }
+    settings |= {f"spectrum_{name}": getattr(problem.spectrum, name).tolist() for name in ("nodes", "weights")}
     device = jax.devices()[0]
     return {
         "configuration": json.dumps(settings | model.options | configuration, default=str),
@@ -124,10 +121,8 @@ def trials(
     variables = {name: variable(name, ("trial", *cells), array) for name, array in values.items()}
     variables |= {name: variable(name, cells, array) for name, array in over_trials.items()}
     count = len(next(iter(values.values())))
-    coords = coordinates(problem, model) | {
-        "trial": variable("trial", ("trial",), np.arange(count)),
-        "d": variable("d", (), d),
-    }
+    own = {"trial": variable("trial", ("trial",), np.arange(count)), "d": variable("d", (), d)}
+    coords = coordinates(problem, model) | own
     return xr.Dataset(variables, coords=coords, attrs=provenance(problem, model, d=d, **configuration))
 
 
@@ -146,9 +141,8 @@ def training(
     and standard error over trials are kept. `initial` is the variance of the output weights at time 0.
     """
     model = LearningCurves(np.asarray(times, float), initial)
-    cells, more = dims(problem), {}
-    if simulated is not None:
-        more = {"d": simulated[2], "trials": simulated[1].shape[0]}
+    cells = dims(problem)
+    more = {} if simulated is None else {"d": simulated[2], "trials": simulated[1].shape[0]}
     whole = theory(problem, {name: getattr(losses, name) for name in model.predicted}, model, **more)
     whole = whole.assign({name: variable(name, cells, values) for name, values in scales.items()})
     if simulated is None:

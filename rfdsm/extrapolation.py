@@ -42,8 +42,7 @@ def fit(x: np.ndarray, y: np.ndarray, error: np.ndarray) -> Extrapolation:
 
 def z_score(deviation: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Deviation in standard errors; NaN where both are rounding of a loss that vanishes, which tells nothing."""
-    vanishes = (np.abs(deviation) <= ROUNDING) & (error <= ROUNDING)
-    return np.where(vanishes, np.nan, ratio(deviation, error))
+    return relative(deviation, error)
 
 
 def relative(deviation: np.ndarray, theory: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ of files and pictures and the rule at singular points derive from it.
 """
 
 import dataclasses
-from functools import partial
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -46,7 +45,10 @@ def rows_of(result: type) -> dict[str, Quantity]:
 _TRAIN = row("training loss", 0.0, scale="linear")
 _AGAIN = row("training points, fresh noise", np.inf, "loss on the training points with fresh noise", over_floor=True)
 _TEST = row("test loss", np.inf, over_floor=True)
-_law = partial(row, label="per dimension")
+
+
+def _law(title: str, singular: float, what: str) -> dict[str, Quantity]:
+    return row(title, singular, f"{what} per dimension", label="per dimension")
 
 
 class Losses(Printed):
@@ -133,27 +135,21 @@ class GeneratedLaw(Printed):
     Values that are infinite are `inf`: without smoothing the generated covariance is singular for n <= d.
     """
 
-    kl: Values = eqx.field(metadata=_law(r"KL(generated $\|$ target)", np.inf, "KL(generated || target) per dimension"))
+    kl: Values = eqx.field(metadata=_law(r"KL(generated $\|$ target)", np.inf, "KL(generated || target)"))
     """KL(generated || target) / d."""
-    reverse_kl: Values = eqx.field(
-        metadata=_law(r"KL(target $\|$ generated)", np.nan, "KL(target || generated) per dimension")
-    )
+    reverse_kl: Values = eqx.field(metadata=_law(r"KL(target $\|$ generated)", np.nan, "KL(target || generated)"))
     """KL(target || generated) / d."""
-    bhattacharyya: Values = eqx.field(metadata=_law("Bhattacharyya rate", np.nan, "Bhattacharyya rate per dimension"))
+    bhattacharyya: Values = eqx.field(metadata=_law("Bhattacharyya rate", np.nan, "Bhattacharyya rate"))
     """-(1/d) log of the overlap of square roots of the densities; `hellinger` follows from it."""
     wasserstein: Values = eqx.field(
-        metadata=_law("Wasserstein distance $W_2^2$", np.inf, "squared 2-Wasserstein distance per dimension")
+        metadata=_law("Wasserstein distance $W_2^2$", np.inf, "squared 2-Wasserstein distance")
     )
     """Squared 2-Wasserstein distance / d, in the units of sigma^2."""
     logdet: Values = eqx.field(
-        metadata=_law(
-            r"$\log\det(\rho + \Sigma_G)$", np.nan, "log determinant of the smoothed generated covariance per dimension"
-        )
+        metadata=_law(r"$\log\det(\rho + \Sigma_G)$", np.nan, "log determinant of the smoothed generated covariance")
     )
     """(1/d) log det(rho + Sigma_G)."""
-    trace: Values = eqx.field(
-        metadata=_law(r"$\mathrm{tr}\,\Sigma_G$", np.inf, "trace of the generated covariance per dimension")
-    )
+    trace: Values = eqx.field(metadata=_law(r"$\mathrm{tr}\,\Sigma_G$", np.inf, "trace of the generated covariance"))
     """(1/d) tr Sigma_G, without rho."""
     converged: Bool[jax.Array | np.ndarray, "..."] | None = None
     """Theory: whether the equations were solved. Where False the values are NaN."""

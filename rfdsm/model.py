@@ -192,9 +192,7 @@ class RandomFeatures(Model):
     def compilation(self, group: Any, request: Any) -> Any:
         return group.settings, group.ridges.size
 
-    def _stacked(
-        self, groups: Generator[tuple[Any, Losses], None, None]
-    ) -> Generator[tuple[Any, np.ndarray], None, None]:
+    def _stacked(self, groups: Generator[Any, None, None]) -> Generator[tuple[Any, np.ndarray], None, None]:
         try:
             for group, losses in groups:
                 yield group, np.stack([np.asarray(getattr(losses, name)) for name in self.simulated])

@@ -108,7 +108,6 @@ class _OrnsteinUhlenbeck(Schedule):
 
     @property
     def reach(self) -> Range:
-        """Within the range of t, what double precision carries to the losses."""
         return "from 1e-15 to 300", lambda t: (t >= 1e-15) & (t <= 300)
 
     def level(self, t: Any, variance: Any) -> Level:
@@ -276,14 +275,8 @@ def from_functions(signal: Any, noise: Any) -> Schedule:
     return _FromFunctions(signal, noise)
 
 
-_NAMED: dict[str, Callable[..., Schedule]] = {
-    "ou": ou,
-    "flow": flow,
-    "variance_exploding": variance_exploding,
-    "edm": edm,
-    "cosine": cosine,
-    "beta_linear": beta_linear,
-}
+_MAKERS = (ou, flow, variance_exploding, edm, cosine, beta_linear)
+_NAMED: dict[str, Callable[..., Schedule]] = {maker.__name__: maker for maker in _MAKERS}
 NAMES = tuple(_NAMED)
 
 

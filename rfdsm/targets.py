@@ -196,14 +196,8 @@ def _coefficient(name: str, value: Any) -> Any:
     return float(number)
 
 
-_NAMED: dict[str, Callable[..., Target]] = {
-    "noise": noise,
-    "data": data,
-    "velocity": velocity,
-    "flow": flow,
-    "edm": edm,
-    "linear": linear,
-}
+_MAKERS = (noise, data, velocity, flow, edm, linear)
+_NAMED: dict[str, Callable[..., Target]] = {maker.__name__: maker for maker in _MAKERS}
 NAMES = tuple(_NAMED)
 
 

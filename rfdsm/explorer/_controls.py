@@ -1,5 +1,6 @@
 """The widgets by which a state is asked for, and which show the state they are given."""
 
+import dataclasses
 import io
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -7,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import panel as pn
 
-from rfdsm import activations, spectra
+from rfdsm import activations, schedules, spectra, targets
 from rfdsm._values import shown
 from rfdsm.explorer._look import Look, widget_css
 from rfdsm.explorer._presets import PRESETS
@@ -22,7 +23,6 @@ from rfdsm.explorer._state import (
     power_law,
     spans,
     spectrum_text,
-    targets_and_schedules,
 )
 
 STEP = 0.01
@@ -50,11 +50,7 @@ class Controls:
     """
 
     def __init__(
-        self,
-        state: State,
-        colours: Look,
-        changed: Callable[[dict[str, Any]], None],
-        refused: Callable[[str], None],
+        self, state: State, colours: Look, changed: Callable[[dict[str, Any]], None], refused: Callable[[str], None]
     ) -> None:
         self._refused = refused
         self._changed, self._showing, self._css = changed, False, [widget_css(colours)]
@@ -66,13 +62,13 @@ class Controls:
         self.places: dict[str, Any] = {}
         """Of every slider."""
         self.sliders = {name: self._slider(name, spans(state)[name]) for name in ("psi_n", "psi_p", "ridge", "t")}
-        self.m = self._add(_Live, "m", self._read_m, start=0, end=len(DRAWS) - 1, step=1)
+        self.m = self._add(_Live, "m", lambda place: {"m": DRAWS[round(place)]}, start=0, end=len(DRAWS) - 1, step=1)
         self.fraction = self._add(_Live, "fraction", self._read_spectrum, start=0.01, end=0.99, step=0.01, value=0.25)
         self.exponent = self._add(_Live, "exponent", self._read_spectrum, start=0.1, end=3.0, step=0.05, value=1.0)
-        target_names, schedule_names = targets_and_schedules()
         self.activation = self._select("activation", "activation", list(activations.NAMES))
-        self.schedule = self._select("schedule", "schedule", list(schedule_names))
-        self.target = self._select("target", "network predicts", list(target_names))
+        self.schedule = self._select("schedule", "schedule", list(schedules.NAMES))
+        by_name = [name for name in targets.NAMES if name != "linear"]  # which needs numbers
+        self.target = self._select("target", "network predicts", by_name)
         self.abscissa = self._select("abscissa", "losses against", {ABSCISSA_NAMES[name]: name for name in ABSCISSAE})
         self.view = self._select("view", "below them", {VIEW_NAMES[name]: name for name in VIEWS})
         self.kind = self._add(pn.widgets.Select, "kind", self._read_spectrum, options=list(KINDS), title="covariance")
@@ -125,14 +121,8 @@ class Controls:
     def _select(self, name: str, title: str, options: Any) -> Any:
         return self._add(pn.widgets.Select, name, lambda value: {name: value}, title=title, options=options)
 
-    def _read_m(self, place: Number) -> dict[str, Any]:
-        return {"m": DRAWS[round(place)]}
-
     def _read_preset(self, name: str) -> dict[str, Any]:
-        if not name:
-            return {}
-        chosen = PRESETS[name]
-        return {field: getattr(chosen, field) for field in chosen.__dataclass_fields__}
+        return dataclasses.asdict(PRESETS[name]) if name else {}
 
     def _read_spectrum(self, _: Any) -> dict[str, Any]:
         if self.kind.value == "list" and kind_of(self._list)[0] != "list":
@@ -169,24 +159,21 @@ class Controls:
             # A slider that the user holds is already there, up to the digits that are kept.
             moved = {} if abs(place - slider.value) < STEP / 4 else {"value": min(max(place, slider.start), slider.end)}
             _update(slider, **moved)
-            self._label(name, f"{SYMBOLS[name]} = {shown(value)}")
+            self._words[name] = f"{SYMBOLS[name]} = {shown(value)}"
         nearest = int(np.argmin(np.abs(np.log([min(m, 1e3) for m in DRAWS]) - np.log(min(state.m, 1e3)))))
         words = "∞" if np.isinf(state.m) else shown(state.m)
         _update(self.m, value=nearest)
-        self._label("m", f"noise draws per sample m = {words}")
+        self._words["m"] = f"noise draws per sample m = {words}"
         for name in ("activation", "schedule", "target", "abscissa", "view"):
             widget, value = getattr(self, name), getattr(state, name)
             if value not in widget.values:  # with numbers of its own, from the address
                 widget.options = [*widget.values, value]
             _update(widget, value=value)
         _update(self.d, value=state.d)
-        self._label("d", f"simulate at d = {state.d}")
+        self._words["d"] = f"simulate at d = {state.d}"
         self._show_spectrum(state.spectrum)
         names = [name for name, preset in PRESETS.items() if preset == state]
         _update(self.preset, value=names[0] if names else "")
-
-    def _label(self, name: str, words: str) -> None:
-        self._words[name] = words
 
     def tell(self) -> None:
         """Say the values that sliders have, with the answers to them: a message of their own would cost a frame.
@@ -207,8 +194,8 @@ class Controls:
             _update(self.fraction, value=numbers)
         if kind == "power law":
             _update(self.exponent, value=min(max(numbers, self.exponent.start), self.exponent.end))
-        self._label("fraction", f"share of directions with data = {self.fraction.value:.4g}")
-        self._label("exponent", f"exponent of the power law = {self.exponent.value:.4g}")
+        self._words["fraction"] = f"share of directions with data = {self.fraction.value:.4g}"
+        self._words["exponent"] = f"exponent of the power law = {self.exponent.value:.4g}"
         _update(self.places["fraction"], visible=kind == "low rank")
         _update(self.places["exponent"], visible=kind == "power law")
         _update(self.file, visible=kind == "list")

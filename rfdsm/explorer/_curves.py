@@ -73,7 +73,7 @@ def curves(state: State) -> Curves:
 def regime_of(state: State, losses: dict[str, float]) -> tuple[str, bool]:
     """Name of the regime at these losses, and whether a network that outputs zero were better."""
     named = fields.with_excess(losses, state.problem().asked.score_unit)
-    signed = {field: fields.value(field, named) for field in fields.SIGNED}
+    signed = fields.signed(named)
     code = int(labels(signed))
     return (REGIMES[code] if code >= 0 else "unknown"), bool(signed["harmful"] > 0)
 

@@ -11,7 +11,7 @@ import numpy as np
 from bokeh.models import ColumnDataSource, Div, LegendItem, VSpan
 
 from rfdsm.explorer._curves import NAMES
-from rfdsm.explorer._details import Advice, Generation, Spectrum, Training
+from rfdsm.explorer._details import Generation, Spectrum, Training
 from rfdsm.explorer._look import Look, legend, plot
 from rfdsm.explorer._panels import TITLES
 
@@ -118,10 +118,10 @@ class AdviceView:
         self.figure = Div(text="", sizing_mode="stretch_width", name="advice")
         self._colours = colours
 
-    def show(self, found: Advice) -> None:
+    def show(self, found: str) -> None:
         """Its lines as they are."""
         style = f"white-space:pre-wrap;margin:4px;font:13px system-ui,sans-serif;color:{self._colours.text}"
-        self.figure.text = f'<div style="{style}">{html.escape(found.text)}</div>'
+        self.figure.text = f'<div style="{style}">{html.escape(found)}</div>'
 
 
 VIEWS: dict[str, Any] = {

@@ -58,12 +58,6 @@ class Generation(NamedTuple):
     converged: bool
 
 
-class Advice(NamedTuple):
-    """Of `advise` for the sizes that a simulation of this point has."""
-
-    text: str
-
-
 def spectrum(state: State) -> Spectrum:
     """Density with all its bulks, at places of their own."""
     problem = state.problem()
@@ -128,8 +122,8 @@ def generation(state: State) -> Generation:
     return Generation(law.nodes[kept], law.variance[kept], law.trace, law.kl, ridge, law.converged)
 
 
-def advice(state: State) -> Advice:
-    """What `advise` says about n = psi_n d samples in d dimensions, without simulations of its own."""
+def advice(state: State) -> str:
+    """What `advise` says of the sizes that a simulation of this point has, without simulations of its own."""
     problem = state.problem()
     found = advise(
         n=max(2, round(state.psi_n * state.d)),
@@ -144,7 +138,7 @@ def advice(state: State) -> Advice:
         target=state.target,
         budget=0,
     )
-    return Advice(found.text())
+    return found.text()
 
 
 DETAILS: dict[str, Callable[[State], Any]] = {

@@ -130,17 +130,13 @@ def legend(colours: Look, items: Any, **options: Any) -> Legend:
     )
 
 
-def plain(made: figure) -> figure:
-    """The figure, without the glyphs for what is selected or muted, which would be updated with every frame."""
-    for renderer in made.renderers:
-        renderer.update(selection_glyph=None, nonselection_glyph=None, muted_glyph=None)
-    return made
-
-
 def moving(made: figure) -> figure:
-    """The same, with all that moves on a layer of its own: axes, titles and legends are not drawn again with it."""
-    for renderer in plain(made).renderers:
-        renderer.level = "overlay"
+    """The figure with all that moves on a layer of its own: axes, titles and legends are not drawn again with it.
+
+    And without the glyphs for what is selected or muted, which would be updated with every frame.
+    """
+    for renderer in made.renderers:
+        renderer.update(selection_glyph=None, nonselection_glyph=None, muted_glyph=None, level="overlay")
     return made
 
 

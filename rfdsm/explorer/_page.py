@@ -116,9 +116,7 @@ class Page:
     def _request(self) -> None:
         """The quick things, at once."""
         self._workers["curves"].ask(self.state)
-        if self._asked.get("diagram") != key(self.state):
-            self._asked["diagram"] = key(self.state)
-            self._workers["diagram"].ask(self.state)
+        self._ask("diagram", key(self.state))
 
     def _rest_soon(self) -> None:
         self._last = time.monotonic()
@@ -265,7 +263,7 @@ class Page:
         if self.curves is not None:
             state, draws = self.curves.state, self.curves.draws
             points = [point for point in self.simulated if belongs(point, state, draws)]
-            self.panels.show_simulated(points, self.curves, self._colours)
+            self.panels.show_simulated(points, self.curves)
 
     def _reset(self, *_: Any) -> None:
         self.simulated = []

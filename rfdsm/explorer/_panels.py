@@ -23,12 +23,7 @@ X_LABELS = {
     "ridge": "ridge λ",
 }
 LINES = {"p_n": ("p = n", "dashdot"), "p_nm": ("p = n m", "dotted")}
-TITLES = {
-    "train": "Training loss",
-    "empirical_test": "Training points, fresh noise",
-    "test": "Test loss",
-    "score": "Score error",
-}
+TITLES = {name: QUANTITIES[name].title.capitalize() for name in NAMES}
 
 
 class LossPanels:
@@ -40,7 +35,7 @@ class LossPanels:
         self.lines = ColumnDataSource({name: nothing for name in ("x", "floor", *columns)}, name="curves")
         self.point = ColumnDataSource({name: [np.nan] for name in ("x", *NAMES)}, name="point")
         self.marks = {name: ColumnDataSource({"x": [np.nan]}, name=name) for name in LINES}
-        self.simulated = ColumnDataSource(simulated_columns([], None), name="simulated")
+        self.simulated = ColumnDataSource(_nothing_simulated(), name="simulated")
         self._x = Range1d(0.1, 100)
         self._y = {name: Range1d(0.1, 1) for name in NAMES}
         self._ticks = {name: FixedTicker() for name in NAMES if name != "train"}
@@ -98,9 +93,9 @@ class LossPanels:
                 made.xaxis[0].axis_label = label
         self._tell_key(curves)
 
-    def show_simulated(self, points: list[Simulated], curves: Curves, colours: Look) -> None:
+    def show_simulated(self, points: list[Simulated], curves: Curves) -> None:
         """Markers of the simulated points that lie on these curves."""
-        data = simulated_columns(points, curves, colours)
+        data = _simulated(points, curves, self._colours)
         if len(data["x"]) or len(self.simulated.data["x"]):
             self.simulated.data = data
             self._fit_ranges(curves)
@@ -156,12 +151,14 @@ def _decades(low: float, high: float) -> list[float]:
     return sorted(float(digit * 10.0**k) for k in powers for digit in ((1, 2, 5) if few else (1,)))
 
 
-def simulated_columns(points: list[Simulated], curves: Curves | None, colours: Look | None = None) -> dict[str, Any]:
+def _nothing_simulated() -> dict[str, Any]:
+    return {"x": [], "colour": []} | {f"{name}{end}": [] for name in NAMES for end in ("", "_lower", "_upper")}
+
+
+def _simulated(points: list[Simulated], curves: Curves, colours: Look) -> dict[str, Any]:
     """Columns of the markers and their error bars: mean and standard error."""
-    data: dict[str, Any] = {"x": [], "colour": []}
-    data |= {f"{name}{end}": [] for name in NAMES for end in ("", "_lower", "_upper")}
-    for point in points if curves is not None and colours is not None else []:
-        assert curves is not None and colours is not None
+    data = _nothing_simulated()
+    for point in points:
         data["x"].append(getattr(point.state, curves.state.abscissa))
         data["colour"].append(colours.curves[curves.draws.index(point.state.m)])
         for name in NAMES:

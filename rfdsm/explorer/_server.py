@@ -87,7 +87,8 @@ def explore(problem: Problem | None = None) -> Explorer:
         finally:
             ready.set()
         if "server" in found:
-            _run(found["server"])
+            found["server"].start()
+            found["server"].io_loop.start()
 
     threading.Thread(target=run, daemon=True, name="rfdsm explorer").start()
     ready.wait()
@@ -111,11 +112,6 @@ def serve(state: State, port: int, browser: bool) -> None:
         print("ended", flush=True)
     finally:
         server.stop(wait=False)
-
-
-def _run(server: "Server") -> None:
-    server.start()
-    server.io_loop.start()
 
 
 def _end(server: "Server") -> None:

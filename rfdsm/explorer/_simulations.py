@@ -24,7 +24,6 @@ class Simulated(NamedTuple):
     state: State
     n: int
     p: int
-    trials: int
     mean: dict[str, float]
     error: dict[str, float]
 
@@ -66,7 +65,6 @@ def simulated(
         state,
         round(state.psi_n * state.d),
         round(state.psi_p * state.d),
-        trials,
         {name: float(value.mean()) for name, value in values.items()},
         {name: float(value.std(ddof=1) / np.sqrt(trials)) for name, value in values.items()},
     )

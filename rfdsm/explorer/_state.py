@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 
-from rfdsm import activations, schedules, targets
+from rfdsm import activations, schedules
 from rfdsm._problem import FIELDS, STRUCTURE, Problem, check_problem
 from rfdsm._values import one_line, shown
 from rfdsm.cli._build import activation as activation_of, spectrum as spectrum_of
@@ -164,11 +164,6 @@ def power_law(exponent: Number, cutoff: Number) -> str:
 def spans(state: State) -> dict[str, tuple[float, float]]:
     """Lowest and highest value of every field that has a slider of its own."""
     return SPANS | {"t": schedules.get(state.schedule).span}
-
-
-def targets_and_schedules() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Those that need no numbers, by name."""
-    return tuple(name for name in targets.NAMES if name != "linear"), schedules.NAMES
 
 
 def _number(name: str, value: Any) -> float:

@@ -39,10 +39,8 @@ def split(nets: list[Any]) -> tuple[Any, Any, Static]:
     """Trained arrays of all networks, stacked, their other arrays, and what is no array."""
     spec = nets[0].trainable() if hasattr(nets[0], "trainable") else eqx.is_inexact_array
     parts = [eqx.partition(net, spec) for net in nets]
-    shapes = [jax.tree.map(jnp.shape, eqx.filter(net, eqx.is_array)) for net in nets]
-    if any(jax.tree.structure(net) != jax.tree.structure(nets[0]) for net in nets) or any(
-        shape != shapes[0] for shape in shapes
-    ):
+    kinds = [(jax.tree.structure(net), jax.tree.map(jnp.shape, eqx.filter(net, eqx.is_array))) for net in nets]
+    if any(kind != kinds[0] for kind in kinds):
         raise ValueError("network must be one module, or a list of modules of one structure and shape")
     others = [eqx.partition(rest, eqx.is_array) for _, rest in parts]
     leaves, structure = jax.tree.flatten(others[0][1])
@@ -52,28 +50,28 @@ def split(nets: list[Any]) -> tuple[Any, Any, Static]:
 
 def points(data: Any, test: Any, key: Any, dtype: Any) -> tuple[Any, Any, Gaussian | None, int]:
     """Training points, fresh ones, their law if it is known, and d."""
-    law = next((x for x in (test, data) if isinstance(x, Gaussian)), None)
     if isinstance(data, Gaussian):
         rows: Any = data
         outside: Any = data if test is None else test
     else:
-        array = check_rows(data)
+        array, outside = check_rows(data), test
         if test is None:
-            out = max(1, round(HELD_OUT * len(array)))
-            if len(array) - out < 1:
-                raise ValueError(f"data has {len(array)} rows, must be at least 2 for one to be held out")
+            out = max(1, round(HELD_OUT * len(array)))  # there are two rows at least
             order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 9), len(array)))
             array, outside = array[order[out:]], array[order[:out]]
-        else:
-            outside = test
         rows = jnp.asarray(array, dtype)
-    d = rows.d if isinstance(rows, Gaussian) else rows.shape[1]
-    if not isinstance(outside, Gaussian):
+    law = outside if isinstance(outside, Gaussian) else None
+    if law is None:
         outside = jnp.asarray(outside if test is None else check_rows(outside, "test"), dtype)
-    other = outside.d if isinstance(outside, Gaussian) else outside.shape[1]
+    d, other = columns(rows), columns(outside)
     if other != d:
         raise ValueError(f"test has d = {other}, must be that of data, {d}")
-    return rows, outside, law if isinstance(outside, Gaussian) else None, d
+    return rows, outside, law, d
+
+
+def columns(data: Any) -> int:
+    """The dimension of a law or of rows."""
+    return data.d if isinstance(data, Gaussian) else data.shape[1]
 
 
 def levels(level: Any, levels: Any) -> Levels:
@@ -89,13 +87,8 @@ def question(schedule: Any, target: Any, levels: Levels, rows: Any, law: Gaussia
     """What is learned. ValueError for names that are unknown, times out of range, targets without a score."""
     rule, learned = schedules.get(schedule), targets.get(target)
     levels.check(rule)
-    variance = (
-        law.variance
-        if law is not None
-        else rows.variance
-        if isinstance(rows, Gaussian)
-        else float(np.mean(np.square(rows)))
-    )
+    known = rows if law is None else law
+    variance = known.variance if isinstance(known, Gaussian) else float(np.mean(np.square(rows)))
     for end in levels.ends:
         targets.check(learned, rule.level(np.float64(end), variance), variance)
     return Question(rule, learned, levels, variance)

@@ -65,16 +65,12 @@ class Rule(NamedTuple):
 def shared(function: Callable[..., Any], *rule: Any) -> Callable[..., Any]:
     """function(*rule, ...) for all networks, compiled; the same whenever the rule is, if that can be told."""
     try:
-        return _shared(function, *rule)
-    except TypeError:  # what cannot be hashed
         return _compiled(function, *rule)
+    except TypeError:  # what cannot be hashed
+        return _compiled.__wrapped__(function, *rule)
 
 
 @lru_cache(maxsize=32)
-def _shared(function: Callable[..., Any], *rule: Any) -> Callable[..., Any]:
-    return _compiled(function, *rule)
-
-
 def _compiled(function: Callable[..., Any], *rule: Any) -> Callable[..., Any]:
     return jax.jit(lambda stacked, *rest: jax.lax.map(lambda one: function(*rule, *one, *rest), stacked))
 

@@ -68,13 +68,9 @@ def measured(network: Any, of: Sets, law: Gaussian | None) -> Float[Array, " nam
         pairs = some.pairs
         off = errors(network, pairs)
         values = pairs.weight * jnp.mean(off**2, axis=1)
-        if law is None:
-            scores = jnp.full_like(values, jnp.nan)
-        else:
-            true = law
-            wrong = jax.vmap(lambda f, y, asked: _score_error(f, y, asked, true))(
-                off + pairs.wanted, pairs.y, pairs.asked
-            )
+        scores = jnp.full_like(values, jnp.nan)
+        if law is not None:
+            wrong = jax.vmap(_score_error, (0, 0, 0, None))(off + pairs.wanted, pairs.y, pairs.asked, law)
             scores = jnp.mean(wrong**2, axis=1)
         own = [jnp.sum(jnp.where(some.kind == k, values, 0.0)) for k in range(3)]
         return jnp.stack([*own, jnp.sum(jnp.where(some.kind == 2, scores, 0.0))])
@@ -92,9 +88,8 @@ def _score_error(f: Any, y: Any, asked: Any, law: Gaussian) -> Float[Array, " d"
 def bounds(of: Sets, law: Gaussian | None) -> tuple[float, float]:
     """Weighted loss of the best network (NaN without a law) and of one that outputs zero, on the pairs of the test."""
     tested = np.asarray(of.kind) == 2
-    asked, weight, wanted = jax.tree.map(
-        lambda x: np.asarray(x)[tested], (of.pairs.asked, of.pairs.weight, of.pairs.wanted)
-    )
+    pairs = of.pairs
+    asked, weight, wanted = jax.tree.map(lambda x: np.asarray(x)[tested], (pairs.asked, pairs.weight, pairs.wanted))
     if law is None:
         return np.nan, float(np.mean(weight * np.mean(wanted.astype(float) ** 2, axis=1)))
     floors = np.mean([asked.floor(s) for s in np.asarray(law.eigenvalues)], axis=0)

@@ -10,9 +10,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rfdsm._arguments import base_key, check_whole
-from rfdsm.networks._embedding import embedding
 
 EMBEDDING = 32
+"""Numbers by which a network is told its level."""
+SLOWEST, FASTEST = 0.1, 4.0
+"""Frequencies in log sqrt(h)/a: over the six decades that schedules span, and down to a quarter."""
+
+
+def embedding(level: Any, dtype: Any) -> Float[Array, " size"]:
+    """What a network is told: sin and cos of the log noise-to-signal ratio, at frequencies in equal ratios."""
+    place = jnp.log(level.h) / 2 - jnp.log(level.a)
+    waves = jnp.geomspace(SLOWEST, FASTEST, EMBEDDING // 2, dtype=place.dtype) * place
+    return jnp.concatenate([jnp.sin(waves), jnp.cos(waves)]).astype(dtype)
 
 
 class MLP(eqx.Module):
@@ -23,7 +32,7 @@ class MLP(eqx.Module):
     activation: Callable[[Any], Any] = eqx.field(static=True)
 
     def __call__(self, y: Float[Array, " d"], level: Any) -> Float[Array, " d"]:
-        told = embedding(level, EMBEDDING).astype(y.dtype)
+        told = embedding(level, y.dtype)
         x = y / jnp.sqrt(level.a**2 + level.h).astype(y.dtype)  # of order one at every level of data of order one
         for layer, shift in zip(self.layers[:-1], self.shifts, strict=True):
             x = self.activation(layer(x) + shift(told))

@@ -21,11 +21,9 @@ from rfdsm._samples import check_rows
 from rfdsm.losses import Losses
 from rfdsm.networks._kinds import check_kind, maker, whole_numbers
 from rfdsm.networks._laws import Gaussian
-from rfdsm.networks._train import train
-from rfdsm.networks._training import Training, parameters
+from rfdsm.networks._train import Progress, Training, parameters, train
 from rfdsm.theory._predict import predict
 
-Progress = Callable[[int, int], Any]
 THEORY_POINTS = 60
 """Widths of theory, in equal ratios, over the range of the networks."""
 
@@ -95,9 +93,8 @@ def study(
     rows, test, spectrum = _points(data, n, start)
     d = rows.shape[1]
     make = maker(kind, d, shape, depth, activation)
-    problem = Problem(
-        len(rows) / d, 1.0, [[x] for x in draws], level, ridge, activation, spectrum, schedule=schedule, target=target
-    )
+    many = [[x] for x in draws]
+    problem = Problem(len(rows) / d, 1.0, many, level, ridge, activation, spectrum, schedule, target)
     nets = {size: [make(size, jax.random.fold_in(start, 100 + k)) for k in range(count)] for size in sizes}
     trained = {size: parameters(found[0]) for size, found in nets.items()}
     optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))

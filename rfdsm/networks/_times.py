@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -20,12 +19,10 @@ from rfdsm._values import number, one_line
 from rfdsm.networks import _asked as asked, _measure as measure, judge
 from rfdsm.networks._kinds import check_kind, maker, whole_numbers
 from rfdsm.networks._laws import Gaussian
-from rfdsm.networks._train import MEASURED, train
-from rfdsm.networks._training import Training, parameters
+from rfdsm.networks._train import MEASURED, Progress, Training, parameters, train
 from rfdsm.networks.levels import Levels
 from rfdsm.sampling import Sampler, ddim, generate, geometric
 
-Progress = Callable[[int, int], Any]
 RECORDS = 10
 LEVELS = 20
 """Of the sampler, unless another is given."""
@@ -103,22 +100,20 @@ def over_time(
         (('n', 'network', 'step'), (2, 1))
     """
     sizes, count = whole_numbers("n", n), check_whole("seeds", seeds, 1)
-    width, samples, steps = (
-        check_whole(name, x, 1) for name, x in (("width", width), ("samples", samples), ("steps", steps))
-    )
+    width, samples = check_whole("width", width, 1), check_whole("samples", samples, 1)
+    steps = check_whole("steps", steps, 1)
     check_kind(kind, ("mlp", "unet"))
     if sizes[0] < 2:
         raise ValueError(f"n = {sizes[0]} must be at least 2: a copy is nearer to one point than to a second")
     if not isinstance(levels, Levels) or levels.ends[0] == levels.ends[1]:
         raise ValueError(f"levels = {one_line(levels)} must span times: networks.levels.log_uniform(low, high)")
     rows = data if isinstance(data, Gaussian) else check_rows(data)
-    d = rows.d if isinstance(rows, Gaussian) else rows.shape[1]
+    d = asked.columns(rows)
     if samples < d + 2:
         raise ValueError(f"samples = {samples} must be at least d + 2 = {d + 2}")
-    if not isinstance(rows, Gaussian) and len(rows) < sizes[-1] + samples + d + 2:
-        raise ValueError(
-            f"data has {len(rows)} rows, must have at least n + samples + d + 2 = {sizes[-1] + samples + d + 2}"
-        )
+    least = sizes[-1] + samples + d + 2
+    if not isinstance(rows, Gaussian) and len(rows) < least:
+        raise ValueError(f"data has {len(rows)} rows, must have at least n + samples + d + 2 = {least}")
     learning_rate = number("learning_rate", learning_rate, "> 0", lambda x: x > 0)
     sampler = ddim(geometric(levels.ends[1], levels.ends[0], LEVELS)) if sampler is None else sampler
     if not isinstance(sampler, Sampler):
@@ -126,10 +121,8 @@ def over_time(
     start, make = base_key(key), maker(kind, d, shape, depth, "tanh")
     record = np.unique(np.round(np.geomspace(1, steps, RECORDS)).astype(int)) if record is None else record
     optimiser, done, total = optax.adam(learning_rate), 0, steps * count * len(sizes)
-    asked_of: dict[str, Any] = dict(
-        levels=levels, m=m, schedule=schedule, target=target, steps=steps, batch=batch, record=record
-    )
-    asked_of |= dict(optimiser=optimiser, measured=measured, keep=True)
+    asked_of: dict[str, Any] = dict(levels=levels, m=m, schedule=schedule, target=target, steps=steps, batch=batch)
+    asked_of |= dict(record=record, optimiser=optimiser, measured=measured, keep=True)
 
     def report(now: int, _: int) -> None:
         if progress is not None:
@@ -139,24 +132,15 @@ def over_time(
     for size in sizes:
         for k in range(count):
             own = jax.random.fold_in(start, k)
-            split = _split(rows, size, samples, own)
-            training = train(
-                make(width, jax.random.fold_in(own, 1)),
-                split.training,
-                test=split.test,
-                key=jax.random.fold_in(own, 2),
-                progress=report,
-                **asked_of,
-            )
-            cells.append(_cell(training, split, sampler, samples, jax.random.fold_in(own, 3)))
+            weights, batches, generated = (jax.random.fold_in(own, which) for which in (1, 2, 3))
+            split, network = _split(rows, size, samples, own), make(width, weights)
+            training = train(network, split.training, test=split.test, key=batches, progress=report, **asked_of)
+            cells.append(_cell(training, split, sampler, samples, generated))
             done += steps
     first = make(width, start)
     found = xr.concat(
         [xr.concat(cells[k * count : (k + 1) * count], "network") for k in range(len(sizes))], "n"
-    ).assign_coords(
-        n=datasets.variable("", ("n",), sizes, "training points"),
-        network=np.arange(count),
-    )
+    ).assign_coords(n=datasets.variable("", ("n",), sizes, "training points"), network=np.arange(count))
     best = found["test"].fillna(np.inf).argmin("step")
     found["best_step"] = datasets.variable("", ("n", "network"), found["step"].values[best], "step of least test loss")
     described = {"d": d, "m": str(m), "kind": kind, "width": width, "depth": depth, "parameters": parameters(first)}
@@ -181,11 +165,11 @@ class Split(NamedTuple):
 def _split(data: Any, size: int, samples: int, key: Any) -> Split:
     """Points of a seed; those of another n are the first of the same order."""
     if isinstance(data, Gaussian):
-        drawn = (
+        perfect, law, training = (
             np.asarray(data.draw(jax.random.fold_in(key, 10 + k), c), float)
-            for k, c in enumerate((samples, 2 * samples))
+            for k, c in enumerate((samples, 2 * samples, size))
         )
-        return Split(np.asarray(data.draw(jax.random.fold_in(key, 12), size), float), data, *drawn)
+        return Split(training, data, perfect, law)
     order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 10), len(data)))
     perfect, others = data[order[:samples]], data[order[samples:]]
     fresh = data[np.concatenate([order[:samples], order[samples + size :]])]
@@ -196,14 +180,14 @@ def _cell(training: Training, split: Split, sampler: Any, samples: int, key: Any
     """Of one network, over step."""
     found = training.to_dataset().drop_attrs(deep=False)
     made = _generated(training, split, sampler, samples, key)
-    rows = [judge.statistics(x, split.training, split.law) if np.all(np.isfinite(x)) else None for x in made]
-    missing = (np.nan,) * len(judge.Statistics._fields)
-    table = np.array([missing if row is None else row for row in rows], float)
-    others = {
-        "perfect": judge.statistics(split.perfect, split.training, split.law),
-        "copier": judge.statistics(judge.copies(split.training, samples), split.training, split.law),
-    }
-    for k, name in enumerate(judge.Statistics._fields):
+    names = judge.Statistics._fields
+
+    def judged(x: np.ndarray) -> tuple[float, ...]:
+        return judge.statistics(x, split.training, split.law) if np.all(np.isfinite(x)) else (np.nan,) * len(names)
+
+    table = np.array([judged(x) for x in made], float)
+    others = {"perfect": judged(split.perfect), "copier": judged(judge.copies(split.training, samples))}
+    for k, name in enumerate(names):
         found[name] = datasets.variable(name, ("step",), table[:, k], LONG_NAMES[name])
         for other, values in others.items():
             told = f"{LONG_NAMES[name]}, of a {other}" + (" generator" if other == "perfect" else "")

@@ -1,9 +1,11 @@
-"""Training of any network by denoising score matching: `train`."""
+"""Training of any network by denoising score matching, `train`, and what it leaves, `Training`."""
 
+import json
 import math
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
+from importlib import metadata
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import xarray as xr
 
+from rfdsm import __version__, datasets
 from rfdsm._arguments import base_key, check_whole
 from rfdsm._files import located
 from rfdsm._scope import network_scope
@@ -20,14 +24,68 @@ from rfdsm.losses import Losses
 from rfdsm.networks import _asked as asked, _checkpoint as saved, _measure as measure
 from rfdsm.networks._laws import Gaussian
 from rfdsm.networks._loop import Points, Rule, State, measured as measured_losses, run, shared
-from rfdsm.networks._training import Training
 from rfdsm.networks.levels import Levels
+from rfdsm.schedules import Schedule
+from rfdsm.targets import Target
 
 Progress = Callable[[int, int], Any]
 BETWEEN = 1000
 """Most steps between two looks at the clock, the keyboard and the disk."""
 MEASURED = 4096
 """Pairs a loss is measured on."""
+
+
+class Training(eqx.Module):
+    """A trained network, or several, and the losses on the way."""
+
+    network: Any
+    """Or the list of them."""
+    losses: Losses
+    """Last axis: the recorded steps; before it the networks, if several were trained. `train` is on the frozen pairs,
+    `empirical_test` on the same points with fresh noise, `test` on fresh points; `score` and `floor` where the law is
+    known, else NaN. Losses of levels are weighted as in training."""
+    steps: np.ndarray
+    """Recorded, ascending."""
+    failed: Any
+    """Step whose loss was not finite, None if all were; of several networks an array, -1 for those without."""
+    n: int | None
+    """Training points; None of a law."""
+    d: int
+    m: float
+    schedule: Schedule
+    target: Target
+    levels: str
+    batch: int
+    kept: Any = None
+    """Networks at the recorded steps, each as `network`, where they were to be kept."""
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of one network."""
+        return parameters(self.network[0] if isinstance(self.network, list) else self.network)
+
+    def to_dataset(self) -> xr.Dataset:
+        """Losses over step (and network), with what was trained as attributes."""
+        several = np.ndim(self.losses.train) > 1
+        over = ("network", "step") if several else ("step",)
+        names = (*Losses.NAMES, "floor", "null")
+        variables = {name: datasets.variable(name, over, getattr(self.losses, name)) for name in names}
+        coords: dict[str, Any] = {"step": datasets.variable("step", ("step",), self.steps, "optimiser step")}
+        if several:
+            coords["network"] = np.arange(np.shape(self.losses.train)[0])
+        described = {"n": self.n, "d": self.d, "m": "inf" if math.isinf(self.m) else self.m}
+        described |= {"parameters": self.parameters, "schedule": str(self.schedule), "target": str(self.target)}
+        described |= {"levels": self.levels, "batch": self.batch}
+        versions = {"rfdsm": __version__} | {name: metadata.version(name) for name in ("jax", "equinox", "optax")}
+        title = "Losses of denoising score matching during training, per coordinate"
+        attrs = {"title": title, "configuration": json.dumps(described), "versions": json.dumps(versions)}
+        return xr.Dataset(variables, coords=coords, attrs=attrs)
+
+
+def parameters(network: Any) -> int:
+    """Numbers that are trained in a network."""
+    spec = network.trainable() if hasattr(network, "trainable") else eqx.is_inexact_array
+    return sum(x.size for x in jax.tree.leaves(eqx.filter(network, spec)))
 
 
 @lru_cache(maxsize=1)
@@ -172,9 +230,8 @@ def train(
             break
         after = recorded[place] if place < len(recorded) else steps
         until = int(min(done + BETWEEN, after))
-        state = jax.block_until_ready(
-            forward((state, fixed, keys), points, *(jnp.asarray(x, jnp.int32) for x in (done, until)))
-        )
+        ends = (jnp.asarray(x, jnp.int32) for x in (done, until))
+        state = jax.block_until_ready(forward((state, fixed, keys), points, *ends))
         done = until
 
     bad = np.asarray(state.bad)
@@ -194,9 +251,9 @@ def train(
 
     values = np.asarray(found, float)
     values = np.moveaxis(values, 0, 1) if several else values[:, 0]
-    ends = [measure.bounds(jax.tree.map(lambda x, k=k: x[k], sets), law) for k in range(len(nets))]
+    limits = [measure.bounds(jax.tree.map(lambda x, k=k: x[k], sets), law) for k in range(len(nets))]
     floor, null = (np.broadcast_to(np.array(part if several else part[0])[..., None], values.shape[:-1])
-                   for part in zip(*ends, strict=True))  # fmt: skip
+                   for part in zip(*limits, strict=True))  # fmt: skip
     named = dict(zip(Losses.NAMES, np.moveaxis(values, -1, 0), strict=True))
     return Training(
         network=network_of(final),

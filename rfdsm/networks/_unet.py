@@ -9,9 +9,8 @@ from jaxtyping import Array, Float
 
 from rfdsm._arguments import base_key, check_whole
 from rfdsm._values import one_line
-from rfdsm.networks._embedding import embedding
+from rfdsm.networks._mlp import EMBEDDING, embedding
 
-EMBEDDING = 32
 GROUPS = 4
 """Of channels, normalised together."""
 
@@ -51,7 +50,7 @@ class UNet(eqx.Module):
     last: eqx.nn.Conv2d
 
     def __call__(self, y: Float[Array, " d"], level: Any) -> Float[Array, " d"]:
-        told = embedding(level, EMBEDDING).astype(y.dtype)
+        told = embedding(level, y.dtype)
         x = y / jnp.sqrt(level.a**2 + level.h).astype(y.dtype)
         x = self.first(jnp.moveaxis(x.reshape(self.shape), -1, 0))
         passed = []
@@ -90,14 +89,10 @@ def unet(shape: Any, channels: Any = 16, depth: Any = 2, key: Any = 0) -> UNet:
     wide = [channels * 2**k for k in range(depth + 1)]
     down = [Block(wide[max(k - 1, 0)], wide[k], key=keys[k]) for k in range(depth)]
     up = [Block(wide[k + 1] + wide[k], wide[k], key=keys[depth + k]) for k in reversed(range(depth))]
-    return UNet(
-        shape=(H, W, C),
-        first=eqx.nn.Conv2d(C, channels, 3, padding=1, key=keys[-3]),
-        down=down,
-        middle=Block(wide[-2], wide[-1], key=keys[-2]),
-        up=up,
-        last=eqx.nn.Conv2d(channels, C, 3, padding=1, key=keys[-1]),
-    )
+    first = eqx.nn.Conv2d(C, channels, 3, padding=1, key=keys[-3])
+    middle = Block(wide[-2], wide[-1], key=keys[-2])
+    last = eqx.nn.Conv2d(channels, C, 3, padding=1, key=keys[-1])
+    return UNet((H, W, C), first, down, middle, up, last)
 
 
 def _groups(channels: int) -> int:

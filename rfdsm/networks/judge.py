@@ -67,9 +67,7 @@ def judge(samples: Any, training: Any, fresh: Any, *, seed: int = 0) -> Judged:
         >>> judged.copier.copied > 0.8 > judged.generated.copied, judged.copier.sign
         (True, -1.0)
     """
-    rows, train, new = (
-        check_rows(x, name) for x, name in ((samples, "samples"), (training, "training"), (fresh, "fresh"))
-    )
+    rows, train, new = _rows(samples, training, fresh)
     half = len(new) // 2
     if half < new.shape[1] + 2:
         raise ValueError(f"fresh has {len(new)} rows, must have at least 2 (d + 2) = {2 * (new.shape[1] + 2)}")
@@ -157,21 +155,19 @@ def alignment(samples: Any, training: Any, fresh: Any, *, width: Any = None) -> 
         >>> abs(placed.to_fresh) < 0.1 * placed.apart, bool(abs(placed.position - 1) < 0.3)
         (True, True)
     """
-    g, t, f = (check_rows(x, name) for x, name in ((samples, "samples"), (training, "training"), (fresh, "fresh")))
+    g, t, f = _rows(samples, training, fresh)
     for name, points in (("training", t), ("fresh", f)):
         if points.shape[1] != g.shape[1]:
             raise ValueError(f"{name} has {points.shape[1]} columns, must be as many as samples, {g.shape[1]}")
     with jax_scope():
-        among = np.asarray(_squares(f, f))
+        among = _squares(f, f)
         if width is None:
             scale = float(np.median(among[np.triu_indices(len(f), 1)])) / 4
         else:
             scale = number("width", width, "> 0", lambda w: w > 0) ** 2
         if not scale > 0:
             raise ValueError("fresh has a median distance of 0, must be > 0: give a width")
-        gg, tt, gt, gf, tf = (
-            _kernel(np.asarray(_squares(*x)), scale) for x in ((g, g), (t, t), (g, t), (g, f), (t, f))
-        )
+        gg, tt, gt, gf, tf = (_kernel(_squares(*x), scale) for x in ((g, g), (t, t), (g, t), (g, f), (t, f)))
     generated, law, density = _unbiased(gg), _unbiased(_kernel(among, scale)), float(tt.mean())
     apart = density + law - 2 * float(tf.mean())
     to_fresh = generated + law - 2 * float(gf.mean())
@@ -188,15 +184,13 @@ def nearer_to(samples: Any, training: Any, fresh: Any) -> float:
 
     Source: definition arXiv 2411.17807.
     """
-    g, t, f = (check_rows(x, n) for x, n in ((samples, "samples"), (training, "training"), (fresh, "fresh")))
+    g, t, f = _rows(samples, training, fresh)
     count, d = min(len(t), len(f)), g.shape[1]
     t, f = t[:count], f[:count]
     width = float(np.sqrt(np.mean(np.var(fresh, axis=0)))) * count ** (-1 / d)
     with jax_scope():
-        overlaps = [
-            np.mean(np.exp(-np.asarray(_squares(*pair)) / (4 * width**2))) for pair in ((t, t), (f, f), (g, t), (g, f))
-        ]
-    return float(np.sign(overlaps[0] - overlaps[1] - 2 * (overlaps[2] - overlaps[3])))
+        tt, ff, gt, gf = (np.mean(np.exp(-_squares(*x) / (4 * width**2))) for x in ((t, t), (f, f), (g, t), (g, f)))
+    return float(np.sign(tt - ff - 2 * (gt - gf)))
 
 
 def discrepancy(samples: Any, points: Any, width: Any = None) -> float:
@@ -210,13 +204,11 @@ def discrepancy(samples: Any, points: Any, width: Any = None) -> float:
     """
     x, y = check_rows(samples, "samples"), check_rows(points, "points")
     with jax_scope():
-        inside, across, own = (np.asarray(_squares(a, b)) for a, b in ((x, x), (x, y), (y, y)))
-    scale = (
-        float(np.median(own[np.triu_indices(len(y), 1)]))
-        if width is None
-        else number("width", width, "> 0", lambda w: w > 0) ** 2
-    )
-
+        inside, across, own = (_squares(a, b) for a, b in ((x, x), (x, y), (y, y)))
+    if width is None:
+        scale = float(np.median(own[np.triu_indices(len(y), 1)]))
+    else:
+        scale = number("width", width, "> 0", lambda w: w > 0) ** 2
     return _unbiased(_kernel(inside, scale)) + _unbiased(_kernel(own, scale)) - 2 * float(_kernel(across, scale).mean())
 
 
@@ -230,6 +222,11 @@ def _unbiased(kernel: np.ndarray) -> float:
     return float((kernel.sum() - np.trace(kernel)) / (count * (count - 1)))
 
 
-def _squares(x: np.ndarray, y: np.ndarray) -> Any:
+def _squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     a, b = jnp.asarray(x), jnp.asarray(y)
-    return jnp.maximum(jnp.sum(a**2, 1)[:, None] + jnp.sum(b**2, 1)[None] - 2 * a @ b.T, 0.0)
+    return np.asarray(jnp.maximum(jnp.sum(a**2, 1)[:, None] + jnp.sum(b**2, 1)[None] - 2 * a @ b.T, 0.0))
+
+
+def _rows(samples: Any, training: Any, fresh: Any) -> list[np.ndarray]:
+    named = {"samples": samples, "training": training, "fresh": fresh}
+    return [check_rows(x, name) for name, x in named.items()]

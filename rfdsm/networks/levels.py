@@ -5,7 +5,6 @@ from functools import lru_cache
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -53,14 +52,14 @@ def _at(time: float) -> Levels:
 def uniform(low: Any, high: Any, weight: Any = None) -> Levels:
     """Times uniform from `low` to `high`; weight(level) multiplies losses, level a `sampling.NoiseLevel`."""
     low, high = _ends(low, high)
-    return Levels(lambda u: low + (high - low) * u, _checked(weight), _text("uniform", low, high, weight), (low, high))
+    return _levels(lambda u: low + (high - low) * u, "uniform", low, high, weight)
 
 
 def log_uniform(low: Any, high: Any, weight: Any = None) -> Levels:
     """Times whose logarithm is uniform from log `low` to log `high`."""
     low, high = _ends(low, high)
     ratio = high / low
-    return Levels(lambda u: low * ratio**u, _checked(weight), _text("log_uniform", low, high, weight), (low, high))
+    return _levels(lambda u: low * ratio**u, "log_uniform", low, high, weight)
 
 
 def by_quantiles(transform: Any, ends: Any, weight: Any = None) -> Levels:
@@ -74,8 +73,7 @@ def by_quantiles(transform: Any, ends: Any, weight: Any = None) -> Levels:
     if not callable(transform):
         raise ValueError(f"transform = {one_line(transform)} must be a function of JAX arrays")
     low, high = _ends(*ends)
-    name = getattr(transform, "__name__", "function")
-    return Levels(transform, _checked(weight), _text(f"quantiles {name}", low, high, weight), (low, high))
+    return _levels(transform, f"quantiles {getattr(transform, '__name__', 'function')}", low, high, weight)
 
 
 def _ends(low: Any, high: Any) -> tuple[float, float]:
@@ -83,17 +81,8 @@ def _ends(low: Any, high: Any) -> tuple[float, float]:
     return first, number("high", high, f"finite and > low = {shown(first)}", lambda x: np.isfinite(x) & (x > first))
 
 
-def _checked(weight: Any) -> Any:
+def _levels(transform: Any, name: str, low: float, high: float, weight: Any) -> Levels:
     if weight is not None and not callable(weight):
         raise ValueError(f"weight = {one_line(weight)} must be a function of the level")
-    return weight
-
-
-def _text(name: str, low: float, high: float, weight: Any) -> str:
     weighted = "" if weight is None else f", weight {getattr(weight, '__name__', 'function')}"
-    return f"{name} from {low:g} to {high:g}{weighted}"
-
-
-def drawn(levels: Levels, key: Any, count: int, dtype: Any) -> Float[Array, " count"]:
-    """Independent times."""
-    return levels.draw(jax.random.uniform(key, (count,), dtype))
+    return Levels(transform, weight, f"{name} from {low:g} to {high:g}{weighted}", (low, high))

@@ -33,9 +33,9 @@ def by_target(problem: Problem, given: Any) -> dict[str, Problem]:
 
 
 def rivalry(
-    family: Family, pair: tuple[Target, Target], along: str, best_ridge: Callable[[Problem], np.ndarray]
+    family: Family, pair: list[Target], along: str, best_ridge: Callable[[Problem], np.ndarray]
 ) -> Callable[..., Any]:
-    """log(score of the first/score of the second), its derivative by log(along), and its rounding, for `roots`.
+    """log(score of the first/score of the second), its derivative by log(along), and its rounding: one field of many.
 
     Both have the best ridge of every place, unless it is what runs. It needs no derivative: there the score is least.
     """
@@ -52,9 +52,9 @@ def rivalry(
         family.solves += own.solves
         return found[SCORE], slopes[SCORE, 0]
 
-    def evaluate(line: np.ndarray, u: np.ndarray, exact: bool = False) -> Any:
+    def evaluate(line: np.ndarray, u: np.ndarray, exact: bool) -> Any:
         (first, rise), (second, other) = (scores(target, line, u, exact) for target in pair)
         with np.errstate(divide="ignore", invalid="ignore"):  # infinite, or zero where nothing has to be learned
-            return np.log(first / second), rise / first - other / second, np.full(line.size, 8 * EPS)
+            return [(np.log(first / second), rise / first - other / second, np.full(line.size, 8 * EPS))]
 
     return evaluate

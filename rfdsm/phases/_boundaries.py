@@ -132,8 +132,7 @@ def boundary(
     if pair is None:
         fields_at = partial(_fields_at, family, (field,))
     else:
-        rivals = rivalry(family, (pair[0], pair[1]), along, lambda cells: optimal(cells, "ridge", "score")["ridge"])
-        fields_at = lambda *place: [rivals(*place)]  # noqa: E731
+        fields_at = rivalry(family, pair, along, lambda cells: optimal(cells, "ridge", "score")["ridge"])
     (found,) = _searched(fields_at, 1, family, (low, high), points)
     result = _assembled(field, along, (low, high), family, found)
     missing = int(np.sum(~result.found))
@@ -166,10 +165,7 @@ def _fields_at(family: Family, names: Sequence[str], line: np.ndarray, u: np.nda
     asked = family.lines.asked_at(family.fields(line, u[:, None])["t"])
     losses = fields.with_excess(dict(zip(NAMES, values, strict=True)), asked.score_unit)
     changes = dict(zip(NAMES, slopes[:, 0], strict=True))
-    return [
-        (fields.value(name, losses), fields.slope(name, losses, changes), fields.rounding(name, losses))
-        for name in names
-    ]
+    return [fields.expanded(name, losses, changes) for name in names]
 
 
 def _searched(
@@ -243,13 +239,8 @@ def _prepared(problem: Problem, along: Any, bounds: Any, per_decade: Any) -> tup
         raise ValueError(f"per_decade = {per_decade!r} must be an integer >= 2")
     check_problem(problem)
     usual = BOUNDS | ({} if problem.schedule == schedules.ou() else {"t": problem.schedule.span})
-    low, high = checked_bounds(
-        along,
-        usual[along] if bounds is None else bounds,
-        "finite, > 0 and ascending",
-        lambda x: x > 0,
-        lambda x: np.isfinite(x),
-    )
+    ends = usual[along] if bounds is None else bounds
+    low, high = checked_bounds(along, ends, "finite, > 0 and ascending", lambda x: x > 0, np.isfinite)
     if along == "t":
         check_times(problem, (low, high))
     family = Family(along_lines(problem, (along,)), (along,))

@@ -20,17 +20,7 @@ from rfdsm.phases._regimes import REGIMES, labels
 from rfdsm.simulation._plan import realised
 from rfdsm.simulation._series import conditional_choice
 from rfdsm.simulation._simulate import simulate
-from rfdsm.spectra import Spectrum
-from rfdsm.spectra._population import (
-    Estimate,
-    Law,
-    RepeatedRowsWarning,
-    alike,
-    estimate,
-    gaussian_rows,
-    quantiles,
-    sample,
-)
+from rfdsm.spectra import Spectrum, _population as population
 from rfdsm.theory._predict import predict
 
 LARGEST_D = 64
@@ -86,9 +76,8 @@ class Evidence:
     def not_gaussian(self) -> bool:
         """Whether the losses on the rows deviate from theory as they do not on Gaussian rows, to FALSE_ALARM."""
         bound = stdtrit(TWINS - 1, 1 - FALSE_ALARM / (2 * len(TESTED))) * (1 + 1 / TWINS) ** 0.5
-        return any(
-            abs(self.relative_deviation(name) - mean) > bound * spread for name, (mean, spread) in self.gaussian.items()
-        )
+        found = ((self.relative_deviation(name), *usual) for name, usual in self.gaussian.items())
+        return any(abs(deviation - mean) > bound * spread for deviation, mean, spread in found)
 
     def expected(self, name: str) -> tuple[float, float]:
         """Deviation from theory to expect at the size asked about, and its standard error."""
@@ -106,7 +95,7 @@ def measured(problem: Problem, d: int, *, widest: int, data: Any, key: Any) -> E
         return found
     asked, size = found
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RepeatedRowsWarning)  # said where the rows came in
+        warnings.simplefilter("ignore", population.RepeatedRowsWarning)  # said where the rows came in
         compared = compare(asked, size, trials=TRIALS, key=key, data=law)
     # Real rows have no known score, and theory for them is that of Gaussian data.
     limit = predict(realised(asked, size, law))
@@ -122,7 +111,7 @@ def measured(problem: Problem, d: int, *, widest: int, data: Any, key: Any) -> E
         trials=TRIALS,
         scale=size / d,
         rows=law.size or None,
-        regime=REGIMES[int(labels({field: mean[field] for field in fields.SIGNED}))],
+        regime=REGIMES[int(labels(mean))],
         theory={name: float(theory[name]) for name in NAMES},
         mean={name: float(mean[name]) for name in NAMES},
         error={name: float(np.std(trials[name], ddof=1) / TRIALS**0.5) for name in NAMES},
@@ -130,7 +119,7 @@ def measured(problem: Problem, d: int, *, widest: int, data: Any, key: Any) -> E
     )
 
 
-def spectrum_error(problem: Problem, found: Estimate) -> dict[str, float]:
+def spectrum_error(problem: Problem, found: population.Estimate) -> dict[str, float]:
     """Standard error of the theory's NAMES and of the floor, for its spectrum is estimated from rows.
 
     The rows are standardised by their own variance, and whoever asks may mean the population by its own: the larger
@@ -139,23 +128,19 @@ def spectrum_error(problem: Problem, found: Estimate) -> dict[str, float]:
     names = (*NAMES, "floor")
     mean = float(found.law.weights @ found.law.nodes)
 
-    def values(law: Law) -> np.ndarray:
-        scaled = Law(law.nodes * (mean / (law.weights @ law.nodes)), law.weights)
-        return np.array([_theory(problem, names, one) for one in (law, scaled)])
+    def values(law: population.Law) -> np.ndarray:
+        scaled = population.Law(law.nodes * (mean / (law.weights @ law.nodes)), law.weights)
+        theory = [predict(problem.at(spectrum=Spectrum(*population.alike(one)))) for one in (law, scaled)]
+        named = [quantities(fields.of(losses, problem)) for losses in theory]
+        return np.array([[float(one[name]) for name in names] for one in named])
 
     with np.errstate(invalid="ignore"):  # inf - inf at p = nm without ridge
         return dict(zip(names, found.error(values).max(axis=0).tolist(), strict=True))
 
 
-def _theory(problem: Problem, names: tuple[str, ...], law: Law) -> list[float]:
-    found = predict(problem.at(spectrum=Spectrum(*alike(law))))
-    named = quantities(fields.of(found, problem)) | {"floor": found.floor}
-    return [float(named[name]) for name in names]
-
-
 def quantities(named: dict[str, Any]) -> dict[str, Any]:
-    """NAMES from losses that went through `fields.with_excess`."""
-    return {name: fields.value(name, named) if name in fields.SIGNED else named[name] for name in NAMES}
+    """Losses that went through `fields.with_excess`, and their signed fields."""
+    return named | fields.signed(named)
 
 
 def _in_modest_dimension(problem: Problem, d: int, widest: int, law: laws.Law) -> tuple[Problem, int] | str:
@@ -209,13 +194,14 @@ def _twins(asked: Problem, count: int, d: int, key: Any) -> dict[str, tuple[floa
     Everything that is done with real rows is done with these: standardised, their spectrum estimated, networks trained
     on some of them. One network each: its scatter counts, so that the test is on the safe side.
     """
-    values = quantiles(Law(asked.spectrum.nodes, asked.spectrum.weights), d)
+    values = population.quantiles(population.Law(asked.spectrum.nodes, asked.spectrum.weights), d)
     found: dict[str, list[float]] = {name: [] for name in TESTED}
     for twin in range(TWINS):
         own = jax.random.fold_in(base_key(key), 2**31 + twin)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(own)))
-        rows = standardise(gaussian_rows(values, count, rng))
-        theory = predict(asked.at(spectrum=Spectrum(*alike(estimate(sample(rows))))))
+        rows = standardise(population.gaussian_rows(values, count, rng))
+        estimate = population.estimate(population.sample(rows))
+        theory = predict(asked.at(spectrum=Spectrum(*population.alike(estimate))))
         losses = simulate(asked, d, trials=1, key=own, data=rows)
         for name in TESTED:
             found[name].append(float(np.mean(getattr(losses, name)) / getattr(theory, name)) - 1)

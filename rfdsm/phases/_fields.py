@@ -12,7 +12,6 @@ empirical one. So a network memorises where its score is nearer to the empirical
 than the true one.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,40 +22,18 @@ from rfdsm.losses import Losses
 NAMES = (*Losses.NAMES, *Losses.BOUNDS)
 """Losses that fields are made of."""
 EPS = float(np.finfo(np.float64).eps)
-
-
-def _nearer(v: dict[str, Any]) -> Any:
-    """min(floor, test - floor): what empirical_test is measured against."""
-    return np.minimum(v["floor"], v["excess"])
-
-
-_VALUES: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "memorisation": lambda v: _nearer(v) - v["empirical_test"],
-    "noise_fitting": lambda v: v["floor"] - v["train"],
-    "harmful": lambda v: v["test"] - v["null"],
-    "point_fitting": lambda v: v["floor"] - v["empirical_test"],
+NEARER = "min(floor, test - floor)"
+"""What empirical_test is measured against for memorisation."""
+_SIDES = {
+    "memorisation": (NEARER, "empirical_test"),
+    "noise_fitting": ("floor", "train"),
+    "harmful": ("test", "null"),
+    "point_fitting": ("floor", "empirical_test"),
 }
-_SLOPES: dict[str, Callable[[dict[str, Any], dict[str, Any]], Any]] = {
-    "memorisation": lambda v, s: (
-        np.where(v["excess"] < v["floor"], s["test"] - s["floor"], s["floor"]) - s["empirical_test"]
-    ),
-    "noise_fitting": lambda v, s: s["floor"] - s["train"],
-    "harmful": lambda v, s: s["test"] - s["null"],
-    "point_fitting": lambda v, s: s["floor"] - s["empirical_test"],
-}
-_SIZES: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "memorisation": lambda v: _nearer(v) + v["empirical_test"],
-    "noise_fitting": lambda v: v["floor"] + v["train"],
-    "harmful": lambda v: v["test"] + v["null"],
-    "point_fitting": lambda v: v["floor"] + v["empirical_test"],
-}
-SIGNED = tuple(_VALUES)
+"""Each field is the first minus the second."""
+SIGNED = tuple(_SIDES)
 """Names of the signed fields."""
-LONG_NAMES = {
-    "memorisation": "min(floor, test - floor) - empirical_test",
-    "noise_fitting": "floor - train",
-    "harmful": "test - null",
-    "point_fitting": "floor - empirical_test",
+LONG_NAMES = {field: " - ".join(sides) for field, sides in _SIDES.items()} | {
     "memorisation_index": "1 - empirical_test/floor",
     "generalisation_index": "(null - test)/(null - floor)",
 }
@@ -75,20 +52,31 @@ def with_excess(losses: dict[str, Any], score_unit: Any) -> dict[str, Any]:
     return losses | {"excess": np.where(np.isnan(losses["score"]), difference, exact)}
 
 
+def _sides(field: str, losses: dict[str, Any]) -> tuple[Any, Any]:
+    first, second = _SIDES[field]
+    return np.minimum(losses["floor"], losses["excess"]) if first == NEARER else losses[first], losses[second]
+
+
 def value(field: str, losses: dict[str, Any]) -> np.ndarray:
     """A signed field of losses that went through `with_excess`."""
+    first, second = _sides(field, losses)
     with np.errstate(invalid="ignore"):  # inf - inf at p = nm without ridge
-        return np.asarray(_VALUES[field](losses))
+        return np.asarray(first - second)
 
 
-def slope(field: str, losses: dict[str, Any], slopes: dict[str, Any]) -> np.ndarray:
-    """Its derivative, from those of the losses."""
-    return np.asarray(_SLOPES[field](losses, slopes))
+def signed(losses: dict[str, Any]) -> dict[str, np.ndarray]:
+    """All of them."""
+    return {field: value(field, losses) for field in SIGNED}
 
 
-def rounding(field: str, losses: dict[str, Any]) -> np.ndarray:
-    """Size below which rounding hides the field's sign."""
-    return np.asarray(8 * EPS * _SIZES[field](losses))
+def expanded(field: str, losses: dict[str, Any], slopes: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`value`, its derivative from those of the losses, and the size below which rounding hides its sign."""
+    first, second = _SIDES[field]
+    if first == NEARER:
+        excess = losses["excess"] < losses["floor"]
+        slopes = slopes | {NEARER: np.where(excess, slopes["test"] - slopes["floor"], slopes["floor"])}
+    size = np.add(*_sides(field, losses))
+    return value(field, losses), np.asarray(slopes[first] - slopes[second]), np.asarray(8 * EPS * size)
 
 
 def indices(losses: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -89,17 +89,15 @@ def generation_diagram(
             progress(done, total)
         return law
 
-    found: dict[str, list[np.ndarray]] = {}
+    found: list[dict[str, np.ndarray]] = []
     for rival in rivals.values():
         values = {}
         if best_ridge:
             values["best_ridge"], values["at_bound"] = _best(rival, distance, solved)
             rival = rival.at(ridge=values["best_ridge"])
         law = solved(rival)
-        values |= {name: np.asarray(getattr(law, name)) for name in (*QUANTITIES, "converged")}
-        for name, value in values.items():
-            found.setdefault(name, []).append(value)
-    stacked = {name: np.stack(values) for name, values in found.items()}
+        found.append(values | {name: np.asarray(getattr(law, name)) for name in (*QUANTITIES, "converged")})
+    stacked = {name: np.stack([values[name] for values in found]) for name in found[0]}
     rated = np.where(np.isfinite(stacked[distance]), stacked[distance], np.inf)
     known = np.any(np.isfinite(rated), axis=0)
     names = list(rivals)
@@ -122,9 +120,8 @@ def generation_diagram(
     if best_ridge:  # not that of the problem
         settings["ridge"] = "best"
         whole = whole.drop_vars("ridge", errors="ignore")
-    return whole.assign_attrs(
-        configuration=json.dumps(settings), title="Divergences of generated samples from the data, per dimension"
-    )
+    title = "Divergences of generated samples from the data, per dimension"
+    return whole.assign_attrs(configuration=json.dumps(settings), title=title)
 
 
 def _best(problem: Problem, distance: str, solved: Callable[[Problem], Any]) -> tuple[np.ndarray, np.ndarray]:

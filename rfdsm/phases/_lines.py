@@ -48,7 +48,6 @@ def along_lines(problem: Problem, free: tuple[str, ...]) -> Problem:
 def replaced(lines: Problem, values: dict[str, np.ndarray]) -> Problem:
     """The family at definite values of its free fields: arrays of the lines' shape, or with further axes behind."""
     extra = max(np.ndim(value) for value in values.values()) - len(lines.shape)
-
     widened = (own.reshape((*lines.shape, *[1] * extra)) for own in lines.broadcast())
     return lines.at(**{name: values.get(name, own) for name, own in zip(FIELDS, widened, strict=True)})
 

@@ -14,13 +14,20 @@ from rfdsm._problem import Problem, check_problem
 from rfdsm._values import one_line
 from rfdsm.losses import Losses
 from rfdsm.phases._best_target import by_target
-from rfdsm.phases._descent import descend
+from rfdsm.phases._descent import Minima, descend
 from rfdsm.phases._lines import along_lines, check_times, checked_bounds, checked_name, replaced
 from rfdsm.phases._response import NAMES, Family
 from rfdsm.theory._predict import predict
 
 BOUNDS = {"psi_n": (1e-2, 1e3), "psi_p": (1e-2, 1e3), "m": (1.0, np.inf), "t": (1e-3, 5.0), "ridge": (0.0, 1e5)}
 """Where optima are looked for unless bounds are given."""
+_POSITIVE: tuple[str, Any, Any] = ("ascending, > 0 and finite", lambda x: x > 0, np.isfinite)
+_WHOLE = "ascending, integers >= 1 (the upper may be inf)"
+_ENDS: dict[str, tuple[str, Any, Any]] = {
+    "m": (_WHOLE, lambda x: x >= 1 and x == np.round(x), lambda x: np.isinf(x) or x == np.round(x)),
+    "ridge": ("ascending, >= 0 and finite", lambda x: x >= 0, np.isfinite),
+}
+"""What bounds may be, in words, and tests of the lower and the upper one; of other fields `_POSITIVE`."""
 SMALLEST_RIDGE = 1e-12
 """Bounds of the ridge that start at 0 are searched from here, and 0 itself is tried besides."""
 DRAWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 512, 4096)
@@ -109,9 +116,6 @@ class _Candidates(NamedTuple):
         place[:, column], pinned[:, column] = values, True
         return _Candidates(self.line, place, pinned)
 
-    def those(self, chosen: np.ndarray) -> "_Candidates":
-        return _Candidates(*(part[chosen] for part in self))
-
 
 def optimal(
     problem: Problem, over: Any = ("ridge",), minimise: Any = None, *, bounds: Any = None, targets: Any = None
@@ -161,7 +165,7 @@ def optimal(
     axes = [_axis(name, limits[name], a, b, len(names)) for name, a, b in zip(names, low, high, strict=True)]
     block = max(1, CELLS // int(np.prod([axis.size for axis in axes])))
     starts = [_starts(family, loss, axes, range(s, min(s + block, count))) for s in range(0, count, block)]
-    candidates = _Candidates(*(np.concatenate(parts) for parts in zip(*starts, strict=True)))
+    candidates = _joined(*starts)
 
     def descended(some: _Candidates) -> tuple[_Candidates, Any]:
         def evaluate(which: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -175,20 +179,23 @@ def optimal(
     if "m" in names:
         column = names.index("m")
         relaxed, _ = descended(candidates)
-        whole = [candidates.at(column, candidates.place[:, column])]
         with np.errstate(divide="ignore"):
             draws = 1 / relaxed.place[:, column]
-        for near in (np.floor(draws), np.ceil(draws), np.full(draws.shape, limits["m"][1])):
-            whole.append(relaxed.at(column, 1 / np.clip(near, *limits["m"])))
-        candidates = _Candidates(*(np.concatenate(parts) for parts in zip(*whole, strict=True)))
+        near = (np.floor(draws), np.ceil(draws), np.full(draws.shape, limits["m"][1]))
+        whole = [relaxed.at(column, 1 / np.clip(values, *limits["m"])) for values in near]
+        candidates = _joined(candidates.at(column, candidates.place[:, column]), *whole)
     ended, found = descended(candidates)
     if "ridge" in names and limits["ridge"][0] == 0:
         without, best = descended(ended.at(names.index("ridge"), np.full(ended.line.size, -np.inf)))
-        ended = _Candidates(*(np.concatenate(parts) for parts in zip(without, ended, strict=True)))
-        found = type(found)(*(np.concatenate(parts) for parts in zip(best, found, strict=True)))
+        ended, found = _joined(without, ended), _joined(best, found)
     order = np.lexsort((np.nan_to_num(found.value, nan=np.inf), ended.line))
     first = order[np.searchsorted(ended.line[order], np.arange(count))]
-    return _optimum(names, minimise, limits, family, ended.place[first], found.gradient[first], found.converged[first])
+    return _optimum(names, minimise, limits, family, Minima(*(part[first] for part in found)))
+
+
+def _joined(*parts: Any) -> Any:
+    """Named tuples of arrays, one behind the other."""
+    return jax.tree.map(lambda *values: np.concatenate(values), *parts)
 
 
 def _best_target(problem: Problem, over: Any, minimise: Any, bounds: Any, targets: Any) -> Optimum:
@@ -203,23 +210,18 @@ def _best_target(problem: Problem, over: Any, minimise: Any, bounds: Any, target
     several = list(found.values())
     best = np.argmin([np.nan_to_num(one.minimum, nan=np.inf) for one in several], axis=0)
 
-    def chosen(*values: Any) -> Any:
-        if any(value is None for value in values):
-            return None
-        stacked = np.stack([np.broadcast_to(value, best.shape) for value in values])
-        return np.asarray(np.take_along_axis(stacked, best[None], axis=0)[0])
+    def chosen(field: str) -> Any:
+        def best_of(*values: Any) -> np.ndarray:
+            stacked = np.stack([np.broadcast_to(value, best.shape) for value in values])
+            return np.asarray(np.take_along_axis(stacked, best[None], axis=0)[0])
 
-    first = several[0]
-    values = {name: chosen(*(one.values[name] for one in several)) for name in rest}
+        return jax.tree.map(best_of, *(getattr(one, field) for one in several))
+
     return dataclasses.replace(
-        first,
+        several[0],
         over=("target", *rest),
-        values={"target": np.asarray(np.array(list(found))[best])} | values,
-        minimum=chosen(*(one.minimum for one in several)),
-        at_bound={name: chosen(*(one.at_bound[name] for one in several)) for name in rest},
-        gradient={name: chosen(*(one.gradient[name] for one in several)) for name in rest},
-        converged=chosen(*(one.converged for one in several)),
-        losses=jax.tree.map(chosen, *(one.losses for one in several)),
+        values={"target": np.asarray(np.array(list(found))[best])} | chosen("values"),
+        **{field: chosen(field) for field in ("minimum", "at_bound", "gradient", "converged", "losses")},
         solves=sum(one.solves for one in several),
         targets=found,
     )
@@ -246,24 +248,12 @@ def _checked(over: Any, bounds: Any, problem: Problem) -> tuple[tuple[str, ...],
         if name not in names:
             raise ValueError(f"bounds of {name!r}: must be of a field that is optimised, one of {', '.join(names)}")
     usual = BOUNDS | {"t": problem.schedule.span}
-    limits = {name: _checked_bounds(name, (bounds or {}).get(name, usual[name])) for name in names}
+    limits = {}
+    for name in names:
+        limits[name] = checked_bounds(name, (bounds or {}).get(name, usual[name]), *_ENDS.get(name, _POSITIVE))
     if "t" in limits:
         check_times(problem, limits["t"])
     return names, limits
-
-
-def _checked_bounds(name: str, bounds: Any) -> tuple[float, float]:
-    if name == "m":
-        return checked_bounds(
-            name,
-            bounds,
-            "ascending, integers >= 1 (the upper may be inf)",
-            lambda x: x >= 1 and x == np.round(x),
-            lambda x: np.isinf(x) or x == np.round(x),
-        )
-    if name == "ridge":
-        return checked_bounds(name, bounds, "ascending, >= 0 and finite", lambda x: x >= 0, np.isfinite)
-    return checked_bounds(name, bounds, "ascending, > 0 and finite", lambda x: x > 0, np.isfinite)
 
 
 def _coordinate(name: str, value: float) -> float:
@@ -301,25 +291,17 @@ def _starts(family: Family, loss: int, axes: list[np.ndarray], lines: range) -> 
     return _Candidates(row + lines.start, places, np.zeros(places.shape, bool))
 
 
-def _optimum(
-    names: tuple[str, ...],
-    minimise: str,
-    limits: dict[str, tuple[float, float]],
-    family: Family,
-    place: np.ndarray,
-    gradient: np.ndarray,
-    converged: np.ndarray,
-) -> Optimum:
+def _optimum(names: tuple[str, ...], minimise: str, limits: dict[str, Any], family: Family, best: Minima) -> Optimum:
     shape = family.lines.shape
     values, at_bound = {}, {}
     for k, name in enumerate(names):
         with np.errstate(divide="ignore"):
-            best = 1 / place[:, k] if name == "m" else np.exp(place[:, k])
-        best = np.round(best) if name == "m" else np.clip(best, *limits[name])
+            value = 1 / best.place[:, k] if name == "m" else np.exp(best.place[:, k])
+        value = np.round(value) if name == "m" else np.clip(value, *limits[name])
         low, high = limits[name]
         floor = max(low, SMALLEST_RIDGE) if name == "ridge" else low
-        side = (best >= high * (1 - AT_BOUND)).astype(np.int8) - (best <= floor * (1 + AT_BOUND)).astype(np.int8)
-        values[name], at_bound[name] = best.reshape(shape), side.reshape(shape)
+        side = (value >= high * (1 - AT_BOUND)).astype(np.int8) - (value <= floor * (1 + AT_BOUND)).astype(np.int8)
+        values[name], at_bound[name] = value.reshape(shape), side.reshape(shape)
     losses = predict(replaced(family.lines, values))
     return Optimum(
         over=names,
@@ -329,8 +311,8 @@ def _optimum(
         values=values,
         minimum=np.asarray(getattr(losses, minimise)),
         at_bound=at_bound,
-        gradient={name: gradient[:, k].reshape(shape) for k, name in enumerate(names)},
-        converged=converged.reshape(shape),
+        gradient={name: best.gradient[:, k].reshape(shape) for k, name in enumerate(names)},
+        converged=best.converged.reshape(shape),
         losses=losses,
         solves=family.solves,
     )

@@ -67,24 +67,20 @@ def phase_diagram(problem: Problem, along: Any = None) -> xr.Dataset:
     dataset = datasets.predictions(problem, losses)
     over = datasets.dims(problem)
     named = fields.of(losses, problem)
-    signed = {field: fields.value(field, named) for field in fields.SIGNED}
+    signed = fields.signed(named)
     for name, values in (signed | fields.indices(named)).items():
         dataset[name] = datasets.variable("", over, values, fields.LONG_NAMES[name])
-    dataset["regime"] = _regime(over, labels(signed))
-    dataset["is_harmful"] = datasets.variable("", over, signed["harmful"] > 0, "1 where test > null")
+    dataset = dataset.assign(_regimes(over, signed))
     dataset.attrs["title"] = "Phase diagram of denoising score matching with random features"
     for name in directions:
         dataset = dataset.assign(_curves(problem, name, bounds[name]))
     return dataset
 
 
-def _regime(over: tuple[str, ...], codes: np.ndarray) -> tuple[Any, ...]:
-    attrs = {
-        "long_name": "regime",
-        "flag_values": np.array([-1, 0, 1, 2], np.int8),
-        "flag_meanings": " ".join(("unknown", *REGIMES)),
-    }
-    return over, codes, attrs
+def _regimes(over: tuple[str, ...], signed: dict[str, Any]) -> dict[str, Any]:
+    flags = {"flag_values": np.array([-1, 0, 1, 2], np.int8), "flag_meanings": " ".join(("unknown", *REGIMES))}
+    harmful = datasets.variable("", over, signed["harmful"] > 0, "1 where test > null")
+    return {"regime": (over, labels(signed), {"long_name": "regime"} | flags), "is_harmful": harmful}
 
 
 def _axis_range(problem: Problem, along: Any) -> tuple[float, float]:
@@ -140,13 +136,12 @@ def simulated_regimes(problem: Problem, d: Count, *, trials: Count = 4, key: Key
     dataset = xr.Dataset(coords=datasets.coordinates(problem))
     for name in fields.NAMES:
         dataset[name] = datasets.variable(name, over, mean[name])
-    signed = {field: fields.value(field, mean) for field in fields.SIGNED}
+    signed = fields.signed(mean)
     for field, values in signed.items():
         error = np.std(fields.value(field, named), axis=0, ddof=1) / trials**0.5
         dataset[field] = datasets.variable("", over, values, fields.LONG_NAMES[field])
         dataset[f"{field}_error"] = datasets.variable("", over, error, f"standard error of {field}")
-    dataset["regime"] = _regime(over, labels(signed))
-    dataset["is_harmful"] = datasets.variable("", over, signed["harmful"] > 0, "1 where test > null")
+    dataset = dataset.assign(_regimes(over, signed))
     seeds = [] if losses.run is None else losses.run.seeds.tolist()
     dataset.attrs = datasets.provenance(problem, d=int(losses.run.d if losses.run else d), trials=trials, seeds=seeds)
     return dataset

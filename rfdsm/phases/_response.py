@@ -112,22 +112,21 @@ class Family:
             moments = self._moments[which]
             return tuple(values[place] for values in (*known, *moments)), ()
         found: Any = ()
-        changes: Any = ()
-        interpolated = False
-        table = None
+        changes, table = (), None
         if lines.schedule.signal_at(known.h[:1], variance) is not None:
             table = tabulate(lines.activation, variance, lines.schedule)
-            interpolated = table.error <= TABLE_TOLERANCE and table.covers(known.h / known.a**2)
+            if not (table.error <= TABLE_TOLERANCE and table.covers(known.h / known.a**2)):
+                table = None
         with jax_scope():
-            if table is not None and interpolated:
+            if table is not None:
                 found, changes = _interpolated(lines.schedule, lines.target)(table.interpolant, padded(times), variance)
-            if not interpolated or exact:
+            if table is None or exact:
                 blocks = [filled(times[start : start + BLOCK], BLOCK) for start in range(0, len(times), BLOCK)]
                 compiled = _direct(lines.activation, lines.schedule, lines.target)
                 direct = [compiled(block, variance) for block in blocks]
                 found, direct_changes = jax.tree.map(lambda *parts: np.concatenate(parts), *direct)
                 # The derivatives that come with interpolation are good enough to improve a root by.
-                changes = changes if interpolated else direct_changes
+                changes = direct_changes if table is None else changes
         found, changes = ([np.asarray(values)[place] for values in part] for part in (found, changes))
         return found, changes
 

@@ -90,20 +90,16 @@ def bracket(evaluate: Evaluate, samples: Samples) -> Brackets:
     ends = (place[left], place[left + 1], slope[line, left] * towards, slope[line, left + 1] * towards)
     heights = (np.abs(value[line, left]), np.abs(value[line, left + 1]))
     x, v, crossed = turning_points(slopes, *ends, TURNING_WIDTH, heights)
-    pairs = [
-        Brackets(line[crossed], low[crossed], high[crossed], at_low[crossed], at_high[crossed])
-        for low, high, at_low, at_high in (
-            (place[left], x, value[line, left], v),
-            (x, place[left + 1], v, value[line, left + 1]),
-        )
-    ]
+    before = Brackets(line, place[left], x, value[line, left], v)
+    behind = Brackets(line, x, place[left + 1], v, value[line, left + 1])
+    pairs = [Brackets(*(part[crossed] for part in half)) for half in (before, behind)]
     whole = Brackets(*(np.concatenate(parts) for parts in zip(seen, *pairs, strict=True)))
     order = np.lexsort((whole.low, whole.line))
     return Brackets(*(part[order] for part in whole))
 
 
 def turning_points(
-    slopes: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]],
+    slopes: Evaluate,
     low: np.ndarray,
     high: np.ndarray,
     at_low: np.ndarray,

@@ -65,12 +65,11 @@ def _question(a: Any) -> str:
     source = "covariance estimated from your rows" if a.data else f"{a.spectrum} covariance"
     width = "given" if "p" in a.given else "recommended"
     ridge = f"ridge {number(a.asked.ridge)}" if a.asked.ridge > 0 else "no ridge"
-    setting = (
-        f"n = {a.n} samples in d = {a.d} dimensions, {draws} per sample, t = {number(a.t)}, {a.activation} features"
-    )
+    sizes = f"n = {a.n} samples in d = {a.d} dimensions, {draws} per sample"
+    setting = f"{sizes}, t = {number(a.t)}, {a.activation} features, {source}."
     if a.hopeless and "p" not in a.given:
-        return f"{setting}, {source}."
-    return f"{setting}, {source}.\nAsked about: p = {a.asked.p} features ({width}), {ridge}, trained to the end."
+        return setting
+    return f"{setting}\nAsked about: p = {a.asked.p} features ({width}), {ridge}, trained to the end."
 
 
 def _regime(a: Any) -> str:

@@ -16,10 +16,9 @@ from rfdsm.losses import Losses
 from rfdsm.phases import _fields as fields
 from rfdsm.phases._boundaries import boundary
 from rfdsm.phases._evidence import Evidence, measured, spectrum_error
-from rfdsm.phases._hopeless import hopeless_because
 from rfdsm.phases._optimal import optimal
 from rfdsm.phases._regimes import REGIMES, labels
-from rfdsm.phases._rivals import rivals
+from rfdsm.phases._rivals import hopeless_because, rivals
 from rfdsm.phases._wording import advice_text
 from rfdsm.spectra._population import repeated
 from rfdsm.theory._predict import predict
@@ -135,34 +134,28 @@ class Advice:
     def to_dataset(self) -> xr.Dataset:
         """The numbers as a labelled dataset, the curves over the widths included."""
         dataset = self.curves.copy()
-        roles = (("asked", self.asked), ("same_width", self.ridge_at_width), ("recommended", self.best))
-        for role, point in roles:
+        roles = {"asked": self.asked, "same_width": self.ridge_at_width, "recommended": self.best}
+        for role, point in roles.items():
             if point is None:
                 continue
             values = {"p": point.p, "ridge": point.ridge, "regime": REGIMES.index(point.regime)}
-            values |= {name: value for name, value in (point.losses | point.signed).items()}
-            for name, value in values.items():
+            for name, value in (values | point.losses | point.signed).items():
                 dataset[f"{role}_{name}"] = ((), value, {"long_name": f"{name}, {role}", "units": "1"})
-        dataset["boundary_p"] = ((), self.boundary_p, {"long_name": "width at the memorisation boundary"})
+        told: dict[str, tuple[float, str]] = {"boundary_p": (self.boundary_p, "width at the memorisation boundary")}
         if self.stopping is not None:
-            for name, value, label in (
-                ("stopping_time", self.stopping.time, "best flow time"),
-                ("memorisation_time", self.stopping.memorisation_time, "flow time of memorisation"),
-                ("stopping_test", self.stopping.test, "test loss at the best flow time"),
-            ):
-                dataset[name] = ((), value, {"long_name": label})
+            told["stopping_time"] = self.stopping.time, "best flow time"
+            told["memorisation_time"] = self.stopping.memorisation_time, "flow time of memorisation"
+            told["stopping_test"] = self.stopping.test, "test loss at the best flow time"
         for name, (score, _) in self.targets.items():
-            label = f"least score error of the {name} target at the width asked about"
-            dataset[f"score_of_{name}"] = ((), score, {"long_name": label})
+            told[f"score_of_{name}"] = score, f"least score error of the {name} target at the width asked about"
         for name, value in self.spectrum_error.items():
-            label = f"standard error of {name}, of the spectrum estimated from the rows"
-            dataset[f"spectrum_error_{name}"] = ((), value, {"long_name": label})
+            told[f"spectrum_error_{name}"] = value, f"standard error of {name}, of the spectrum estimated from the rows"
         if isinstance(self.evidence, Evidence):
             for name in self.evidence.theory:
                 deviation, error = self.evidence.expected(name)
-                dataset[f"deviation_{name}"] = ((), deviation, {"long_name": f"expected deviation of {name}"})
-                dataset[f"deviation_{name}_error"] = ((), error, {"long_name": "its standard error"})
-        return dataset
+                told[f"deviation_{name}"] = deviation, f"expected deviation of {name}"
+                told[f"deviation_{name}_error"] = error, "its standard error"
+        return dataset.assign({name: ((), value, {"long_name": label}) for name, (value, label) in told.items()})
 
 
 def advise(
@@ -226,7 +219,7 @@ def advise(
     p = None if p is None else check_whole("p", p, 1)
     max_p = None if max_p is None else check_whole("max_p", max_p, 1)
     budget = check_whole("budget", budget, 0)
-    rate = _single("learning_rate", learning_rate, "finite and > 0") if learning_rate is not None else None
+    rate = None if learning_rate is None else _single("learning_rate", learning_rate, "finite and > 0")
     if rate is not None and not (np.isfinite(rate) and rate > 0):
         raise ValueError(f"learning_rate = {rate:g} must be finite and > 0")
     if rows is not None:
@@ -255,6 +248,7 @@ def advise(
     distances = np.abs(np.log(np.nan_to_num(crossing.roots, nan=np.inf) / (width / d)))
     nearest = int(np.argmin(distances))
     best_ridges = with_best["ridge"]
+    at_best = problem.at(psi_p=widths[chosen] / d, ridge=best_ridges[chosen])
     return Advice(
         n=n,
         d=d,
@@ -269,9 +263,7 @@ def advise(
         boundary_rising=bool(crossing.rising[nearest] > 0),
         hopeless=hopeless,
         ridge_at_width=None if hopeless else _point(at_width.at(ridge=best_ridges[here]), width),
-        best=None
-        if hopeless
-        else _point(problem.at(psi_p=widths[chosen] / d, ridge=best_ridges[chosen]), int(widths[chosen])),
+        best=None if hopeless else _point(at_best, int(widths[chosen])),
         widest=widest,
         stopping=None if hopeless else _stopping(at_width, width, d, rate),
         targets={} if hopeless else rivals(at_width),
@@ -300,7 +292,7 @@ def _single(name: str, value: Any, allowed: str) -> float:
 def _point(problem: Problem, width: int) -> Point:
     losses = predict(problem)
     named = fields.of(losses, problem)
-    signed = {field: fields.value(field, named) for field in fields.SIGNED}
+    signed = fields.signed(named)
     code = int(labels(signed))
     return Point(
         p=width,
@@ -316,18 +308,9 @@ def _point(problem: Problem, width: int) -> Point:
 def _stopping(problem: Problem, width: int, d: int, rate: float | None) -> Stopping:
     found = optimal_stopping(problem, minimise="test")
     units: dict[str, Any] = {"schedule": problem.schedule, "target": problem.target, "variance": problem.spectrum.mean}
-    times = {"time": float(found.time), "memorisation_time": float(found.memorisation_time)}
-    steps = {
-        name: None if rate is None else float(flow_steps(at, rate, float(problem.t), width, d, **units))
-        for name, at in times.items()
-    }
-    return Stopping(
-        **times,
-        test=float(found.loss),
-        final=float(found.final),
-        steps=steps["time"],
-        memorisation_steps=steps["memorisation_time"],
-    )
+    times = float(found.time), float(found.memorisation_time)
+    steps = [None if rate is None else float(flow_steps(at, rate, float(problem.t), width, d, **units)) for at in times]
+    return Stopping(*times, float(found.loss), float(found.final), *steps)
 
 
 def _curves(problem: Problem, widths: np.ndarray, d: int, best: np.ndarray) -> xr.Dataset:

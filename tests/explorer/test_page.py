@@ -186,7 +186,7 @@ def test_simulated_points_come_and_go_with_their_curves(opened):
     state = opened.state
     opened._show_curves(state, curves.curves(state))
     numbers = dict.fromkeys(curves.NAMES, 0.5)
-    opened._keep_simulated(simulations.Simulated(state, 256, 512, 8, numbers, dict.fromkeys(curves.NAMES, 0.1)))
+    opened._keep_simulated(simulations.Simulated(state, 256, 512, numbers, dict.fromkeys(curves.NAMES, 0.1)))
     assert opened.panels.simulated.data["x"] == [16.0]
     assert opened.panels.simulated.data["test_lower"] == [0.4]
     assert "simulated" in opened.panels.key.text
