@@ -5,8 +5,8 @@ fresh in every draw. With G^2 = shared + private, g standard normal and u, u' tw
 
     mu1 = E[g f(G g)] / G        v^2 = Var f(u) - mu1^2 G^2        v0^2 = Cov(f(u), f(u')) - mu1^2 shared
 
-and beta_a = v^2 - v0^2. The mean of f drops out of every limit. Closed forms are in `closed_forms`, all
-other functions go through the split rule of `rfdsm.activations.quadrature` (`numerical`).
+and beta_a = v^2 - v0^2. The mean of f drops out of every limit. Closed forms are in `_closed_forms`, all
+other functions go through the split rule of `_quadrature` (`_numerical`).
 """
 
 from rfdsm.activations._base import Activation as Activation, Moments as Moments

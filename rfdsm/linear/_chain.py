@@ -85,7 +85,8 @@ def chain(
     Args:
         problem: one problem or a grid of them, m = inf, identity covariance (times sigma^2).
         steps: number of denoising steps, an integer >= 1 or a list of them.
-        schedule: times of the steps, see `rfdsm.linear.schedules.times`.
+        schedule: times T s_k of the steps: "uniform", "quadratic" (s_k = (k/steps)^2), "geometric", or the fractions
+            s_k themselves.
         stochasticity: 0, the deterministic update (DDIM), to 1, the ancestral one (DDPM): the standard deviation of
             the noise drawn in each step, relative to that of the exact posterior.
         smoothing: as in `generated`.

@@ -119,7 +119,7 @@ def memorisation(
 ) -> Memorisation:
     """Measures of memorisation of simulated one-step denoisers on isotropic data.
 
-    In trial k all cells share one fresh set. Its pairs are streamed in blocks (`overlaps.BLOCK`), so that `fresh` may
+    In trial k all cells share one fresh set. Its pairs are streamed in blocks, so that `fresh` may
     be 10^5; memory 8 (fresh d + 10 d^2) bytes and a little. Densities enter by their logarithms only.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rfdsm import _comparison as comparison
 from rfdsm._arguments import keywords
-from rfdsm._hints import Count, Devices, Dimensions, KeyLike, Numbers, Rows
+from rfdsm._hints import Count, Devices, Dimensions, KeyLike, Number, Numbers, Rows
 from rfdsm._laws import Law
 from rfdsm.linear._generated import checked_smoothing, generated
 from rfdsm.linear._plan import Cell, Plan, plan, realised
@@ -109,7 +109,7 @@ def compare(
     wasserstein: bool = True,
     data: Rows | None = None,
     devices: Devices | None = None,
-    memory_limit: int | None = None,
+    memory_limit: Number | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Simulate a problem and hold losses and generated law against theory.

@@ -7,10 +7,12 @@ import numpy as np
 
 from rfdsm import _laws as laws
 from rfdsm._arguments import base_key, check_whole
+from rfdsm._hints import Number
 from rfdsm.linear._fitting import OF_LAW, Normal, Table
 from rfdsm.linear._problem import Problem
 from rfdsm.simulation._devices import checked as checked_devices
 from rfdsm.simulation._memory import memory_available
+from rfdsm.simulation._plan import checked_limit
 
 FEWEST_ROWS = 128
 """Smaller arrays would be computed no faster than others are compiled."""
@@ -67,7 +69,7 @@ def plan(
     key: Any,
     data: Any = None,
     devices: Any = None,
-    memory_limit: int | None = None,
+    memory_limit: Number | None = None,
     dtype: Any = "float64",
 ) -> Plan:
     """Check a request and lay out its cells in order. Raises ValueError as `simulate` says."""
@@ -125,9 +127,9 @@ def memory_estimate(n: int, d: int) -> int:
     return 8 * (6 * padded_size(n) * d + 10 * d * d)
 
 
-def check_memory(need: int, request: str, devices: list[Any], limit: int | None = None) -> int:
+def check_memory(need: int, request: str, devices: list[Any], limit: Any = None) -> int:
     """Bytes available. Raises ValueError if what is requested needs more."""
-    available = memory_available(devices) if limit is None else limit
+    available = memory_available(devices) if limit is None else checked_limit(limit)
     if need > available:
         raise ValueError(
             f"{request} needs {need / 1e9:.3g} GB of memory, must be at most the {available / 1e9:.3g} GB available"

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from rfdsm._arguments import keywords
 from rfdsm._executables import jitted
-from rfdsm._hints import Count, Devices, KeyLike, Numbers, Rows, ScheduleLike
+from rfdsm._hints import Count, Devices, KeyLike, Number, Numbers, Rows, ScheduleLike
 from rfdsm._machine import lapack_threads
 from rfdsm._scope import jax_scope
 from rfdsm._values import one_line
@@ -150,7 +150,7 @@ def simulate(
     wasserstein: bool = True,
     data: Rows | None = None,
     devices: Devices | None = None,
-    memory_limit: int | None = None,
+    memory_limit: Number | None = None,
     progress: Progress | None = None,
 ) -> Simulation:
     """Fit the denoiser to n = round(psi d) points and compare the law it generates with the target, exactly.

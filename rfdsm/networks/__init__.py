@@ -13,5 +13,5 @@ from rfdsm.networks._random_features import (
 )
 from rfdsm.networks._study import study as study
 from rfdsm.networks._times import over_time as over_time
-from rfdsm.networks._train import Training as Training, train as train
+from rfdsm.networks._train import Training as Training, parameters as parameters, train as train
 from rfdsm.networks._unet import UNet as UNet, unet as unet

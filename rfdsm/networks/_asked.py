@@ -97,7 +97,7 @@ def question(schedule: Any, target: Any, levels: Levels, rows: Any, law: Gaussia
 def pairs(rows: Any, m: Any, draws: Any) -> int | None:
     """Number of frozen pairs; None if there are none."""
     if isinstance(rows, Gaussian):
-        if draws is not None or not (isinstance(m, float) and math.isinf(m)):
+        if draws is not None or not (isinstance(m, float) and m == math.inf):
             raise ValueError(f"m = {one_line(m)} must be inf for a law, which has new points in every step")
         return None
     if draws is not None:
@@ -107,9 +107,9 @@ def pairs(rows: Any, m: Any, draws: Any) -> int | None:
                 f"draws have shape {shape}, must be finite, of shape (n, m, d) with n, d = {tuple(rows.shape)}"
             )
         return shape[0] * shape[1]
-    if isinstance(m, float) and math.isinf(m):
+    if isinstance(m, float) and m == math.inf:
         return None
-    whole = int(m) if isinstance(m, float) and m == int(m) else m
+    whole = int(m) if isinstance(m, float) and m.is_integer() else m
     count = check_whole("m", whole, 1) * len(rows)
     if count >= 2**31:
         raise ValueError(f"m = {m} draws of n = {len(rows)} rows are {count} pairs, must be less than 2^31")

@@ -50,7 +50,7 @@ def mlp(d: Any, width: Any, depth: Any = 2, key: Any = 0, *, activation: Any = j
     Examples:
         >>> from rfdsm import networks
         >>> network = networks.mlp(d=16, width=64, depth=2, key=0)
-        >>> networks.training.parameters(network)
+        >>> networks.parameters(network)
         10512
     """
     d, width, depth = (check_whole(name, x, 1) for name, x in (("d", d), ("width", width), ("depth", depth)))

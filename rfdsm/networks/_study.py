@@ -192,7 +192,7 @@ def _points(data: Any, n: Any, key: Any) -> tuple[np.ndarray, Any, Any]:
 
 
 def _draw_count(value: Any) -> float:
-    if isinstance(value, float) and math.isinf(value) and value > 0:
+    if isinstance(value, float) and value == math.inf:
         return math.inf
-    whole = int(value) if isinstance(value, float) and value == int(value) else value
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
     return float(check_whole("m", whole, 1))

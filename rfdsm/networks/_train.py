@@ -83,7 +83,7 @@ class Training(eqx.Module):
 
 
 def parameters(network: Any) -> int:
-    """Numbers that are trained in a network."""
+    """How many numbers are trained in a network: its real arrays, or what its `trainable()` says."""
     spec = network.trainable() if hasattr(network, "trainable") else eqx.is_inexact_array
     return sum(x.size for x in jax.tree.leaves(eqx.filter(network, spec)))
 

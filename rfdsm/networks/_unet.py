@@ -75,7 +75,7 @@ def unet(shape: Any, channels: Any = 16, depth: Any = 2, key: Any = 0) -> UNet:
 
     Examples:
         >>> from rfdsm import networks
-        >>> networks.training.parameters(networks.unet((8, 8), channels=8, depth=1))
+        >>> networks.parameters(networks.unet((8, 8), channels=8, depth=1))
         8745
     """
     sizes = tuple(shape) if isinstance(shape, tuple | list) else ()

@@ -155,7 +155,7 @@ def plan(
     trials = check_whole("trials", trials, 1)
     law = laws.of(data, problem.spectrum)
     d = law.dimension(d)
-    available = memory_available(devices) if memory_limit is None else _checked_limit(memory_limit)
+    available = memory_available(devices) if memory_limit is None else checked_limit(memory_limit)
     # Before anything of that size is made.
     _check_sizes(problem, d, dtype, trials, records, available)
     actual = realised(problem, d, law)
@@ -250,7 +250,8 @@ def _check_memory(largest: tuple[int, int, int], d: int, dtype: np.dtype, availa
         )
 
 
-def _checked_limit(memory_limit: Any) -> int:
+def checked_limit(memory_limit: Any) -> int:
+    """Bytes, as asked for. Raises ValueError for what is no positive number."""
     array = number_array("memory_limit", memory_limit, "bytes")
     if array.ndim or not (np.isfinite(array) and array > 0):
         raise ValueError(f"memory_limit = {one_line(memory_limit)} must be a number of bytes > 0")

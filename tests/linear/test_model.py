@@ -122,6 +122,8 @@ def test_comparison_on_data():
         (dict(d=5), "d = 5 must be the number of columns of data, 4"),
         (dict(data=ROWS[0]), "data must"),
         (dict(memory_limit=1000), "GB of memory"),
+        (dict(memory_limit=-1), "memory_limit = -1 must be"),
+        (dict(memory_limit="much"), "memory_limit must be a number"),
         (dict(devices=[]), "devices"),
     ):
         with pytest.raises(ValueError, match=text):

@@ -18,7 +18,7 @@ def test_theory_beside_networks(tmp_path):
     law = networks.gaussian(5)
     found = networks.study(law, folder=tmp_path / "kept", **ASKED)
     assert found.test.dims == ("m", "width", "network", "step") and found.test.shape == (2, 2, 2, 2)
-    numbers = [networks._training.parameters(networks.mlp(5, width, 2)) for width in (4, 8)]
+    numbers = [networks.parameters(networks.mlp(5, width, 2)) for width in (4, 8)]
     np.testing.assert_array_equal(found.parameters, numbers)
     ends = [float(found.theory_parameters[0]), float(found.theory_parameters[-1])]
     np.testing.assert_allclose(ends, numbers)

@@ -38,7 +38,7 @@ def test_what_is_returned(found):
     np.testing.assert_array_equal(found.best_step, found.step.values[least])
     np.testing.assert_array_equal(found.test.sel(step=found.best_step), found.test.min("step"))
     described = json.loads(found.attrs["configuration"])
-    assert described["parameters"] == networks._training.parameters(networks.mlp(3, 8)) and described["m"] == "inf"
+    assert described["parameters"] == networks.parameters(networks.mlp(3, 8)) and described["m"] == "inf"
     assert found.n.values.tolist() == [4, 8] and np.isfinite(found.floor).all()
 
 
