@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -56,8 +57,9 @@ class Spectrum:
     @property
     def mean(self) -> Any:
         """sigma^2 = tr Sigma / d, the variance per coordinate: a float, or a traced scalar."""
-        mean = (self.weights * self.nodes).sum()
-        return float(mean) if self._is_concrete else mean
+        if self._is_concrete:
+            return float((self.weights * self.nodes).sum())
+        return jnp.sum(jnp.asarray(self.weights, float) * jnp.asarray(self.nodes, float))
 
     @property
     def size(self) -> int:

@@ -31,6 +31,8 @@ def spectra_of(psi_n: Any, chain: Problem, own: SampleSpectrum | None, targets: 
     """Nodes, weights and spare samples of every cell, and the two laws that generated ones are compared with."""
     law = chain.spectrum
     s, w = law.nodes, law.weights
+    if is_traced((psi_n, s, w, *targets)):  # in the caller's precision
+        psi_n, s, w, *targets = (jnp.asarray(value, float) for value in (psi_n, s, w, *targets))
     xp = module_of(s, w, *targets)
     isotropic = law.size == 1 or (not is_traced(s) and bool(np.all(s == s[0])))
     inverses = [xp.where(T > 0, 1 / xp.where(T > 0, T, 1), 0.0) for T in targets]

@@ -40,7 +40,7 @@ class TracedSpectrum(NamedTuple):
 
     def overlap(self, values: Any) -> Any:
         """Weights of (1/d) tr f(Sigma) g(sample covariance), from the values of f at the eigenvalues of Sigma."""
-        found = self.inside @ (self.of * values)
+        found = jnp.sum(self.inside * (self.of * values), axis=1)
         return jnp.append(found, jnp.maximum(jnp.sum(self.of * values) - jnp.sum(found), 0.0))
 
 
@@ -58,32 +58,27 @@ def traced_sample_spectrum(psi_n: Any, s: Any, w: Any) -> TracedSpectrum:
     ends = [_place(_root(_slope, guess, parameters), parameters) for guess in (low, high)]
     below = jnp.maximum(ends[0], 0.0)
     x = below + (ends[1] - below) * fraction
-    u = _root(_excess, jax.lax.complex(real, imaginary), (*parameters, x))
-    resolvent = jnp.imag(u[:, None] / (s.astype(u.dtype) - u[:, None])) / (np.pi * x[:, None])
+    a, b = (part[:, None] for part in _complex_root(real, imaginary, (*parameters, x)))
+    resolvent = b * s / ((s - a) ** 2 + b**2) / (np.pi * x[:, None])  # Im u / (s - u)
     inside = resolvent * ((ends[1] - below) * length)[:, None]
     rank = jnp.minimum(psi_n, rank)
-    weights = inside @ w
+    weights = jnp.sum(inside * w, axis=1)
     weights = weights * (rank / jnp.sum(weights))
     return TracedSpectrum(jnp.append(x, 0.0), jnp.append(weights, 1 - rank), inside, w)
 
 
 def _place(u: Any, parameters: Any) -> Any:
     """z(u)."""
-    psi_n, s, w = (values.astype(u.dtype) for values in parameters)
+    psi_n, s, w = parameters
     u_s = u[:, None]
-    return u * (1 - jnp.sum(w) / psi_n) + (u_s**2 / (u_s - s)) @ w / psi_n
+    return u * (1 - jnp.sum(w) / psi_n) + jnp.sum(w * u_s**2 / (u_s - s), axis=1) / psi_n
 
 
 def _slope(u: Any, parameters: Any) -> Any:
     """dz/du."""
-    psi_n, s, w = (values.astype(u.dtype) for values in parameters)
+    psi_n, s, w = parameters
     u_s = u[:, None]
-    return 1 - jnp.sum(w) / psi_n + ((u_s**2 - 2 * u_s * s) / (u_s - s) ** 2) @ w / psi_n
-
-
-def _excess(u: Any, parameters: Any) -> Any:
-    """z(u) - x."""
-    return _place(u, parameters[:3]) - parameters[3].astype(u.dtype)
+    return 1 - jnp.sum(w) / psi_n + jnp.sum(w * (u_s**2 - 2 * u_s * s) / (u_s - s) ** 2, axis=1) / psi_n
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -99,6 +94,35 @@ def _(function: Any, primals: Any, tangents: Any) -> tuple[Any, Any]:
     _, moved = jax.jvp(lambda p: function(root, p), (parameters,), (tangents[1],))
     _, slope = jax.jvp(lambda u: function(u, parameters), (root,), (jnp.ones_like(root),))
     return root, -moved / slope
+
+
+def _excess(a: Any, b: Any, parameters: Any) -> tuple[Any, Any]:
+    """z(u) - x at u = a + i b, in two parts.
+
+    Derivatives are transposed outside of the scope of double precision, where JAX makes no complex numbers of these.
+    """
+    psi_n, s, w, x = parameters
+    real, both, apart = (a**2 - b**2)[:, None], (2 * a * b)[:, None], a[:, None] - s
+    w_s = w / (apart**2 + b[:, None] ** 2) / psi_n
+    free = 1 - jnp.sum(w) / psi_n
+    quotient = real * apart + both * b[:, None], both * apart - real * b[:, None]  # of u^2 / (u - s), over |u - s|^2
+    return a * free + jnp.sum(w_s * quotient[0], axis=1) - x, b * free + jnp.sum(w_s * quotient[1], axis=1)
+
+
+@jax.custom_jvp
+def _complex_root(a: Any, b: Any, parameters: Any) -> tuple[Any, Any]:
+    """`_root` of `_excess`, which is analytic in a + i b."""
+    return a, b
+
+
+@_complex_root.defjvp
+def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
+    a, b = _complex_root(*primals)
+    parameters = primals[2]
+    _, (real, imaginary) = jax.jvp(lambda p: _excess(a, b, p), (parameters,), (tangents[2],))
+    _, (slope, turn) = jax.jvp(lambda a: _excess(a, b, parameters), (a,), (jnp.ones_like(a),))
+    size = slope**2 + turn**2
+    return (a, b), (-(real * slope + imaginary * turn) / size, -(imaginary * slope - real * turn) / size)
 
 
 def _layout(size: int, psi_n: Any, s: Any, w: Any) -> tuple[np.ndarray, ...]:

@@ -139,7 +139,7 @@ def test_independent_networks_follow_the_law(name):
     ends = (0.9, 0.1) if str(problem.schedule) == "flow" else (2.0, 0.1)
     sampler = rule(sampling.uniform(*ends, 8) if rule is sampling.reverse_sde else sampling.geometric(*ends, 8))
     means, errors = [], []
-    for d, trials in ((40, 48), (80, 24)):
+    for d, trials in ((40, 24), (80, 12)):
         found = simulate_generation(problem, sampler, d, samples=800, trials=trials, key=d)
         ratios = []
         for k in range(trials):
@@ -153,7 +153,7 @@ def test_independent_networks_follow_the_law(name):
     error = np.hypot(2 * errors[1], errors[0])
     # what is left of 1/d^2
     assert np.all(np.abs(extrapolated - 1) < 3.5 * error + 0.25 * np.abs(means[1] - 1)), (extrapolated, error, means)
-    assert np.all(error < 0.03)
+    assert np.all(error < 0.04)
 
 
 @pytest.mark.slow
@@ -161,7 +161,7 @@ def test_the_bound_is_above_what_is_measured():
     """KL(data || generated) of many small steps of the reversed equation: isotropic data are alike at every level."""
     problem = Problem(4.0, 2.0, 4, 1, 0.05, "tanh")
     levels = sampling.geometric(3, 0.1, 60)
-    found = simulate_generation(problem, sampling.reverse_sde(levels), 40, samples=2000, trials=3)
+    found = simulate_generation(problem, sampling.reverse_sde(levels), 40, samples=1000, trials=2)
     assert 0.05 < np.mean(found.reverse_kl) < path_bound(problem, levels).bound
 
 
@@ -169,7 +169,7 @@ def test_the_bound_is_above_what_is_measured():
 def test_compare_holds_samples_against_the_law():
     """Extrapolated in 1/d, for a grid of cells; files and pictures have what they must."""
     problem = Problem(3.0, [1.0, 3.0], 2, 0.5, 0.05, target="data")
-    found = compare(problem, [24, 48], trials=24, sampler=SAMPLER, samples=600)
+    found = compare(problem, [24, 48], trials=12, sampler=SAMPLER, samples=600)
     assert found.names[:3] == ("variance_lowest", "variance_middle", "variance_highest")
     assert np.sqrt(np.mean(found.extrapolation.z**2)) < 2.5
     assert np.all(np.abs(found.relative_deviation[:3]) < 0.1)

@@ -30,13 +30,7 @@ def disagreement(problem, d, key, times=None):
 
 
 @pytest.mark.slow
-def test_single_precision_where_small_eigenvalues_decide():
-    """p = nm, and a ridge that single precision cannot tell from the eigenvalues' own rounding."""
-    assert disagreement(Problem(1.0, 4.0, 4, 0.1, [1e-4, 1e-2]), 16, 0) < 1e-5
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_single_precision_at_random(seed):
     """One ridge, several, and gradient flow; primal and dual; every target; psi over a factor of sixty."""
     rng = np.random.default_rng(seed)
@@ -59,8 +53,10 @@ def test_single_precision_at_random(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("activation", ["linear", "softplus", "relu", lambda u: jnp.tanh(u) + 0.9])
-@pytest.mark.parametrize("times", [None, TIMES])
+@pytest.mark.parametrize(
+    "activation, times",
+    [("linear", None), ("softplus", TIMES), ("relu", TIMES), (lambda u: jnp.tanh(u) + 0.9, None)],
+)
 def test_single_precision_of_products(activation, times):
     """So many draws that their products are in single precision: features of a mean, of few directions, p above d."""
     ridge = [1e-4, 1e-3, 1.0] if times is None else 1e-4

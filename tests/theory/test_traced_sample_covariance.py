@@ -81,6 +81,23 @@ def test_derivatives_by_samples_and_spectrum():
     np.testing.assert_allclose(several, [kl(np.array([x, *place[1:]])) for x in (0.5, 3.0)], rtol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # of products that JAX transposes
+@pytest.mark.parametrize("x64", [False, True])
+def test_derivatives_whatever_the_global_precision(x64):
+    """JAX transposes where the caller is, outside of the scope of double precision."""
+
+    def value(s):
+        problem = Problem(3.0, 2.0, 2, 0.5, 0.05, spectrum=spectra.atoms(s, [0.5, 0.5]))
+        return generated_law(problem, sampling.ddim([2.0, 0.1])).kl
+
+    with jax.enable_x64(x64):
+        place = np.array([0.5, 1.5])
+        slopes = jax.grad(value)(jnp.asarray(place))
+        for k, step in enumerate(np.diag(1e-4 * place)):
+            along = (value(place + step) - value(place - step)) / (2 * step[k])
+            np.testing.assert_allclose(slopes[k], along, rtol=1e-5)
+
+
 @pytest.mark.slow
 def test_derivatives_by_schedule_target_and_start():
     sampler = sampling.euler([2.0, 0.5, 0.05])
