@@ -7,7 +7,7 @@ import pytest
 
 from rfdsm import linear
 from rfdsm.linear._fitting import Normal, draw, fit, normal_rows
-from rfdsm.sampling._overlaps import Fresh, log_mean_density, log_pair_sum, relative_distance
+from rfdsm.sampling._overlaps import log_mean_density, log_pair_sum
 
 TRANSITION = linear.Problem(np.array([0.25, 0.9, 3.0]), 2.0)
 
@@ -22,24 +22,6 @@ def squared_distance(points, mean, covariance, sigma):
     away = points - mean
     exponent = -np.sum(away * np.linalg.solve(law, away.T).T, axis=1) / 2
     return own - 2 * np.mean(np.exp(exponent)) / np.sqrt(np.linalg.det(2 * np.pi * law))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_relative_distance_is_the_difference_of_squared_distances(seed):
-    rng = np.random.default_rng(seed)
-    d, n, N, sigma = 3, 7, 40, 1.4
-    train, fresh = sigma * rng.normal(size=(n, d)), sigma * rng.normal(size=(N, d))
-    mean, root = 0.3 * rng.normal(size=d), rng.normal(size=(d, d))
-    covariance = root @ root.T
-    delta = squared_distance(train, mean, covariance, sigma) - squared_distance(fresh, mean, covariance, sigma)
-    pairs = [log_pair_sum(jnp.asarray(x), sigma**2 * len(x) ** (-2 / d)) for x in (train, fresh)]
-    padded = np.concatenate([train, np.full((5, d), 7.0)])
-    mask = np.arange(n + 5) < n
-    sign, log = relative_distance(
-        padded, mask * 1.0, pairs[0], Fresh(jnp.asarray(fresh), pairs[1]), mean, covariance, sigma
-    )
-    assert sign == np.sign(delta)
-    np.testing.assert_allclose(log, np.log(abs(delta)) + d / 2 * np.log(4 * np.pi * sigma**2), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("N", "block"), [(1, 16), (64, 32), (100, 32), (100, 1024)])

@@ -84,8 +84,6 @@ def test_the_textbook_equations_have_the_same_root(k, field):
     assert value(low) < 0 < value(high)
 
 
-# ------------------------------------------------------------------------------------------- against dense grids
-
 FAMILIES = {
     "psi_p": Problem.grid([0.15, 0.3, 2.0, 30.0], 1.0, [1, 4, np.inf], 0.1, [0.0, 1e-3]),
     "psi_n": Problem.grid(1.0, [0.5, 3.5, 40.0], [1, 4, np.inf], [0.1, 0.5], 1e-3),
@@ -144,9 +142,6 @@ def test_close_pairs_are_found_within_one_cell():
     np.testing.assert_array_equal(found.rising, [[0, 0], [1, -1]])
 
 
-# ------------------------------------------------------------------------------------------------- singular places
-
-
 def test_the_pole_without_ridge_is_no_root_and_the_peak():
     problem = Problem([0.5, 2.0, 8.0], 1.0, 4, 0.1, 0.0)
     for found in boundaries(problem, bounds=(2.0, 32.0)).values():  # ends at p = nm exactly
@@ -173,9 +168,6 @@ def test_limits_are_ordinary_lines():
     found = boundary(Problem.grid([8.0, np.inf], 1.0, [4, np.inf], 0.1, 0.0), "noise_fitting", bounds=(0.1, 1e3))
     assert found.roots.shape == (2, 2, 1)
     assert np.all(np.isfinite(found.roots[0])) and np.all(np.isnan(found.roots[1]))  # train = test > floor
-
-
-# ----------------------------------------------------------------------------------------------- derivatives, counts
 
 
 def test_derivatives_are_those_of_the_values_and_counted():
@@ -206,9 +198,6 @@ def test_newton_needs_few_solves():
     found = boundary(problem, "memorisation", bounds=(1e-1, 1e3))
     grid = 40 * (4 * 24 + 1)
     assert grid < found.solves <= grid + 8 * 40
-
-
-# --------------------------------------------------------------------------------------------------- shapes and files
 
 
 def test_lines_drop_the_axis_that_only_the_field_spans(tmp_path):
