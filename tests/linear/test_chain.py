@@ -11,25 +11,6 @@ from tests.tolerances import IDENTITY
 CELL = dict(T=1.2, m=np.inf, noise_scale=0.6)
 
 
-def monte_carlo_step(w, now, then, scale, chi, count=400_000, seed=0):
-    """One update written for samples: variance of y' when y has variance 1."""
-    rng = np.random.default_rng(seed)
-    a, b = np.exp(-now), np.exp(-then)
-    eta, eta_next = scale * (1 - a * a), scale * (1 - b * b)
-    y = rng.normal(size=count)
-    x = a * w / (a * a * w + eta) * y
-    z = (y - a * x) / np.sqrt(eta)
-    extra = chi**2 * eta_next * scale * (1 - (a / b) ** 2) / eta
-    return np.var(b * x + np.sqrt(eta_next - extra) * z + np.sqrt(extra) * rng.normal(size=count))
-
-
-@pytest.mark.parametrize("chi", [0.0, 0.6, 1.0])
-def test_one_update_is_that_of_samples(chi):
-    arguments = (np.array([0.7]), np.array([1.0, 0.4]), np.array(0.5), np.array(0.0), np.array(1.0))
-    variance = float(generated_spectrum(*arguments, chi)[0])
-    np.testing.assert_allclose(variance, monte_carlo_step(0.7, 1.0, 0.4, 0.5, chi), rtol=4 * np.sqrt(2 / 400_000))
-
-
 def test_ancestral_update_is_the_posterior_of_the_process():
     """Given x, (y', y) are jointly normal: mean and variance of y' given y and x, by linear regression."""
     now, then, scale = 0.9, 0.3, 0.8
@@ -56,12 +37,6 @@ def test_deterministic_updates_reach_the_flow():
         errors.append(np.asarray(found) / (start * w / (problem.a**2 * w + problem.eta)) - 1)
     np.testing.assert_allclose(errors[0] / errors[1], 2, rtol=0.1)
     assert np.max(np.abs(errors[1])) < 0.03
-
-
-def test_infinitely_many_samples_and_steps_reach_the_target():
-    law = linear.chain(linear.Problem(1e8, **CELL), [1, 10, 100, 1000])
-    assert np.all(np.diff(law.kl) < 0)
-    assert law.kl[-1] < 1e-4
 
 
 def test_sample_covariance_is_where_many_stochastic_steps_end():

@@ -28,16 +28,17 @@ def unhurried(monkeypatch):
 @pytest.fixture(scope="module")
 def known():
     """psi_n = 64, t = 0.01, m = inf, ridge 1e-6: memorisation begins at p/n = 1.093."""
-    return advise(6400, 100, t=0.01, p=6000, ridge=1e-6, budget=0)
+    return advise(6400, 100, t=0.01, p=6000, ridge=1e-6, budget=0, learning_rate=3.0)
 
 
-def test_it_finds_the_published_crossover(known):
+def test_it_finds_the_published_crossover(known, unhurried):
     assert known.boundary_p / 6400 == pytest.approx(1.093, rel=4e-4) and known.boundary_rising
     assert known.asked.regime != "memorisation" and known.asked.p == 6000 and known.given == ("p", "ridge")
     beyond = advise(6400, 100, t=0.01, p=8000, ridge=1e-6, budget=0)
     assert beyond.asked.regime == "memorisation" and beyond.asked.signed["memorisation"] > 0
     assert "it memorises" in beyond.text() and "it does not memorise" in known.text()
     assert "begins at p = 6997" in known.text() or "begins at p = 6998" in known.text()
+    assert beyond.stopping.steps is None and "steps" not in beyond.text()
 
 
 def test_its_numbers_are_those_of_theory(known):
@@ -57,10 +58,8 @@ def test_stopping_is_no_worse_than_training_on(known):
     stop = known.stopping
     assert stop.final == pytest.approx(known.asked.losses["test"], rel=1e-8)
     assert known.asked.losses["floor"] < stop.test < stop.final and 0 < stop.time < np.inf
-    assert stop.steps is None and "steps" not in known.text()
-    hurried = advise(6400, 100, t=0.01, p=6000, ridge=1e-6, budget=0, learning_rate=3.0)
-    assert hurried.stopping.steps == pytest.approx(float(flow_steps(stop.time, 3.0, 0.01, 6000, 100)))
-    assert "steps at your learning rate" in hurried.text()
+    assert stop.steps == pytest.approx(float(flow_steps(stop.time, 3.0, 0.01, 6000, 100)))
+    assert "steps at your learning rate" in known.text()
 
 
 def test_how_sure_it_is_scales_with_the_dimension(unhurried):
@@ -130,7 +129,6 @@ def test_left_open_it_asks_about_the_recommended_width_without_ridge(unhurried):
     advice = advise(50, 10, budget=0)
     assert advice.given == () and advice.asked.p == advice.best.p and advice.asked.ridge == 0
     assert "(recommended), no ridge" in advice.text()
-    assert "not simulated" in advise(50, 10, p=5, budget=1).text() or "networks" in advise(50, 10, p=5, budget=1).text()
 
 
 def test_few_rows_get_the_advice_of_their_population(unhurried):
@@ -172,21 +170,20 @@ def test_copies_of_rows_are_said(unhurried):
     assert advice.copies == 30 and "30 of your rows are exact copies of others" in advice.text()
 
 
-@pytest.mark.slow
 def test_rows_are_called_not_gaussian_only_if_they_are():
-    """Twelve sets of Gaussian rows, the level is a hundredth; rows on two scales are found out."""
+    """Eight sets of Gaussian rows, the level is a hundredth; rows on two scales are found out."""
     values = np.sqrt(np.repeat([0.4, 1.6], 6))
     problem = Problem(3.0, 1.0, 4, 0.1, 1e-2, CUBIC)
     alarms = []
-    for seed in range(13):
+    for seed in range(9):
         rng = np.random.default_rng(seed)
         rows = rng.normal(size=(60, 12)) * values
-        rows = standardise(rows * rng.choice([0.2, 2.0], (60, 1)) if seed == 12 else rows)
+        rows = standardise(rows * rng.choice([0.2, 2.0], (60, 1)) if seed == 8 else rows)
         asked = dataclasses.replace(problem, spectrum=spectra.from_data(rows))
         found = evidence.measured(asked, 12, widest=12, data=rows, key=seed)
         assert isinstance(found, Evidence)
         alarms.append(found.not_gaussian)
-    assert sum(alarms[:12]) <= 1 and alarms[12]
+    assert sum(alarms[:8]) <= 1 and alarms[8]
 
 
 def test_nothing_is_recommended_where_nothing_can_be_learnt():
@@ -236,16 +233,11 @@ def test_work_is_bounded_in_few_dimensions():
     ("arguments", "message"),
     [
         (dict(n=1, d=10), r"^n = 1 must be an integer >= 2$"),
-        (dict(n=10, d=1), r"^d = 1 must be an integer >= 2$"),
-        (dict(n=10.5, d=10), r"^n = 10.5 must be"),
         (dict(d=10), r"^n = None must be an integer >= 2$"),
-        (dict(n=10), r"^d = None must be an integer >= 2$"),
         (dict(n=10, d=10, p=0), r"^p = 0 must be an integer >= 1$"),
         (dict(n=10, d=10, budget=-1), r"^budget = -1 must be an integer >= 0$"),
-        (dict(n=10, d=10, t=0), r"^t = 0 must be finite and > 0$"),
         (dict(n=10, d=10, t=[0.1, 0.2]), r"^t has shape \(2,\): must be one number, > 0$"),
         (dict(n=10, d=10, ridge=-1), r"^ridge = -1 must be finite and >= 0$"),
-        (dict(n=10, d=10, m=1.5), r"^m = 1.5 must be an integer >= 1 or inf$"),
         (dict(n=10, d=10, learning_rate=0), r"^learning_rate = 0 must be finite and > 0$"),
         (dict(n=10, d=3, data=np.eye(4)), r"^d = 3 must be the number of columns of data, 4$"),
         (dict(data=np.ones((4, 2))), r"^data must vary from row to row"),

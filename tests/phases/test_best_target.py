@@ -67,7 +67,6 @@ def test_directions():
     "ask, message",
     [
         (lambda p: optimal(p, "target", "test"), "minimise = 'test' must be 'score'"),
-        (lambda p: optimal(p, "target", targets=("noise",)), "must be two or more different ones"),
         (lambda p: optimal(p, "target", targets=("noise", "noise")), "must be two or more different ones"),
         (lambda p: optimal(p, "ridge", targets=("noise", "data")), "needs over = 'target'"),
         (lambda p: boundary(p, ("noise", "data", "flow")), "must be a name, or two targets"),

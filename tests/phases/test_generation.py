@@ -67,7 +67,6 @@ def test_best_ridge():
     ("more", "text"),
     [
         (dict(targets=["data"]), "two or more"),
-        (dict(targets=["data", "odd"]), "odd"),
         (dict(distance="far"), "distance = 'far' must be one of"),
         (dict(best_ridge=1), "best_ridge = 1 must be True or False"),
         (dict(problem=Problem(1, 2, 2, 1.0, [0.1, 1.0]), best_ridge=True), "ridge = .* must be one number"),

@@ -9,46 +9,36 @@ from rfdsm.phases._descent import descend
 from rfdsm.theory._stopping import optimal_ridge
 
 PSI_N = np.geomspace(0.2, 60, 7)
+WIDE = np.geomspace(1e-2, 1e3, 4001)
 DRAWS = np.append(np.arange(1.0, 400), np.inf)
-
-
-def brute_force(field, points, minimise="test", **fixed):
-    """Least loss on a grid of one field (first axis), and where."""
-    base = dict(psi_n=PSI_N, psi_p=8.0, m=4, t=0.1, ridge=1e-3) | fixed
-    loss = getattr(predict(Problem(**(base | {field: points[:, None]}))), minimise)
-    best = np.argmin(loss, axis=0)
-    return np.min(loss, axis=0), points[best]
 
 
 @pytest.mark.parametrize(
     ("field", "points", "fixed", "minimise"),
     [
-        ("ridge", np.append(0, np.geomspace(1e-8, 1e3, 4001)), dict(m=[1, 4, np.inf]), "test"),
-        ("ridge", np.append(0, np.geomspace(1e-8, 1e3, 4001)), {}, "empirical_test"),
-        ("psi_p", np.geomspace(1e-2, 1e3, 4001), {}, "test"),
-        ("psi_p", np.geomspace(1e-2, 1e3, 4001), dict(ridge=0.0), "score"),
-        ("psi_n", np.geomspace(1e-2, 1e3, 4001), dict(psi_n=1.0, psi_p=PSI_N), "empirical_test"),
+        ("psi_p", WIDE, dict(ridge=0.0), "score"),
+        ("psi_n", WIDE, dict(psi_n=1.0, psi_p=PSI_N), "empirical_test"),
         ("t", np.geomspace(1e-3, 5, 4001), {}, "score"),
-        ("t", np.geomspace(1e-3, 5, 4001), dict(m=np.inf), "score"),
-        ("m", DRAWS, dict(psi_n=8.0, psi_p=np.geomspace(0.5, 200, 7)), "empirical_test"),
-        ("m", DRAWS, dict(psi_n=8.0, psi_p=np.geomspace(0.5, 200, 7)), "test"),
+        (
+            "m",
+            np.append(np.arange(1.0, 400), np.inf),
+            dict(psi_n=8.0, psi_p=np.geomspace(0.5, 200, 7)),
+            "empirical_test",
+        ),
     ],
 )
 def test_one_field_against_brute_force(field, points, fixed, minimise):
-    if isinstance(fixed.get("m"), list):
-        for m in fixed["m"]:
-            test_one_field_against_brute_force(field, points, fixed | {"m": m}, minimise)
-        return
+    """Least loss on a grid of one field (first axis), and where."""
     base = dict(psi_n=PSI_N, psi_p=8.0, m=4, t=0.1, ridge=1e-3) | fixed
     found = optimal(Problem(**(base | {field: 1.0})), field, minimise)
-    least, where = brute_force(field, points, minimise, **fixed)
+    loss = getattr(predict(Problem(**(base | {field: points[:, None]}))), minimise)
     assert np.all(found.converged)
-    assert np.all(found.minimum <= least * (1 + 1e-12))  # never worse than any grid point
-    np.testing.assert_allclose(found.minimum, least, rtol=1e-4)
+    assert np.all(found.minimum <= loss.min(axis=0) * (1 + 1e-12))  # never worse than any grid point
+    np.testing.assert_allclose(found.minimum, loss.min(axis=0), rtol=1e-4)
     inside = found.at_bound[field] == 0
     assert np.all(np.abs(found.gradient[field][inside]) < 1e-6 * found.minimum[inside]) or field == "m"
     if field == "m":
-        np.testing.assert_array_equal(found["m"], where)
+        np.testing.assert_array_equal(found["m"], points[np.argmin(loss, axis=0)])
     np.testing.assert_allclose(getattr(found.losses, minimise), found.minimum)
 
 
@@ -70,11 +60,11 @@ def test_the_best_number_of_draws_of_random_problems():
 
 @pytest.mark.parametrize(
     ("field", "points"),
-    [("psi_p", np.geomspace(1e-2, 1e3, 2001)), ("ridge", np.append(0, np.geomspace(1e-8, 1e4, 2000)))],
+    [("psi_p", np.geomspace(1e-2, 1e3, 801)), ("ridge", np.append(0, np.geomspace(1e-8, 1e4, 800)))],
 )
 def test_random_problems_have_no_better_point_on_a_fine_grid(field, points):
     rng = np.random.default_rng(1)
-    count = 200
+    count = 100
     fields = dict(psi_n=10 ** rng.uniform(-1, 2, count), psi_p=10 ** rng.uniform(-1, 2.5, count))
     fields |= dict(m=rng.choice([1, 2, 4, 16, np.inf], count), t=10 ** rng.uniform(-2, 0.3, count))
     fields |= dict(ridge=np.where(rng.random(count) < 0.3, 0, 10 ** rng.uniform(-6, 1, count)))
@@ -87,7 +77,7 @@ def test_two_fields_against_brute_force():
     """Score over ridge and time, where the best lies inside; and ridge and width, which go to the widest."""
     psi_n = np.array([0.5, 4.0, 30.0])
     found = optimal(Problem(psi_n, 8.0, 4, 1.0, 1.0), ("ridge", "t"), "score", bounds={"t": (1e-2, 2)})
-    ridge, t = np.geomspace(1e-6, 1e2, 161)[:, None, None], np.geomspace(1e-2, 2, 160)[:, None]
+    ridge, t = np.geomspace(1e-6, 1e2, 81)[:, None, None], np.geomspace(1e-2, 2, 80)[:, None]
     score = predict(Problem(psi_n, 8.0, 4, t, ridge)).score.reshape(-1, 3)
     assert np.all(found.minimum <= score.min(axis=0) * (1 + 1e-12))
     np.testing.assert_allclose(found.minimum, score.min(axis=0), rtol=2e-2)
@@ -174,20 +164,18 @@ def test_lines_dataset_and_problem(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(over=()), r"^over = \(\) is empty: must name some of psi_n, psi_p, m, t, ridge$"),
-        (dict(over="width"), r"^over = 'width' must be one of psi_n, psi_p, m, t, ridge$"),
-        (dict(over=("ridge", "ridge")), r"must name no field twice$"),
-        (dict(over=3), r"^over = 3 must be one of"),
-        (dict(minimise="loss"), r"^minimise = 'loss' must be one of train, empirical_test, test, score$"),
-        (dict(bounds={"t": (0.1, 1)}), r"^bounds of 't': must be of a field that is optimised, one of ridge$"),
-        (dict(bounds=(0, 1)), r"^bounds = \(0, 1\) must map fields to pairs"),
-        (dict(bounds={"ridge": (1, 0)}), r"^bounds of ridge = \(1, 0\) must be ascending, >= 0 and finite$"),
-        (dict(bounds={"ridge": (-1, 1)}), r"^bounds of ridge = \(-1, 1\)"),
-        (dict(over="t", bounds={"t": (0, 1)}), r"^bounds of t = \(0, 1\) must be ascending, > 0 and finite$"),
-        (dict(over="m", bounds={"m": (1.5, 3)}), r"^bounds of m = \(1.5, 3\) must be ascending, integers >= 1"),
-        (dict(over="m", bounds={"m": (0, 3)}), r"^bounds of m = \(0, 3\)"),
+        (dict(over=()), r"over = \(\) is empty"),
+        (dict(over="width"), "over = 'width' must be one of"),
+        (dict(over=("ridge", "ridge")), "over = .* must name no field twice"),
+        (dict(minimise="loss"), "minimise = 'loss' must be one of"),
+        (dict(bounds={"t": (0.1, 1)}), "bounds of 't': must be of a field that is optimised"),
+        (dict(bounds=(0, 1)), r"bounds = \(0, 1\) must map fields to pairs"),
+        (dict(bounds={"ridge": (1, 0)}), r"bounds of ridge = \(1, 0\) must be ascending, >= 0 and finite"),
+        (dict(bounds={"ridge": (-1, 1)}), r"bounds of ridge = \(-1, 1\)"),
+        (dict(over="t", bounds={"t": (0, 1)}), r"bounds of t = \(0, 1\) must be ascending, > 0 and finite"),
+        (dict(over="m", bounds={"m": (1.5, 3)}), r"bounds of m = \(1.5, 3\) must be ascending, integers >= 1"),
     ],
 )
 def test_refusals(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^{message}"):
         optimal(Problem(1, 1, 1, 0.1, 0.1), **arguments)

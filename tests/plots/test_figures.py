@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from matplotlib.testing.compare import compare_images
 
-from benchmarks.figures import FIGURES, by_command
+from benchmarks.figures import FIGURES
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
@@ -34,11 +34,3 @@ def test_drawn_again(name, tmp_path):
         str(IMAGES / f"{name}.png"), str(tmp_path / f"{name}.png"), ROOT_MEAN_SQUARE, in_decorator=True
     )
     assert difference is None, difference
-
-
-def test_another_curve_would_be_seen(tmp_path):
-    line = "rfdsm optimal --over ridge --psi-n 0.1:100:31 --psi-p 1 8 64 --m 1 inf --t 0.105 --plot ridge.png"
-    by_command(line, "ridge.png")(tmp_path / "other.png")
-    assert compare_images(
-        str(IMAGES / "phases_ridge.png"), str(tmp_path / "other.png"), ROOT_MEAN_SQUARE, in_decorator=True
-    )
