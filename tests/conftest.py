@@ -64,7 +64,6 @@ SLOW = (
 )
 """Whole files of slow tests."""
 QUICK = (
-    "tests/linear/test_chain.py::test_one_update_is_that_of_samples",
     "tests/linear/test_chain.py::test_ancestral_update_is_the_posterior_of_the_process",
     "tests/linear/test_generated.py::test_published_setting",
     "tests/linear/test_generated.py::test_quadrature_rule",
