@@ -64,12 +64,12 @@ def exact(x):
 def exact_along(x, direction):
     """First and second derivative by differences whose step leaves 40 digits: one-sided at ridge = 0."""
     step = mp.mpf(10) ** -14
-    points = (1, 2, 3) if x[3] == 0 and direction[3] > 0 else (-1, 0, 1)
+    points = (1, 2, 3, 4, 5) if x[3] == 0 and direction[3] > 0 else (-1, 0, 1)
     with mp.workdps(200):
         x = [mp.mpf(value) if np.isfinite(value) else mp.mpf(10) ** 45 for value in x]
         direction = [mp.mpf(value) for value in direction]
         values = [exact([a + k * step * b for a, b in zip(x, direction, strict=True)]) for k in points]
-        powers = mp.matrix([[(k * step) ** n for n in range(3)] for k in points])
+        powers = mp.matrix([[(k * step) ** n for n in range(len(points))] for k in points])
         series = [mp.lu_solve(powers, mp.matrix(loss)) for loss in zip(*values, strict=True)]
         return np.array([float(a[1]) for a in series]), np.array([2 * float(a[2]) for a in series])
 
