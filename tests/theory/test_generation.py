@@ -165,7 +165,7 @@ def test_random_problems_are_solved():
     for k in range(24):
         psi_n, psi_p = 10 ** rng.uniform(-2, 3, 2)
         m = rng.choice([1, 2, 16, np.inf])
-        activation = ("tanh", "linear")[k % 2]
+        activation = ("tanh", "relu", "erf", "linear")[k % 4]
         target = ("noise", "data", "velocity")[k % 3]
         problem = Problem(psi_n, psi_p, m, 0.5, 10 ** rng.uniform(-8, 1), activation, target=target)
         law = generated_law(problem, sampling.ddim(np.geomspace(3, 0.05, 8)))
@@ -260,7 +260,7 @@ def test_integrals_over_time():
 @pytest.mark.slow
 def test_best_ridges_beat_the_best_common_one():
     """And no ridge of a level can be changed for the better."""
-    problem, sampler = Problem(2.0, 4.0, 2, 0.5, 0.05, "relu"), sampling.ddim(TIMES[::5])
+    problem, sampler = Problem(2.0, 4.0, 2, 0.5, 0.05, "relu"), sampling.ddim(TIMES[::3])
     found = optimal_levels(problem, sampler)
     assert found.value < found.common - 1e-4
     for k in range(sampler.size):
@@ -323,7 +323,7 @@ def test_divergences_mix_two_covariances():
 def test_memorisation_of_the_law_is_that_of_networks():
     """P(nearer to fresh points) of theory's covariance, and of samples of real networks, between 0 and 1."""
     problem = Problem(1.0, 4.0, 2, 0.5, 0.05, target="velocity")
-    sampler = sampling.ddim(TIMES[::5])
+    sampler = sampling.ddim(TIMES[::3])
     law = generated_memorisation(problem, sampler, 16, trials=200)
     networks = simulate_generation(problem, sampler, 16, samples=1000, trials=60)
     assert 0.1 < law.probability < 0.9

@@ -61,7 +61,7 @@ def resolvent_by_iteration(problem, z):
     return g
 
 
-@pytest.mark.parametrize("problem", [SEPARATED, random_problems(30), random_problems(15, THREE_ATOMS)])
+@pytest.mark.parametrize("problem", [SEPARATED, random_problems(30), random_problems(30, THREE_ATOMS)])
 def test_mass_traces_and_published_equations(problem):
     """Density, atoms and edges together: their sums, and off the axis plain iteration of docs/theory's equations."""
     result = spectral_density(problem, [1.0])
