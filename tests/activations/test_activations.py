@@ -159,7 +159,7 @@ def test_tanh_against_30_digits(total):
     assert abs(float(moments.v_squared) / float(square) - 1) < 1e-12
 
 
-@pytest.mark.parametrize("name", marked(SMOOTH, "silu"))
+@pytest.mark.parametrize("name", ["silu"])
 def test_hermite_series(name):
     """Mehler's formula: v0^2 = sum over k >= 2 of c_k^2 rho^k, c_k the normalised Hermite coefficients of f(G g)."""
     total, rho = 0.64, np.array([0.0, 1e-6, 0.3, 0.8, 0.999])
@@ -236,7 +236,7 @@ def test_linear_is_exact():
 # --- properties of all ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", marked(NAMES, "softplus", "abs", "sin"))
+@pytest.mark.parametrize("name", ["softplus", "abs", "sin", "sign"])
 def test_limits_and_signs(name):
     activation = activations.get(name)
     total = 2.0
@@ -291,7 +291,7 @@ def test_jit_vmap_and_broadcasting(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tanh", "relu", "gelu", "sin"])
+@pytest.mark.parametrize("name", ["tanh", "relu", "gelu"])
 def test_derivatives(name):
     """mu1 and v^2 depend on G^2 alone; the derivative of v0^2 along the shared variance, by central differences."""
     function = jax.jit(lambda s, p: jnp.stack(activations.get(name).moments(s, p)))
@@ -461,9 +461,16 @@ def test_bad_input(build, message):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tanh", "relu", "linear"])
-@pytest.mark.parametrize("variance", [0.05, 30])
-@pytest.mark.parametrize("schedule", ["ou", "flow", "variance_exploding", "edm", "edm:0.3"])
+@pytest.mark.parametrize(
+    "name, variance, schedule",
+    [
+        ("tanh", 0.05, "ou"),
+        ("relu", 30, "flow"),
+        ("tanh", 30, "variance_exploding"),
+        ("linear", 0.05, "edm"),
+        ("relu", 0.05, "edm:0.3"),
+    ],
+)
 def test_table(name, variance, schedule):
     activation, along = activations.get(name), schedules.get(schedule)
     table = activations.tabulate(activation, variance, along)

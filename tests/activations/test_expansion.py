@@ -101,7 +101,7 @@ def rule_for(activation, largest):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"erf", "softplus", "silu", "leaky_relu"}))
 def test_coefficients_and_second_moments_by_quadrature(name):
     """Means up to 4 deviations, deviations 0.05 ... 2; relative to the deviation of the activation's values."""
     activation = CASES[name]
@@ -119,7 +119,7 @@ def test_coefficients_and_second_moments_by_quadrature(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["relu", "sign", "sin", "linear", "hermite", "tanh"])
+@pytest.mark.parametrize("name", ["relu", "sign", "sin", "tanh"])
 def test_few_terms_are_the_first_of_many(name):
     activation = CASES[name]
     mean, deviation = jnp.asarray([[0.3, -0.2]]), jnp.asarray([[0.8]])
@@ -133,10 +133,7 @@ def test_few_terms_are_the_first_of_many(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    ["sin", "slope", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tanh", "relu", "sign", "hermite"))],
-)
+@pytest.mark.parametrize("name", ["sin", "slope", "tanh", "sign"])
 def test_single_precision(name):
     activation = CASES[name]
     means = (RATIOS * DEVIATIONS[2:, None]).astype(np.float32)
@@ -151,8 +148,9 @@ def test_single_precision(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tanh", "relu", "sign", "sin", "bent"])
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "name, dtype", [*((name, "float32") for name in ("tanh", "relu", "sign", "sin")), ("bent", "float64")]
+)
 def test_extreme_deviations_never_give_nan(name, dtype):
     """Means thousands of deviations away, tiny and large deviations."""
     activation = CASES[name]
@@ -221,18 +219,6 @@ def test_kernels_at_the_ends(name):
             np.testing.assert_allclose(kernel, value, rtol=0, atol=1e-7 if name == "sign" else 1e-12)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", KERNELS)
-def test_kernels_equal_the_mehler_sum(name):
-    """Two routes of the library: with a correlation of 0.3, 40 terms reach rounding."""
-    activation = CASES[name]
-    deviations = jnp.asarray([[0.4], [1.6]])
-    rule = rule_for(activation, 1.6)
-    c = np.asarray(activation.expand(jnp.zeros((2, 1)), deviations, 40, rule).coefficients)[..., 0]
-    total = np.sum(c[:, 0] * c[:, 1] * 0.3 ** np.arange(40))
-    np.testing.assert_allclose(activation.kernel(*map(jnp.asarray, (0.4, 1.6, 0.3 * 0.4 * 1.6))), total, rtol=ROUTES)
-
-
 # --- choices ----------------------------------------------------------------------------------------------------------
 
 
@@ -242,7 +228,7 @@ def expanded_as_chosen(name, spread, largest, d=40, p=80, tolerance=1e-9):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tanh", "erf", "gelu", "polynomial", "bent"])
+@pytest.mark.parametrize("name", ["tanh", "polynomial", "bent"])
 def test_chosen_rules_are_exact_to_rounding(name):
     """At deviations up to the largest, and the means that occur: coefficients weighted by the size of their terms."""
     activation = CASES[name]
@@ -269,9 +255,7 @@ def test_chosen_rules_are_exact_to_rounding(name):
             assert differences[:, 1].max() <= 1e-11 * scale, (largest, deviation)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in ("tanh", "bent", "linear") else pytest.mark.slow) for name in CASES]
-)
+@pytest.mark.parametrize("name", ["tanh", "bent", "linear", "sin", "hermite", "relu"])
 def test_the_remainder_is_what_the_choice_claims(name):
     """Energy beyond the chosen terms, in the norm of their matrices, over the non-linear energy."""
     spread, largest, tolerance = 0.9, 0.6, 1e-9

@@ -63,8 +63,9 @@ def test_floors_are_those_of_the_population(name, rows, d, tolerance):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["isotropic", "two atoms", "power law"])
-@pytest.mark.parametrize(("rows", "d"), [(20, 80), (40, 40), (100, 30), (5, 60)])
+@pytest.mark.parametrize(
+    "name, rows, d", [("isotropic", 20, 80), ("two atoms", 40, 40), ("power law", 100, 30), ("power law", 5, 60)]
+)
 def test_two_stated_errors_cover_the_truth(name, rows, d):
     """19 times out of 20 or nearly: 20 repetitions, three averages each; and the errors are not large for nothing."""
     values = truth(name, d)

@@ -170,33 +170,14 @@ def test_the_equations_are_homogeneous():
 
 
 @pytest.mark.slow
-def test_vanishing_ridge_approaches_the_limit_linearly():
-    """Both sides of p = nm: losses at ridge = 0 are what a vanishing ridge tends to, at rate ridge."""
-    ridge = jnp.array([0.0, 1e-7, 1e-8])
-
-    @jax.jit
-    def run(psi_p):
-        fields = jnp.broadcast_arrays(1 / 3.0, 1 / psi_p, 0.25, 0.2, ridge, 0.6, 0.02, 0.03)
-        P, _ = populations(*fields[:3], noise_at(fields[3]), fields[4], Moments(*fields[5:]), NODES, WEIGHTS)
-        return losses_at(solve(P), P)
-
-    for psi_p in (0.4, 40.0):
-        losses = run(psi_p)
-        for name in ("empirical_test", "test", "score"):
-            values = np.asarray(getattr(losses, name))
-            np.testing.assert_allclose((values[1] - values[0]) / (values[2] - values[0]), 10, rtol=1e-3, err_msg=name)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("atoms", [1, 5])
-def test_every_cell_of_the_box_converges(atoms):
+def test_every_cell_of_the_box_converges():
     """From a start that is a super-solution, monotonically, with moments of any kind."""
-    rng = np.random.default_rng(atoms)
-    nodes = jnp.ones(1) if atoms == 1 else jnp.asarray(10 ** rng.uniform(-3, 3, atoms))
+    rng = np.random.default_rng(5)
+    nodes = jnp.asarray(10 ** rng.uniform(-3, 3, 5))
 
     @jax.jit
     def run(cells):
-        P, singular = populations(*cells, nodes, jnp.full(atoms, 1 / atoms))
+        P, singular = populations(*cells, nodes, jnp.full(5, 0.2))
         solution, first = solve(P), start(P)
         path = [first]
         for _ in range(3):
@@ -221,67 +202,3 @@ def test_every_cell_of_the_box_converges(atoms):
     for before, after in itertools.pairwise(path):
         assert np.all(np.stack(before) >= x * (1 - margin))
         assert np.all(np.stack(after) <= np.stack(before) * (1 + margin))
-
-
-def central(f, value, step):
-    """Fourth order."""
-    return (f(value - 2 * step) - 8 * f(value - step) + 8 * f(value + step) - f(value + 2 * step)) / (12 * step)
-
-
-def forward(f, value, step):
-    """Fourth order, to one side."""
-    return (
-        48 * f(value + step)
-        - 25 * f(value)
-        - 36 * f(value + 2 * step)
-        + 16 * f(value + 3 * step)
-        - 3 * f(value + 4 * step)
-    ) / (12 * step)
-
-
-@functools.cache
-def derivatives():
-    """The order parameters of one cell as a function of all parameters, with all first derivatives."""
-
-    def unknowns(P):
-        return jnp.stack(solve(P)[:3])
-
-    return jax.jit(unknowns), jax.jit(jax.jacrev(unknowns)), jax.jit(jax.jacfwd(unknowns))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", ["regular", "interpolating at ridge 0", "least squares at ridge 0"])
-def test_implicit_derivatives_against_differences(case):
-    unknowns, reverse, tangent = derivatives()
-    P = CELLS[case]
-    by_all, forwards = reverse(P), tangent(P)
-    for name in Populations._fields:
-        value, exact = getattr(P, name), getattr(by_all, name)
-        if isinstance(value, float):  # marks of the peak, and the target: not in the equations here
-            continue
-        np.testing.assert_allclose(exact, getattr(forwards, name), rtol=ROUTES, atol=1e-12 * np.max(np.abs(exact)))
-        for index in np.ndindex(value.shape):
-            unit = jnp.zeros_like(value).at[index].set(1.0)
-            rule, step = (central, 1e-3 * float(value[index])) if value[index] > 1e-30 else (forward, 1e-6)
-
-            def along(s, name=name, unit=unit, value=value):
-                return unknowns(P._replace(**{name: value + s * unit}))
-
-            reference = rule(along, 0.0, step)
-            rounding = 1e-15 * np.max(np.abs(unknowns(P))) / step  # G does not depend on most where p > nm
-            np.testing.assert_allclose(exact[(slice(None), *index)], reference, rtol=1e-8, atol=rounding, err_msg=name)
-
-
-@pytest.mark.slow
-def test_second_derivatives_against_differences():
-    """Along a random direction that moves every parameter."""
-    rng = np.random.default_rng(2)
-    P = CELLS["regular"]
-    direction = jax.tree.map(lambda value: value * rng.uniform(-0.5, 0.5, np.shape(value)), P)
-
-    def along(s):
-        return solve(jax.tree.map(lambda a, b: a + s * b, P, direction)).G
-
-    once, twice = jax.jit(jax.value_and_grad(along)), jax.jit(jax.grad(jax.grad(along)))
-    np.testing.assert_allclose(once(0.0)[1], central(lambda s: once(s)[0], 0.0, 1e-2), rtol=1e-8)
-    np.testing.assert_allclose(twice(0.0), central(lambda s: once(s)[1], 0.0, 1e-2), rtol=1e-7)

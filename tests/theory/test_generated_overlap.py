@@ -51,8 +51,12 @@ def test_multiples_of_the_sample_covariance(psi_n):
     ],
 )
 def test_matrices(psi_n, s, w, fields):
-    """Sigma, and Lambda of sample covariances of Sigma: the determinant is that of the mean to 1/d^2."""
+    """Sigma, and Lambda of sample covariances of Sigma: the determinant is that of the mean to 1/d^2.
+
+    Half of either Chernoff bound: 0 < rate < half the smaller divergence.
+    """
     law = generated_law(Problem(psi_n, t=0.5, spectrum=spectra.atoms(s, w), **fields), SAMPLER)
+    assert 0 < law.bhattacharyya < min(law.kl, law.reverse_kl) / 2
     d, rng, found = 60, np.random.default_rng(0), []
     sigma = np.repeat(s, np.round(np.array(w) * d).astype(int))
     for _ in range(60):
@@ -77,15 +81,8 @@ def test_infinitely_many_samples_commute():
 
 
 @pytest.mark.slow
-def test_between_its_bounds():
-    """Half of either Chernoff bound: 0 <= rate <= half the smaller divergence, over a grid and in the limit."""
-    law = spectra.atoms([0.2, 1.0, 4.0], [0.4, 0.4, 0.2])
-    problem = Problem([[0.3], [2.0], [30.0]], [0.5, 8.0], 2, 0.5, 0.03, spectrum=law, target="data")
-    found = generated_law(problem, SAMPLER)
-    rate = found.bhattacharyya
-    assert rate.shape == (3, 2)
-    assert np.all((rate > 0) & (rate < np.minimum(found.kl, found.reverse_kl) / 2))
-    cell = Problem(2.0, 8.0, 2, 0.5, 0.03, spectrum=law, target="data")
+def test_many_steps_tend_to_that_of_the_equation_in_time():
+    cell = Problem(2.0, 2.0, 2, 0.5, 0.05, spectrum=spectra.atoms([0.4, 1.6]), target="data")
     limit, steps = generated_limit(cell, sampling.ddim([3, 0.05])), []
     for K in (40, 80):
         steps.append(generated_law(cell, sampling.ddim(sampling.geometric(3, 0.05, K))).bhattacharyya)
@@ -107,4 +104,4 @@ def test_where_there_is_none():
 def test_traced_laws_have_none_of_structured_data():
     law, fields = spectra.atoms([0.4, 1.6]), {"m": 2, "t": 0.5, "ridge": 0.05, "target": "data"}
     with pytest.raises(ValueError, match="concrete laws"), jax.enable_x64(True):
-        jax.grad(lambda p: generated_law(Problem(2.0, p, spectrum=law, **fields), SAMPLER).bhattacharyya)(2.0)
+        jax.eval_shape(lambda p: generated_law(Problem(2.0, p, spectrum=law, **fields), SAMPLER).bhattacharyya, 2.0)

@@ -91,7 +91,7 @@ def test_linear_networks_at_finite_size():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["noise", "data", "velocity"])
+@pytest.mark.parametrize("target", ["noise", "data"])
 def test_networks_of_independent_levels(target):
     """Real tanh networks, one for each of six levels, against the law, along the eigenvectors of S."""
     problem = Problem(3.0, 2.0, 2, 0.5, 0.05, "tanh", target=target)
@@ -140,19 +140,6 @@ def test_infinitely_many_samples():
         np.testing.assert_allclose(getattr(many, name), getattr(infinite, name), rtol=1e-6)
 
 
-@pytest.mark.slow
-def test_given_eigenvalues_of_the_limit_are_the_limit():
-    problem, sampler = Problem(2.0, 3.0, 4, 0.5, 0.05), sampling.reverse_sde(np.geomspace(2, 0.1, 20))
-    limit = generated_law(problem, sampler)
-    spectrum = sample_spectrum(2.0, [1.0], [1.0])
-    size = 4000
-    weights = spectrum.weights[np.argsort(spectrum.nodes)]
-    cumulative = np.cumsum(weights) - weights / 2
-    given = np.interp((np.arange(size) + 0.5) / size, cumulative, np.sort(spectrum.nodes))
-    found = generated_law(problem, sampler, given=given)
-    np.testing.assert_allclose((found.trace, found.logdet), (limit.trace, limit.logdet), rtol=3e-3)
-
-
 @pytest.mark.parametrize("psi_n", [0.3, 0.7, 2.0, 50.0])
 @pytest.mark.parametrize(
     "law", [([1.0], [1.0]), ([1.0, 3.0, 0.0], [0.3, 0.3, 0.4]), ([0.5, 1.0, 10.0], [0.4, 0.3, 0.3])]
@@ -175,7 +162,7 @@ def test_spectrum_of_the_sample_covariance(psi_n, law):
 @pytest.mark.slow
 def test_random_problems_are_solved():
     rng = np.random.default_rng(0)
-    for k in range(60):
+    for k in range(24):
         psi_n, psi_p = 10 ** rng.uniform(-2, 3, 2)
         m = rng.choice([1, 2, 16, np.inf])
         activation = ("tanh", "relu", "erf", "linear")[k % 4]
@@ -188,7 +175,7 @@ def test_random_problems_are_solved():
 @pytest.mark.slow
 def test_a_grid_is_its_cells():
     """Isotropic data in closed form and any data by roots; ridges of the levels; nodes of any number of bulks."""
-    sampler = sampling.ddim(TIMES[::3])
+    sampler = sampling.ddim(TIMES[::5])
     for spectrum in (None, spectra.atoms([0.2, 2.0])):
         fields = {"m": 2, "t": 0.5, "ridge": 0.05, "spectrum": spectrum, "target": "data"}
         grid = generated_law(Problem(psi_n=[[0.5], [20.0]], psi_p=[0.7, 3.0], **fields), sampler)

@@ -154,7 +154,7 @@ def test_up_to_the_peak_at_ridge_zero(name, m):
 @pytest.mark.slow
 def test_at_the_peak_at_any_ridge():
     """p = nm to the last digit: losses diverge or vanish like the square root of the ridge, to all digits."""
-    ridge = np.array([1e-3, 1e-16, 1e-26, 1e-30, 1e-60, 1e-100])
+    ridge = np.array([1e-3, 1e-16, 1e-30, 1e-100])
     cases = [("erf", 2.0, 6.0, 3), ("relu", 0.25, 0.25, 1), ("linear", 0.25, 3.0, 4), ("linear", 0.25, 0.5, 2)]
     cases += [("linear", 0.5, 1.0, 2), ("tanh", 2.0**-10, 1.0, 1024)]
     for name, psi_n, psi_p, m in cases:

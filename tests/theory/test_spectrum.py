@@ -4,7 +4,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import rfdsm
 from rfdsm import Problem, plots, spectra, spectral_density
 from rfdsm.theory._fixed_point import solve
 from rfdsm.theory._populations import cells_of, populations
@@ -63,13 +62,19 @@ def resolvent_by_iteration(problem, z):
 
 
 @pytest.mark.parametrize("problem", [SEPARATED, random_problems(30), random_problems(30, THREE_ATOMS)])
-def test_total_mass_and_traces(problem):
+def test_mass_traces_and_published_equations(problem):
+    """Density, atoms and edges together: their sums, and off the axis plain iteration of docs/theory's equations."""
     result = spectral_density(problem, [1.0])
     first, second = trace_moments(problem)
     np.testing.assert_allclose(result.mass, 1, atol=3e-8)
     np.testing.assert_allclose(result.masses.sum(axis=-1) + result.atoms.masses.sum(axis=-1), 1, atol=1e-12)
     np.testing.assert_allclose(result.moment(1), first, rtol=1e-7)
     np.testing.assert_allclose(result.moment(2), second, rtol=1e-7)
+    z = first * (0.3 + 0.5j)
+    index, u, weights = result.rule()
+    terms = weights / (u - z.ravel()[index])
+    found = np.bincount(index, terms.real) + 1j * np.bincount(index, terms.imag)
+    np.testing.assert_allclose(found, resolvent_by_iteration(problem, z).ravel(), rtol=3e-8)
 
 
 def test_many_small_bulks():
@@ -79,18 +84,6 @@ def test_many_small_bulks():
     assert np.sum(result.masses > 0) == 21
     first, second = trace_moments(problem)
     np.testing.assert_allclose([result.mass, result.moment(1) / first, result.moment(2) / second], 1, rtol=1e-7)
-
-
-@pytest.mark.parametrize("problem", [SEPARATED, random_problems(30), random_problems(30, THREE_ATOMS)])
-def test_stieltjes_transform_solves_the_published_equations(problem):
-    """Density, atoms and edges together, off the axis, where plain iteration of docs/theory's equations converges."""
-    result = spectral_density(problem, [1.0])
-    first, _ = trace_moments(problem)
-    z = first * (0.3 + 0.5j)
-    index, u, weights = result.rule()
-    terms = weights / (u - z.ravel()[index])
-    found = np.bincount(index, terms.real) + 1j * np.bincount(index, terms.imag)
-    np.testing.assert_allclose(found, resolvent_by_iteration(problem, z).ravel(), rtol=3e-8)
 
 
 def test_negative_axis_is_the_solver_of_the_losses():
@@ -323,8 +316,3 @@ def test_picture_shows_density_atoms_and_eigenvalues_on_both_scales():
         plots.spectrum(u, result.density[1:])
     with pytest.raises(ValueError, match="axes: 1 given"):
         plots.spectrum(u, result.density, axes=axes[0])
-
-
-def test_public_names():
-    assert rfdsm.spectral_density is spectral_density
-    assert isinstance(spectral_density(Problem(2.0, 3.0, 4, 0.1, 0.0), 1.0), rfdsm.SpectralDensity)

@@ -75,11 +75,11 @@ def test_best_ridge_is_that_of_a_scalar_search(found):
 
 
 @pytest.mark.slow
-def test_score_is_least_at_the_same_time_and_empirical_test_at_the_end():
+def test_score_is_least_at_the_same_time_and_empirical_test_at_the_end(found):
     score, memory = (optimal_stopping(PROBLEM, name) for name in ("score", "empirical_test"))
-    np.testing.assert_allclose(score.time, optimal_stopping(PROBLEM).time, rtol=1e-6)
+    np.testing.assert_allclose(score.time, found.time, rtol=1e-6)
     floor = predict(PROBLEM).floor
-    np.testing.assert_allclose(floor + -np.expm1(-0.2) * score.loss, optimal_stopping(PROBLEM).loss, rtol=ROUTES)
+    np.testing.assert_allclose(floor + -np.expm1(-0.2) * score.loss, found.loss, rtol=ROUTES)
     assert np.isinf(memory.time[2]) and memory.loss[2] == memory.final[2]
 
 

@@ -25,11 +25,10 @@ def test_spectrum_scales_with_the_input():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["data", "noise"])
-def test_training_time_scales_with_the_input(target):
+def test_training_time_scales_with_the_input():
     """Gradients grow with the square of the features; losses of one target are the same."""
     ridges = (SQUARE * 1e-3, 1e-3)  # in units of the features' squares
-    flow, ou = (Problem(ridge=r, target=target, **fields) for r, fields in zip(ridges, (FLOW, OU), strict=True))
+    flow, ou = (Problem(ridge=r, target="data", **fields) for r, fields in zip(ridges, (FLOW, OU), strict=True))
     times = np.geomspace(0.1, 1e3, 5)
     curves = training_curve(flow, times / SQUARE), training_curve(ou, times)
     for name in ("train", "test", "empirical_test"):
