@@ -202,3 +202,21 @@ def test_every_cell_of_the_box_converges():
     for before, after in itertools.pairwise(path):
         assert np.all(np.stack(before) >= x * (1 - margin))
         assert np.all(np.stack(after) <= np.stack(before) * (1 + margin))
+
+
+@pytest.mark.slow
+def test_vanishing_ridge_approaches_the_limit_linearly():
+    """Both sides of p = nm: losses at ridge = 0 are what a vanishing ridge tends to, at rate ridge."""
+    ridge = jnp.array([0.0, 1e-7, 1e-8])
+
+    @jax.jit
+    def run(psi_p):
+        fields = jnp.broadcast_arrays(1 / 3.0, 1 / psi_p, 0.25, 0.2, ridge, 0.6, 0.02, 0.03)
+        P, _ = populations(*fields[:3], noise_at(fields[3]), fields[4], Moments(*fields[5:]), NODES, WEIGHTS)
+        return losses_at(solve(P), P)
+
+    for psi_p in (0.4, 40.0):
+        losses = run(psi_p)
+        for name in ("empirical_test", "test", "score"):
+            values = np.asarray(getattr(losses, name))
+            np.testing.assert_allclose((values[1] - values[0]) / (values[2] - values[0]), 10, rtol=1e-3, err_msg=name)

@@ -226,3 +226,12 @@ def test_throw_names_the_failed_cells(monkeypatch):
         predict(spoiled, throw=True)
     with pytest.raises(ValueError, match="throw = True must be False"):
         jax.jit(lambda p: predict(p, throw=True))(problem)
+
+
+@pytest.mark.slow
+def test_envelope_theorem():
+    """d(objective)/d(ridge) is the penalty (objective - train)/ridge: holds only if train is right."""
+    problem = Problem(2.0, 3.0, 3, 0.3, 1e-2, "relu", spectra.atoms([0.3, 2.0]))
+    slope = jax.grad(lambda ridge: predict(problem.at(ridge=ridge)).objective)(1e-2)
+    losses = predict(problem)
+    np.testing.assert_allclose(slope, (losses.objective - losses.train) / 1e-2, rtol=ROUTES)
