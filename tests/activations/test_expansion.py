@@ -374,7 +374,7 @@ def test_traceable():
     np.testing.assert_allclose(slope[0], value[1] / 0.5, rtol=ROUTES)
 
 
-@pytest.mark.parametrize("name", ["tanh", "bent"])
+@pytest.mark.parametrize("name", KERNELS)
 def test_kernels_equal_the_mehler_sum(name):
     """Two routes of the library: with a correlation of 0.3, 40 terms reach rounding."""
     activation = CASES[name]
