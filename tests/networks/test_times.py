@@ -2,17 +2,12 @@
 
 import json
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
 
 from rfdsm import networks, plots
-from rfdsm.networks._times import together
 from rfdsm.networks.judge import Statistics
-from rfdsm.sampling import NoiseLevel
 
 LAW, LEVELS = networks.gaussian(3), networks.levels.log_uniform(0.05, 2.0)
 ASKED = dict(
@@ -50,19 +45,6 @@ def test_same_key_same_numbers(found):
     one = networks.over_time(LAW, **(ASKED | dict(n=8, seeds=1)))  # alone and among others
     np.testing.assert_allclose(one.test.values[0, 0], found.test.sel(n=8, network=0), rtol=1e-6)
     np.testing.assert_allclose(one.position.values[0, 0], found.position.sel(n=8, network=0), rtol=1e-4)
-
-
-def test_networks_side_by_side_predict_what_each_does():
-    nets = [networks.mlp(3, 8, key=k) for k in range(3)]
-    arrays, static = zip(*(eqx.partition(net, eqx.is_array) for net in nets), strict=True)
-    y = jnp.asarray(np.random.default_rng(0).normal(size=(5, 9)))
-    level = NoiseLevel(*np.float32([0.5, 0.6, 0.64, 1.0]))
-    stacked = jax.tree.map(lambda *x: jnp.stack(x), *arrays)
-    for k, net in enumerate(nets):
-        expected = [net(row[3 * k : 3 * k + 3], level) for row in y]
-        np.testing.assert_allclose(
-            together(stacked, static[0], y, level)[:, 3 * k : 3 * k + 3], expected, rtol=1e-4, atol=1e-6
-        )
 
 
 def test_pictures(found):
