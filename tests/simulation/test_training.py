@@ -34,15 +34,29 @@ def test_times_come_in_the_order_asked_for(flow):
     np.testing.assert_array_equal(flow.run.n, [N, N])
 
 
-@pytest.mark.parametrize("m, psi_p", [(3, 1.5), (1, 4.0), (np.inf, 1.5)])
-def test_flow_ends_at_the_minimiser_and_starts_from_nothing(m, psi_p):
-    """Least squares and ridge (m = 3), interpolation through the dual system (m = 1), m = inf."""
-    problem = Problem(1.0, psi_p, m, T, RIDGES, "erf")
-    path, end = simulate_training(problem, [0.0, np.inf], **OPTIONS), simulate(problem, **OPTIONS)
-    for name in NAMES:
-        np.testing.assert_allclose(getattr(path, name)[..., 1], getattr(end, name), rtol=ROUTES, atol=1e-13)
-    for name in ("empirical_test", "test"):
-        np.testing.assert_allclose(getattr(path, name)[..., 0], 1.0, rtol=IDENTITY)
+@pytest.fixture(scope="module")
+def end():
+    return simulate(PROBLEM, **OPTIONS)
+
+
+def test_flow_ends_at_the_minimiser_and_starts_from_nothing(flow, end):
+    """Least squares and ridge (m = 3), m = inf, interpolation through the dual system (m = 1)."""
+
+    def check(path, last, first, end):
+        for name in NAMES:
+            np.testing.assert_allclose(getattr(path, name)[..., last], getattr(end, name), rtol=ROUTES, atol=1e-13)
+        for name in ("empirical_test", "test"):
+            np.testing.assert_allclose(getattr(path, name)[..., first], 1.0, rtol=IDENTITY)
+
+    check(flow, 0, 2, end)
+    problem = Problem(1.0, 1.5, np.inf, T, RIDGES, "erf")
+    check(simulate_training(problem, [0.0, np.inf], **OPTIONS), 1, 0, simulate(problem, **OPTIONS))
+    problem = Problem(1.0, 4.0, 1, T, RIDGES, "erf")
+    zero, random = (simulate_training(problem, [0.0, np.inf], initial=start, **OPTIONS) for start in (0.0, 0.5))
+    check(zero, 1, 0, simulate(problem, **OPTIONS))
+    # ridge = 0, p > nm: flow from other weights ends at another interpolation, which keeps what the data do not see
+    assert np.all(zero.train[:, 0, 1] < 1e-20) and np.all(random.train[:, 0, 1] < 1e-14)
+    assert np.all(random.test[:, 0, 1] > zero.test[:, 0, 1] + 1e-3)
 
 
 def test_flow_is_the_solution_of_the_differential_equation(flow):
@@ -64,18 +78,15 @@ def test_flow_is_the_solution_of_the_differential_equation(flow):
         np.testing.assert_allclose(flow.objective[1, k, 1], train + ridge * np.sum(B**2) / D, rtol=ROUTES)
 
 
-@pytest.mark.parametrize("initial", [0.0, 0.5])
-def test_small_steps_of_gradient_descent_follow_the_flow(initial):
+def test_small_steps_of_gradient_descent_follow_the_flow():
     """The error of Euler steps is first order: a fourth of the step, a fourth of the error, in every loss."""
     h = -np.expm1(-2 * T)
     rate = 0.04 * P * D / (2 * h)
     times = flow_time(rate, np.array([25, 100]), T, P, D)
     np.testing.assert_allclose(times, [1.0, 4.0])
-    flow = simulate_training(PROBLEM, times, initial=initial, **OPTIONS)
+    flow = simulate_training(PROBLEM, times, initial=0.5, **OPTIONS)
     coarse, fine = (
-        simulate_training(
-            PROBLEM, np.array([25, 100]) * part, optimiser=optax.sgd(rate / part), initial=initial, **OPTIONS
-        )
+        simulate_training(PROBLEM, np.array([25, 100]) * part, optimiser=optax.sgd(rate / part), initial=0.5, **OPTIONS)
         for part in (1, 4)
     )
     for name in NAMES:
@@ -85,9 +96,8 @@ def test_small_steps_of_gradient_descent_follow_the_flow(initial):
         np.testing.assert_allclose(second, first / 4, atol=0.05 * np.max(np.abs(first)))
 
 
-def test_descent_ends_at_the_ridge_minimiser():
+def test_descent_ends_at_the_ridge_minimiser(end):
     """Momentum and Adam, both precisions, from zero and from random weights."""
-    end = simulate(PROBLEM, **OPTIONS)
     rate = 0.4 * P * D / (2 * -np.expm1(-2 * T))
     momentum = simulate_training(PROBLEM, [4000, 0], optimiser=optax.sgd(rate, momentum=0.9), initial=0.5, **OPTIONS)
     for name in NAMES:
@@ -99,27 +109,11 @@ def test_descent_ends_at_the_ridge_minimiser():
         np.testing.assert_allclose(getattr(single, name)[:, 1, 0], getattr(end, name)[:, 1], rtol=1e-3)
 
 
-def test_minimum_reached_from_random_weights_keeps_what_the_data_do_not_see():
-    """ridge = 0, p > nm: flow from other weights ends at another interpolation."""
-    problem = Problem(1.0, 4.0, 1, T, 0.0, "erf")
-    zero, random = (simulate_training(problem, [np.inf], initial=start, **OPTIONS) for start in (0.0, 0.5))
-    assert np.all(zero.train < 1e-20) and np.all(random.train < 1e-14)
-    assert np.all(random.test > zero.test + 1e-3)
-
-
 @pytest.mark.parametrize("m", [3, np.inf])
 def test_gradients_of_batches_are_right_on_average(m):
     """Over fixed draws (m = 3) and with fresh noise (m = inf): the mean over many batches is the full gradient."""
-    request = plan(
-        Problem(1.0, 1.5, m, T, 1e-2, "erf"),
-        D,
-        trials=1,
-        key=0,
-        data=None,
-        dtype="float64",
-        devices=None,
-        memory_limit=None,
-    )
+    how = dict(trials=1, key=0, data=None, dtype="float64", devices=None, memory_limit=None)
+    request = plan(Problem(1.0, 1.5, m, T, 1e-2, "erf"), D, **how)
     group = request.groups[0]
     B = jnp.asarray(np.random.default_rng(0).normal(size=(D, P)) / P)
 
@@ -139,10 +133,9 @@ def test_gradients_of_batches_are_right_on_average(m):
 
 
 def test_batches_follow_the_flow():
-    problem = Problem(1.0, 1.5, np.array([3, np.inf]), T, 1e-2, "erf")
     rate = 0.01 * P * D / (2 * -np.expm1(-2 * T))
-    flow = simulate_training(problem, flow_time(rate, np.array([100]), T, P, D), **OPTIONS)
-    noisy = simulate_training(problem, [100], optimiser=optax.sgd(rate), batch_size=64, **OPTIONS)
+    flow = simulate_training(PROBLEM, flow_time(rate, np.array([100]), T, P, D), **OPTIONS)
+    noisy = simulate_training(PROBLEM, [100], optimiser=optax.sgd(rate), batch_size=64, **OPTIONS)
     for name in ("train", "test"):
         difference = getattr(noisy, name) - getattr(flow, name)
         assert np.all(difference != 0) and np.max(np.abs(difference)) < 0.03
@@ -168,17 +161,12 @@ def test_weights_can_be_given():
         ([], {}, r"times has shape \(0,\)"),
         ([1.0, -1.0], {}, "times = -1 must be >= 0"),
         ([np.nan], {}, "times = nan must be >= 0"),
-        ("soon", {}, "times = 'soon' must be a number"),
-        ([[1.0]], {}, r"times has shape \(1, 1\)"),
         ([0.5], dict(optimiser=optax.sgd(1.0)), "times = 0.5 must be finite whole numbers of steps"),
-        ([np.inf], dict(optimiser=optax.sgd(1.0)), "times = inf must be finite whole numbers of steps"),
         ([1], dict(optimiser="adam"), "optimiser = 'adam' must be an optax optimiser"),
         ([1], dict(batch_size=4), "batch_size = 4 needs an optimiser"),
         ([1], dict(batch_size=0, optimiser=optax.sgd(1.0)), "batch_size = 0 must be an integer >= 1"),
         ([1], dict(initial=-1.0), "initial = -1 must be a finite variance >= 0"),
         ([1], dict(initial=np.zeros((3, 4))), r"initial has shape \(3, 4\): must be \(d, p\) = \(12, 18\)"),
-        ([1], dict(initial=np.zeros(3)), r"an array of shape \(3,\) must be"),
-        ([1], dict(d=0), "d = 0 must be an integer >= 1"),
     ],
 )
 def test_bad_arguments(times, options, message):
