@@ -183,7 +183,7 @@ def test_summary_of_data_has_z_for_their_dimension_is_what_it_is():
 
 @pytest.fixture(scope="module")
 def asked():
-    return Problem.grid(1.6, 1.3, [2, np.inf], [0.2, 0.4], 1e-2, CUBIC, spectra.atoms([0.5, 2.0], [0.35, 0.65]))
+    return Problem.grid(1.6, 1.3, [2, 4], [0.2, 0.4], 1e-2, CUBIC, spectra.atoms([0.5, 2.0], [0.35, 0.65]))
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def test_theory_is_that_of_the_realised_ratios(small):
     """d = 4: n = 6, p = 5, one eigenvalue in four small; d = 6: n = 10, p = 8, two in six."""
     for k, (d, n, p, low) in enumerate([(4, 6, 5, 1), (6, 10, 8, 2)]):
         spectrum = spectra.atoms([0.5, 2.0], [low, d - low])
-        theory = predict(Problem.grid(n / d, p / d, [2, np.inf], [0.2, 0.4], 1e-2, CUBIC, spectrum))
+        theory = predict(Problem.grid(n / d, p / d, [2, 4], [0.2, 0.4], 1e-2, CUBIC, spectrum))
         for loss, name in enumerate(Losses.NAMES):
             np.testing.assert_allclose(small.theory[loss, k], getattr(theory, name), rtol=ROUTES)
 
@@ -244,7 +244,7 @@ def test_dataset_holds_everything_under_its_name(small):
     np.testing.assert_array_equal(dataset["floor"], small.limit.floor)
     assert len(dataset.data_vars) == 16
     np.testing.assert_array_equal(dataset["d"], [4, 6])
-    np.testing.assert_array_equal(dataset["m"], [2, np.inf])
+    np.testing.assert_array_equal(dataset["m"], [2, 4])
     np.testing.assert_array_equal(dataset["t"], [0.2, 0.4])
     np.testing.assert_array_equal(dataset["trial"], [0, 1, 2])
     for name, variable in dataset.variables.items():
@@ -258,7 +258,7 @@ def test_dataset_states_the_full_configuration(small, asked):
     attrs = small.to_dataset().attrs
     configuration = json.loads(attrs["configuration"])
     expected = dict(d=[4, 6], trials=3, key="5", dtype="float64", data=None, seeds=small.runs[1].seeds.tolist())
-    expected |= dict(psi_n=1.6, psi_p=1.3, t=[0.2, 0.4], ridge=0.01, m=[[2], [np.inf]])
+    expected |= dict(psi_n=1.6, psi_p=1.3, t=[0.2, 0.4], ridge=0.01, m=[[2], [4]])
     expected |= dict(activation=CUBIC.name, spectrum=asked.spectrum.label)
     assert {name: configuration[name] for name in expected} == expected
     assert set(attrs) >= {"versions", "device"}

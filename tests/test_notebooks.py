@@ -71,31 +71,27 @@ def supported(quote, shown):
     return any(abs(abs(number) * scale - value) <= 0.5001 * 10.0**-decimals for number in shown for scale in scales)
 
 
-def together(notebooks):
-    """One notebook of all, each in an empty namespace with the first one's filters of warnings: one kernel compiles."""
-    first = "import builtins, warnings; builtins.filters = warnings.filters[:]"
-    others = "import builtins, warnings; warnings.filters[:] = builtins.filters\n%reset -f"
-    whole = nbformat.v4.new_notebook()
-    for k, notebook in enumerate(notebooks):
-        whole.cells += [nbformat.v4.new_code_cell(others if k else first), *notebook.cells]
-    return whole
+@pytest.fixture(scope="module")
+def cache():
+    """What has been run is kept for the documentation site, which would run it again."""
+    from jupyter_cache import get_cache
+
+    return get_cache(str(ROOT / ".jupyter_cache"))
 
 
 @pytest.mark.slow
-def test_all_print_what_is_stored():
-    """What has been run is kept for the documentation site, which would run it again."""
-    from jupyter_cache import get_cache
-    from jupyter_cache.cache.main import CacheBundleIn
-
-    notebooks = [from_text(name) for name in NAMES]
+@pytest.mark.parametrize("name", NAMES)
+def test_prints_what_is_stored(name, cache):
+    notebook = from_text(name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of the machinery that talks to the kernel
-        execute(together(notebooks))
-    cache = get_cache(str(ROOT / ".jupyter_cache"))
-    for name, notebook in zip(NAMES, notebooks, strict=True):
-        for new, old in zip(printed(notebook), printed(stored(name)), strict=True):
-            assert NUMBER.sub("#", new) == NUMBER.sub("#", old), name
-            assert numbers(new) == pytest.approx(numbers(old), rel=TOLERANCE, abs=1e-9), name
-        assert all(not cell.metadata for cell in notebook.cells)  # the site finds it by what the file says
-        found = CacheBundleIn(nb=notebook, uri=str(HERE / f"{name}.ipynb"))
-        cache.cache_notebook_bundle(found, check_validity=False, overwrite=True)
+        execute(notebook)
+    for new, old in zip(printed(notebook), printed(stored(name)), strict=True):
+        assert NUMBER.sub("#", new) == NUMBER.sub("#", old)
+        assert numbers(new) == pytest.approx(numbers(old), rel=TOLERANCE, abs=1e-9)
+    assert all(not cell.metadata for cell in notebook.cells)  # the site finds it by what the file says
+    from jupyter_cache.cache.main import CacheBundleIn
+
+    cache.cache_notebook_bundle(
+        CacheBundleIn(nb=notebook, uri=str(HERE / f"{name}.ipynb")), check_validity=False, overwrite=True
+    )

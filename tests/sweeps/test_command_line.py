@@ -147,7 +147,7 @@ def test_pictures_of_every_kind(whole, folder):
 
 def test_pictures_of_simulations_alone():
     """Mean and standard error over the trials, if there are several, beside the theory of the same problem."""
-    problem = rfdsm.Problem.grid(np.array([1.0, 2.0, 4.0]), [4.0, 6.0], np.inf, 0.1, 0.01, tiny.CUBIC)
+    problem = rfdsm.Problem.grid(np.array([1.0, 2.0, 4.0]), [4.0, 6.0], np.inf, 0.1, 0.01)
     theory = rfdsm.predict(problem).test[:, 0]
     for trials in (1, 3):
         losses = made_up(problem, trials)
