@@ -12,7 +12,7 @@ from rfdsm import compare, sweeps
 from rfdsm.cli import main
 from rfdsm.cli._generation_options import SweepOptions
 from rfdsm.cli._settings import resolve
-from rfdsm.sweeps import SweepError
+from rfdsm.sweeps import SweepError, _picture as picture
 from tests.sweeps import tiny
 from tests.test_datasets import made_up
 
@@ -137,7 +137,7 @@ def test_pictures_of_every_kind(whole, folder):
     """Theory is a fine line through the values of `predict`, simulations are points."""
     compared, theory = whole[1], rfdsm.predict(tiny.PROBLEM)
     for swept in (compared, compared[["limit", "floor"]]):
-        axes = sweeps._picture.draw(swept)
+        axes = picture.draw(swept)
         assert len(axes) == 4
         lines = [line for line in axes[2].lines if len(line.get_xdata()) > 2]
         height = np.interp(np.log(3.0), np.log(lines[0].get_xdata()), lines[0].get_ydata())
@@ -151,7 +151,7 @@ def test_pictures_of_simulations_alone():
     theory = rfdsm.predict(problem).test[:, 0]
     for trials in (1, 3):
         losses = made_up(problem, trials)
-        axes = sweeps._picture.draw(rfdsm.datasets.simulations(problem, losses, 10, trials=trials))
+        axes = picture.draw(rfdsm.datasets.simulations(problem, losses, 10, trials=trials))
         points, (line, *_) = axes[2].containers[0], axes[2].lines
         np.testing.assert_allclose(points[0].get_ydata(), losses.test[..., 0].mean(axis=0))
         np.testing.assert_allclose(np.interp([1.0, 2.0, 4.0], *line.get_data()), theory, rtol=1e-2)
@@ -165,10 +165,10 @@ def test_pictures_of_an_activation_of_ones_own():
     """On the grid of the file, for its theory cannot be computed anew."""
     problem = rfdsm.Problem.grid(np.linspace(1.0, 5.0, 5), [4.0, 6.0], np.inf, 0.1, 1e-2, lambda u: u + 0.1 * u**3)
     swept = sweeps.sweep(problem, quantities="theory", progress=False)
-    axes = sweeps._picture.draw(swept)
+    axes = picture.draw(swept)
     np.testing.assert_allclose(axes[2].lines[0].get_ydata(), swept["limit"].sel(loss="test")[:, 0])
     with pytest.raises(SweepError, match="only the file's author has"):
-        sweeps._picture.draw(swept.drop_vars("limit").assign(mean=swept["limit"]))
+        picture.draw(swept.drop_vars("limit").assign(mean=swept["limit"]))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
