@@ -50,7 +50,7 @@ def heights():
 
 
 def deviations():
-    """Of the test loss at d = 40 in the picture of `rfdsm compare`: of narrow networks the largest, and of the widest."""
+    """Of the test loss at d = 40 in the picture of `rfdsm compare`: of narrow ones the largest, and the widest."""
     asked = resolve("compare", CompareOptions(), None, RFDSM._replace(defaults={**RFDSM.defaults, **COMPARE_DEFAULTS}))
     psi_p, m = (np.ravel(asked[name]).tolist() for name in ("psi_p", "m"))
     assert asked["d"] == [20, 40] and psi_p[-1] == 16 and m == [1, 4, 16, np.inf]
