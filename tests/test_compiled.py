@@ -10,6 +10,9 @@ from rfdsm import compiled
 
 PREDICT = "from rfdsm.cli import main; raise SystemExit(main(['predict', '--psi-p', '2', '--m', '1', *sys.argv[1:]]))"
 LIBRARY = "import rfdsm; rfdsm.predict(rfdsm.Problem(8, 2, 1, 0.1, 1e-3))"
+START = (
+    "from rfdsm.cli._environment import start_jax; start_jax(double=False); import jax; jax.jit(lambda x: x + 1)(1.0)"
+)
 
 
 def files(folder):
@@ -40,29 +43,25 @@ def test_a_command_keeps_what_it_compiled_and_takes_it_from_there(tmp_path):
 def test_who_does_not_ask_keeps_nothing(tmp_path):
     (tmp_path / "file").write_text("")
     run(tmp_path, LIBRARY)
-    run(tmp_path, PREDICT, "--no-cache")
     run(tmp_path, PREDICT, "--no-cache", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "jax"))
-    run(tmp_path, PREDICT, RFDSM_CACHE="off")
+    run(tmp_path, START, RFDSM_CACHE="off")
     refused = run(tmp_path, PREDICT, RFDSM_CACHE=str(tmp_path / "file" / "x"))
     assert "RFDSM_CACHE" in refused.stderr and "cannot be written" in refused.stderr
     assert refused.stderr.count("\n") == 1
-    assert not run(tmp_path, XDG_CACHE_HOME=str(tmp_path / "file")).stderr  # nobody named it
+    assert not run(tmp_path, START, XDG_CACHE_HOME=str(tmp_path / "file")).stderr  # nobody named it
     assert not files(tmp_path)
 
 
 @pytest.mark.slow
 def test_the_one_who_asks_says_where(tmp_path):
-    run(tmp_path, PREDICT, RFDSM_CACHE=str(tmp_path / "named"))
+    run(tmp_path, START, RFDSM_CACHE=str(tmp_path / "named"))
     assert files(tmp_path) == files(tmp_path / "named") != set()
-    run(
-        tmp_path,
-        PREDICT,
-        JAX_COMPILATION_CACHE_DIR=str(tmp_path / "jax"),
-        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
-    )
+    given = dict(JAX_COMPILATION_CACHE_DIR=str(tmp_path / "jax"), JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0")
+    run(tmp_path, START, **given)
     assert files(tmp_path / "jax") and not (tmp_path / "home").exists()
     # Although something was compiled before.
-    asked = "import jax; jax.jit(lambda x: x + 1)(1.0); import rfdsm; rfdsm.compiled.keep('mine'); " + LIBRARY
+    asked = "import jax; jax.jit(lambda x: x + 1)(1.0); import rfdsm; rfdsm.compiled.keep('mine'); "
+    asked += "jax.jit(lambda x: x + 2)(1.0)"
     run(tmp_path, asked)
     assert files(tmp_path / "mine")
 

@@ -1,14 +1,11 @@
 """Labelled datasets: names of axes, coordinates, units, provenance, and files that give back what was put in."""
 
-import importlib.metadata
 import json
 
-import jax
 import numpy as np
 import pytest
 import xarray as xr
 
-import rfdsm
 from rfdsm import Losses, Problem, datasets, predict, spectra
 from rfdsm._problem import FIELDS
 from rfdsm.losses import Run
@@ -140,39 +137,14 @@ def test_the_problem_can_be_rebuilt_from_the_attributes(problem):
     assert again.activation == problem.activation
     assert again.spectrum == problem.spectrum
     assert configuration["spectrum"] == problem.spectrum.label
-    assert {name: configuration[name] for name in ("d", "trials", "key", "dtype")} == {
-        "d": 20,
-        "trials": 2,
-        "key": "7",
-        "dtype": "float32",
-    }
-
-
-def test_versions_and_device_are_recorded(predicted):
-    versions = json.loads(predicted.attrs["versions"])
-    assert versions["rfdsm"] == rfdsm.__version__
-    for name in ("jax", "jaxlib", "numpy", "xarray"):
-        assert versions[name] == importlib.metadata.version(name)
-    assert predicted.attrs["device"].startswith(jax.devices()[0].platform)
+    assert [configuration[name] for name in ("d", "trials", "key", "dtype")] == [20, 2, "7", "float32"]
 
 
 # -------------------------------------------------------------------------------------------------------------- files
 
 
-def reread(dataset, path):
-    dataset.to_netcdf(path, engine="scipy")
-    return xr.load_dataset(path, engine="scipy")
-
-
-def test_predictions_survive_a_file(predicted, tmp_path):
-    again = reread(predicted, tmp_path / "theory.nc")
-    xr.testing.assert_identical(again, predicted)
-    assert np.isinf(again["m"].values[-1])
-    assert json.loads(again.attrs["configuration"])["m"] == [1, 3, np.inf]
-
-
 @pytest.mark.parametrize("problem", [GRID, ZIPPED, SCALAR], ids=["grid", "zipped", "scalar"])
 def test_simulations_survive_a_file(problem, tmp_path):
     dataset = datasets.simulations(problem, made_up(problem), 20, trials=2, key="7")
-    again = reread(dataset, tmp_path / "simulation.nc")
-    xr.testing.assert_identical(again, dataset)
+    dataset.to_netcdf(tmp_path / "simulation.nc", engine="scipy")
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "simulation.nc", engine="scipy"), dataset)

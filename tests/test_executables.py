@@ -67,15 +67,14 @@ def test_code_made_ahead(compiler):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"xla_no_release_knows_this": True}], ids=["none", "unknown"])
-def test_simulation_with_and_without_options(options, compiler):
+def test_simulation_with_and_without_options(compiler):
     def losses(coefficient):
         # Another activation, so that nothing compiled before is found.
         kind = activations.polynomial([0.1, 1.0, coefficient, 0.1])
-        return simulate(Problem(3.0, [2.0, 8.0], 2, 0.2, 1e-2, kind), 16, trials=2)
+        return simulate(Problem(3.0, 2.0, 2, 0.2, 1e-2, kind), 8, trials=2)
 
     expected = losses(0.3)
-    compiler(options)
+    compiler({})
     found = losses(0.3 * (1 + 1e-15))
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(np.asarray(one, float), np.asarray(other, float), rtol=1e-11)

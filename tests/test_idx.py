@@ -42,9 +42,7 @@ def write(tmp_path):
     return writer
 
 
-@pytest.mark.parametrize(
-    "name", ["rows.idx", "t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte", "rows.ubyte", "A.IDX"]
-)
+@pytest.mark.parametrize("name", ["rows.idx", "t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte", "A.IDX"])
 @pytest.mark.parametrize("compressed", [False, True])
 def test_idx_of_any_name(write, name, compressed):
     path = write(idx(IMAGES), name + ".gz" * compressed)
@@ -84,17 +82,11 @@ BAD = {
     "labels": (idx(np.arange(9)), "must hold images or rows, but holds one number per row, as labels do$"),
     "text": (b"1,2\n3,4\n", "is not an IDX file: it starts with the bytes 31 2c 32 0a$"),
     "an unknown type": (b"\0\0\x0a" + WHOLE[3:], "is not an IDX file: it starts with the bytes 00 00 0a 03$"),
-    "compressed twice": (
-        gzip.compress(WHOLE),
-        "starts with the bytes 1f 8b 08 00; it is compressed, and its name must",
-    ),
+    "compressed twice": (gzip.compress(WHOLE), "it is compressed, and its name must"),
     "half the sizes": (WHOLE[:10], "is truncated: it ends within its header$"),
     "a number less": (WHOLE[:-1], "is truncated: its sizes, 4 × 3 × 2, ask for 24 bytes, got 23$"),
     "a number more": (WHOLE + b"\0", "is damaged: its sizes, 4 × 3 × 2, ask for 24 bytes, and it holds more$"),
-    "huge": (
-        idx(np.zeros((0, 28, 28)))[:4] + b"\xff" * 12,
-        "is truncated: .* ask for 79228162458924105385300197375 bytes",
-    ),
+    "huge": (idx(np.zeros((0, 28, 28)))[:4] + b"\xff" * 12, "is truncated: .* ask for 79228162458924105385300197375"),
     "no rows": (idx(np.zeros((0, 3, 2))), "holds no numbers: its sizes, 0 × 3 × 2, ask for 0 bytes$"),
     "no rows of any width": (idx(np.zeros((0, 3, 2)))[:8] + b"\xff" * 8, "holds no numbers"),
 }
@@ -111,10 +103,9 @@ def test_memory_is_taken_for_no_more_than_a_file_can_hold(write, monkeypatch):
     """Ten gigabytes, of which the header speaks, are asked of nobody."""
     head = bytes([0, 0, 8, 2]) + struct.pack(">2I", 10**5, 10**5)
     monkeypatch.setattr(np, "empty", lambda *args: pytest.fail("memory was taken"))
+    claimed = "is truncated: .* ask for 10000000000 bytes, and it holds"
     for name in ("rows.idx", "rows.idx.gz"):
-        assert_one_line(
-            load, write(head + bytes(500), name), "is truncated: .* ask for 10000000000 bytes, and it holds"
-        )
+        assert_one_line(load, write(head + bytes(500), name), claimed)
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**5, 10**5)})
     monkeypatch.setattr(np.lib.format, "read_array", lambda *args: pytest.fail("memory was taken"))
@@ -170,19 +161,13 @@ def test_npz(write, name):
 BAD_ARCHIVES = {
     "several": (
         npz(a=IMAGES, b=IMAGES[0]),
-        r"rows.npz' must hold .*, got 'a' of shape \(4, 3, 2\), 'b' of shape \(3, 2\)$",
+        r"must hold .*, got 'a' of shape \(4, 3, 2\), 'b' of shape \(3, 2\)$",
     ),
-    "vectors": (
-        npz(x=LABELS),
-        r"must hold an array of two dimensions or more called x_train, .*, got 'x' of shape \(4,\)$",
-    ),
+    "vectors": (npz(x=LABELS), r"of two dimensions or more called x_train, .*, got 'x' of shape \(4,\)$"),
     "lines in names": (npz(**{"a\nb": LABELS}), r"got 'a\\nb' of shape \(4,\)$"),
     "none": (npz(), "got no arrays$"),
     "objects": (npz(x=np.array([[None, 1], [2, 3]])), r"array 'x' of data file .* \(it holds Python objects\)$"),
-    "complex": (npz(x=IMAGES * 1j), "must hold real numbers, got dtype complex128"),
-    "one row": (npz(x=IMAGES[:1]), "must have at least 2 rows"),
     "text": (b"1,2\n", r"rows.npz' is not a readable .npz archive \(damaged, or another format\)$"),
-    "an array": (npy(IMAGES), "is not a readable .npz archive"),
     "cut": (npz(x=IMAGES)[:-30], "is not a readable .npz archive"),
 }
 

@@ -5,24 +5,14 @@ import numpy as np
 import pytest
 
 import rfdsm
-from rfdsm import Problem, activations, linear, sampling, spectra
+from rfdsm import Problem, linear, spectra
 
-CUBIC = activations.polynomial([0.1, 1, 0.3, 0.1])  # few terms in few dimensions
 TWO = spectra.atoms([0.5, 2.0])
-ONE = Problem(2, 3, 2, 0.1, 0.1, CUBIC, TWO)
-OWN = Problem(2, 3, 2, 0.1, 0.1, lambda x: x / (1 + x**2))
-LEVELS = sampling.ddim(sampling.geometric(3, 0.05, steps=3))
 CALLS = {
     "predict": lambda: rfdsm.predict(Problem(4, [2, 8], [[2], [np.inf]], 0.1, 0.1, "tanh", TWO)).test,
-    "predict, own activation": lambda: rfdsm.predict(OWN).test,
-    "spectral_density": lambda: rfdsm.spectral_density(ONE, [0.1, 1.0]).density,
-    "optimal": lambda: rfdsm.optimal(ONE, "ridge")["ridge"],
-    "simulate": lambda: rfdsm.simulate(Problem(2, 3, 2, 0.1, [0, 0.1], CUBIC), 6, trials=1).test,
-    "simulate, single": lambda: rfdsm.simulate(ONE, 6, trials=1, dtype="float32").test,
     "linear.predict": lambda: linear.predict(linear.Problem([0.5, 2.0], 1.0, 2, 0.1, spectrum=TWO)).test,
-    "generated_law": lambda: rfdsm.generated_law(Problem(4, 2, 4, 1, 0.03, target="data"), LEVELS).trace,
 }
-"""Those that compile much are in `test_jax_settings.py`, with the numbers that they must give."""
+"""All others are in `test_jax_settings.py`, with the numbers that they must give."""
 
 
 @pytest.fixture
@@ -35,10 +25,7 @@ def forbidden():
     jax.config.update("jax_numpy_rank_promotion", "allow")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=() if name in ("predict", "linear.predict") else pytest.mark.slow) for name in CALLS],
-)
+@pytest.mark.parametrize("name", CALLS)
 def test_nothing_is_promoted(name, forbidden):
     assert np.all(np.isfinite(CALLS[name]()))
 

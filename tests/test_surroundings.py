@@ -225,18 +225,15 @@ def test_streams_of_a_process(tmp_path):
     command = f"{program} {' '.join(PREDICTED)}"
     lines = {
         f"{command} --output=a.nc | true; echo ${{PIPESTATUS[0]}}": (["141\n"], ""),
-        f"{command} --output=b.nc > /dev/full": ([""], "rfdsm: error: standard output cannot be written: No space"),
         f"{program} --help > /dev/full": ([""], "rfdsm: error: standard output cannot be written: No space"),
         f"{command} --output=c.nc >&- 2>&-; echo $?": (["0\n"], ""),
-        f"PYTHONIOENCODING=ascii {command}; echo $?": (["0\n"], ""),
-        f"{command} --output=d.nc 2> /dev/full > /dev/null; echo $?": (["0\n"], ""),
         f"{program} --version | true; echo ${{PIPESTATUS[0]}}": (["141\n", "0\n"], ""),  # true may be slow to end
     }
     for line, (ends, err) in lines.items():
         done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=600)
         assert any(done.stdout.endswith(end) for end in ends) and done.stderr.startswith(err), (line, done)
         assert done.stderr.count("\n") == bool(err) and done.returncode == (2 if err else 0), (line, done)
-    assert tree(tmp_path) == ["a.nc", "b.nc", "c.nc", "d.nc"]
+    assert tree(tmp_path) == ["a.nc", "c.nc"]
 
 
 # Accelerators, and matplotlib's settings
@@ -300,13 +297,11 @@ def test_environments_of_a_process(tmp_path):
     rc.write_text("text.usetex: True\n")
     generated = f"{' '.join(GENERATED)} --output "
     cases = [
-        ("JAX_PLATFORMS=nonsense predict", 2, "JAX_PLATFORMS = nonsense cannot be used: "),
         ("JAX_PLATFORMS=nonsense status kept", 0, ""),
         ("XLA_FLAGS=--nonsense predict", 2, "XLA_FLAGS = --nonsense: Unknown flag in XLA_FLAGS: --nonsense"),
         ("JAX_ENABLE_X64=banana predict", 2, "JAX_ENABLE_X64"),
         (f"MPLBACKEND=wrong {generated} a", 2, "MPLBACKEND = wrong"),
         (f"MATPLOTLIBRC={rc} PATH=/none {generated} b", 2, f"text.usetex = True in {rc}: "),
-        ("MPLBACKEND=wrong linear generated --psi 2 --no-plot --output c", 0, ""),
         ("COLUMNS=0 TERM=dumb LC_ALL=C OPENBLAS_NUM_THREADS=many --help", 0, ""),
     ]
     for line, code, expected in cases:
@@ -317,7 +312,7 @@ def test_environments_of_a_process(tmp_path):
         done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=600)
         assert done.returncode == code, (line, done)
         assert expected in (one_line(done.stderr) if code else done.stderr + expected), (line, done)
-    assert [name for name in tree(tmp_path) if name[1] == "/"] == [f"{x}/generated.nc" for x in "abc"]
+    assert [name for name in tree(tmp_path) if name[1] == "/"] == [f"{x}/generated.nc" for x in "ab"]
 
 
 def test_a_terminal_without_width(monkeypatch, capsys):

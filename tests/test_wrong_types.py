@@ -128,10 +128,7 @@ def doors():
 def test_what_is_no_number_is_refused_at_every_door_in_one_line():
     for name, door, counts in doors():
         for value in NO_COUNTS if counts else NO_NUMBERS:
-            if (name, type(value)) in (
-                ("slope", int),
-                ("steps", np.ndarray),
-            ):  # -1; a list of steps
+            if (name, type(value)) in {("slope", int), ("steps", np.ndarray)}:  # -1; a list of steps
                 continue
             try:
                 door(value)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from rfdsm import Problem, activations, boundary, compare, data, predict, simulate, sweep, theory
+from rfdsm import Problem, activations, boundary, compare, data, predict, simulate, theory
 from rfdsm.cli import main
 from rfdsm.simulation._plan import plan
 from tests.claims.ledger import Claim, page, unclaimed
@@ -86,13 +86,6 @@ def test_commands_refuse_as_quoted(tmp_path, monkeypatch, capsys):
     first, second = capsys.readouterr().err.splitlines()
     assert f"`{first.removeprefix('rfdsm: error: ')}`" in page(PAGE)
     assert "`unknown key 'widht'; rfdsm compare allows …`" in page(PAGE) and "unknown key 'widht'; rfdsm" in second
-
-
-def test_store_of_another_sweep_is_refused_as_quoted(tmp_path):
-    asked = problem()
-    sweep(asked, quantities="theory", store=tmp_path / "store", progress=False)
-    with pytest.raises(ValueError, match=r"^store .* holds another sweep: "):
-        sweep(problem(t=0.2), quantities="theory", store=tmp_path / "store", progress=False)
 
 
 def test_infinities_and_their_cures():

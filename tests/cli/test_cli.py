@@ -152,14 +152,14 @@ def test_predict_writes_what_the_library_returns(suffix, tmp_path, capsys):
         np.testing.assert_allclose(np.ravel(cells[name]), np.ravel(getattr(expected, name)), rtol=1e-15)
 
 
-@pytest.mark.slow
-def test_predict_table(tmp_path):
-    result = run("predict", *TINY, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == ""
-    assert "psi_n = 4, t = 0.1, ridge = 0.001" in result.stdout
+def test_predict_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", *TINY]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "psi_n = 4, t = 0.1, ridge = 0.001" in out
     for value in np.ravel(rfdsm.predict(TINY_PROBLEM).test):
-        assert f"{value:.6f}" in result.stdout
+        assert f"{value:.6f}" in out
     assert list(tmp_path.iterdir()) == []
 
 
@@ -173,17 +173,6 @@ def test_simulate_table(capsys):
     mean, error = test.mean(axis=0), np.abs(test[0] - test[1]) / 2
     for cell in zip(mean.ravel(), error.ravel(), strict=True):
         assert "{:.4f} ± {:.4f}".format(*cell) in table
-
-
-@pytest.mark.slow
-def test_compare_real_data(tmp_path, rng_rows):
-    np.save(tmp_path / "rows.npy", rng_rows)
-    question = ["--psi-n", "4", "--psi-p", "1", "--m", "1", "inf", "--trials", "2", *CUBIC]
-    files = ["--data", str(tmp_path / "rows.npy"), "--output", str(tmp_path / "out"), "--no-plot"]
-    assert main(["compare", *question, *files]) == 0
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["losses.nc"]
-    with xr.open_dataset(tmp_path / "out" / "losses.nc") as dataset:
-        assert list(dataset["loss"].to_numpy()) == ["train", "empirical_test", "test"]
 
 
 @pytest.fixture
@@ -303,22 +292,7 @@ def test_double_precision_unless_single_is_asked(arguments, updates, asked, monk
 
 # Configuration files
 
-OPTIONS = [
-    "--psi-n",
-    "2",
-    "--psi-p",
-    "1",
-    "4",
-    "--m",
-    "1",
-    "inf",
-    "--activation",
-    "leaky_relu:0.2",
-    "--d",
-    "8",
-    "--key",
-    "1",
-]
+OPTIONS = "--psi-n 2 --psi-p 1 4 --m 1 inf --activation leaky_relu:0.2 --d 8 --key 1"
 
 
 @pytest.mark.parametrize(
@@ -326,7 +300,6 @@ OPTIONS = [
     [
         "psi_n = 2\npsi_p = [1, 4.0]\nm = [1, inf]\nactivation = 'leaky_relu:0.2'\nd = 8\nkey = 1",
         "psi-n = 2\npsi-p = '1,4'\nm = ['1', 'inf']\nactivation = 'leaky_relu:0.2'\nd = [8]\nkey = '1'",
-        "[simulate]\npsi_n = 2\npsi_p = [1, 4]\nm = [1, inf]\nactivation = 'leaky_relu:0.2'\nd = 8\nkey = 1",
         "psi_n = 9\npsi_p = [1, 4]\nm = [1, inf]\nd = 8\n"
         "[simulate]\npsi_n = 2\nactivation = 'leaky_relu:0.2'\nkey = 1\n"
         "[predict]\npsi_n = 5\n[compare]\nplot = false",
@@ -334,7 +307,7 @@ OPTIONS = [
 )
 def test_file_equals_options(text, asked, tmp_path):
     (tmp_path / "settings.toml").write_text(text)
-    expected = asked("simulate", *OPTIONS)
+    expected = asked("simulate", *OPTIONS.split())
     question = asked("simulate", "--config", "settings.toml")
     assert_same(question.problem, expected.problem)
     assert question.d == expected.d == 8
@@ -353,13 +326,9 @@ def test_option_overrides_file(asked, tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (
-            "psi = 2",
-            ["settings.toml", "'psi'", "psi_n, psi_p, m, t, ridge, activation, spectrum, schedule, target, output"],
-        ),
+        ("psi = 2", ["settings.toml", "'psi'", "psi_n, psi_p, m, t, ridge, activation, spectrum"]),
         ("config = 'other.toml'", ["unknown key 'config'"]),
         ("[compare]\nfoo = 1", ["settings.toml [compare]", "'foo'", "trials"]),
-        ("[other]\npsi_n = 1", ["unknown key 'other'"]),
         ("psi_n = 1\npsi-n = 1", ["psi_n", "twice"]),
         ("psi_n = 'x'", ["settings.toml: psi_n", "'x'"]),
         ("psi_n = []", ["settings.toml: psi_n", "at least one value"]),
@@ -378,21 +347,14 @@ def test_bad_file(text, expected, asked, tmp_path, capsys):
         ("frobnicate", ["frobnicate"]),
         ("predict --bogus 3", ["--bogus"]),
         ("predict --psi-n", ["--psi-n", "at least one value"]),
-        ("predict --psi-n x", ["--psi-n", "'x'"]),
         ("predict --psi-n 0", ["psi_n", "0"]),
-        ("predict --psi-n -1", ["psi_n", "-1"]),
         ("predict --activation swoosh", ["swoosh"]),
-        ("predict --spectrum round", ["round"]),
         ("predict --spectrum atoms:1@0.5,2", ["weight"]),
         ("predict --spectrum power-law:1", ["power-law"]),
         ("predict --spectrum missing.npy", ["missing.npy", "No such file"]),
-        ("predict --spectrum text.npy", ["text.npy", "not a .npy file"]),
-        ("predict --spectrum cube.npy", ["cube.npy", "(2, 2, 2)"]),
         ("predict --spectrum archive.npy", ["archive.npy", "not a .npy file of numbers, but an archive"]),
-        ("predict --spectrum nan.npy", ["covariance", "NaN"]),
         ("predict --output result.xls", ["result.xls", ".nc or .csv"]),
         ("predict --output " + 300 * "x" + ".nc", ["File name too long"]),
-        ("compare --output " + 300 * "x", ["File name too long"]),
         ("compare --output ", ["--output", "needs one value"]),
         ("predict --output folder.nc", ["folder.nc", "is a folder"]),
         ("predict --output text.npy/result.nc", ["text.npy is a file"]),
@@ -401,14 +363,10 @@ def test_bad_file(text, expected, asked, tmp_path, capsys):
         ("simulate --d 8,16", ["d = [8, 16]", "one dimension"]),
         ("simulate --d 8.5", ["--d", "'8.5'"]),
         ("simulate --trials 1 --trials 2", ["--trials"]),
-        ("simulate --trials many", ["--trials", "'many'"]),
         ("simulate --key 4294967296", ["--key", "4294967295"]),
-        ("simulate --dtype float16", ["--dtype", "float32 or float64"]),
         ("compare --output text.npy", ["text.npy", "is a file"]),
         ("compare --output taken", ["losses.png", "is a folder"]),
         ("compare --data digits --d 64", ["d cannot be combined with data"]),
-        ("compare --data digits --spectrum isotropic", ["spectrum cannot be combined with data"]),
-        ("compare --data missing.npy", ["missing.npy"]),
         ("compare --data words.csv", ["words.csv"]),
         ("compare --index", ["--index: needs data"]),
         ("compare --data digits --no-header", ["header is for .csv files"]),
@@ -419,23 +377,17 @@ def test_bad_input_is_one_line_before_any_work(arguments, expected, asked, tmp_p
     (tmp_path / "folder.nc").mkdir()
     (tmp_path / "taken" / "losses.png").mkdir(parents=True)
     (tmp_path / "text.npy").write_text("no array")
-    (tmp_path / "empty.csv").write_text("")
     (tmp_path / "words.csv").write_text("1,2\n3,four\n")
-    (tmp_path / "one.csv").write_text("1,2,3\n")
-    np.save(tmp_path / "cube.npy", np.ones((2, 2, 2)))
     with (tmp_path / "archive.npy").open("wb") as archive:
         np.savez(archive, np.ones(2))
-    np.save(tmp_path / "nan.npy", np.array([[1.0, math.nan], [math.nan, 1.0]]))
     assert_refused(main(arguments.split(" ")), capsys.readouterr().err, *expected)
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("predict --psi-n inf --psi-p inf", ["psi_n", "psi_p"]),
         ("simulate --psi-p inf --d 16", ["psi_p", "finite"]),
         ("simulate --ridge 0 --dtype float32", ["dtype", "ridge"]),
-        ("simulate --d 1 --psi-n 0.1", ["psi_n"]),
         ("simulate --d 1000000 --psi-n 100 --psi-p 100 --m 1", ["memory"]),
         ("compare --data rows.npy --psi-n 100", ["60"]),
     ],
@@ -537,18 +489,6 @@ def test_table_tells_which_cells_did_not_converge():
 def test_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"rfdsm {rfdsm.__version__}\n"
-
-
-def test_no_argument_shows_help(capsys):
-    assert main([]) == 0
-    assert "compare" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_refusal_in_a_process(tmp_path):
-    result = run("predict", "--psi-n", "-1", cwd=tmp_path)
-    assert_refused(result.returncode, result.stderr, "psi_n", "-1")
-    assert result.stdout == ""
 
 
 def test_progress_bar_on_a_terminal(capsys, monkeypatch):

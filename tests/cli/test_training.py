@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.figure import Figure
 
-from rfdsm import Problem, datasets, optimal_stopping, plots, training_curve
+from rfdsm import Problem, activations, datasets, optimal_stopping, plots, training_curve
 from rfdsm.cli import main
 from rfdsm.losses import Losses
 from rfdsm.model import LearningCurves
 from rfdsm.sweeps import SweepError, _picture as picture
 
 CUBIC = ["--activation", "polynomial:0.1,1,0.3,0.1"]
+FUNCTION = activations.polynomial([0.1, 1, 0.3, 0.1])
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -27,21 +27,12 @@ def test_table_dataset_and_picture_with_simulation(folder, capsys):
     command = ["train-curve", "--psi-n", "2", "8", "--psi-p", "8", "--d", "6", "--trials", "3", "--simulate", *CUBIC]
     assert main(command) == 0
     out = capsys.readouterr().out
-    for text in (
-        "tau_gen",
-        "tau_mem",
-        "best time",
-        "best ridge",
-        "ridge = 0",
-        "m = inf",
-        "training.nc",
-        "training.png",
-    ):
-        assert text in out
+    words = ("tau_gen", "tau_mem", "best time", "best ridge", "ridge = 0", "m = inf", "training.nc", "training.png")
+    assert [word for word in words if word not in out] == []
     assert (folder / "rfdsm-train-curve" / "training.png").read_bytes()[:8] == PNG
     with xr.open_dataset(folder / "rfdsm-train-curve" / "training.nc") as dataset:
         assert dict(dataset.sizes) == {"psi_n": 2, "time": 200, "simulated_time": 14}
-        problem = Problem(np.array([2.0, 8.0]), 8.0, np.inf, 0.1, 0.0, _cubic())
+        problem = Problem(np.array([2.0, 8.0]), 8.0, np.inf, 0.1, 0.0, FUNCTION)
         curve = training_curve(problem, dataset["time"].values)
         stopping = optimal_stopping(problem)
         np.testing.assert_allclose(dataset["test"], curve.test, rtol=1e-12)
@@ -56,13 +47,6 @@ def test_table_dataset_and_picture_with_simulation(folder, capsys):
     assert f"{stopping.loss[0]:.4g}" in out
 
 
-def _cubic():
-    from rfdsm import activations
-
-    return activations.polynomial([0.1, 1, 0.3, 0.1])
-
-
-@pytest.mark.slow
 def test_times_given_and_no_picture(folder, capsys):
     command = ["train-curve", "--psi-n", "2", "--psi-p", "4", "--m", "2", "--ridge", "0.1", "--no-plot", *CUBIC]
     assert main([*command, "--times", "5", "0.1:10:3", "--output", "here"]) == 0
@@ -76,10 +60,8 @@ def test_times_given_and_no_picture(folder, capsys):
     ("arguments", "message"),
     [
         (["--times", "-1"], "times = -1 must be >= 0"),
-        (["--times", "nan"], "times = nan must be >= 0"),
         (["--times", "soon"], "'soon' is not a number"),
         (["--minimise", "train"], "minimise = 'train' must be one of"),
-        (["--initial", "-1"], "initial = -1.0 must be one finite variance >= 0"),
         (["--psi-p", "inf"], "psi_p = inf must be finite"),
         (["--d", "4", "8"], "must be one dimension"),
         (["--times", "inf", "--simulate"], "times must hold a finite one to simulate"),
@@ -96,7 +78,7 @@ def test_refuses_in_one_line(folder, capsys, arguments, message):
 @pytest.fixture(scope="module")
 def dataset():
     """Made-up numbers."""
-    problem = Problem(np.array([2.0, 8.0]), 8.0, np.inf, 0.1, 0.0, _cubic())
+    problem = Problem(np.array([2.0, 8.0]), 8.0, np.inf, 0.1, 0.0, FUNCTION)
     times, shape = np.geomspace(1e-3, 1e4, 32), (2, 32)
     rng = np.random.default_rng(0)
     values = {name: rng.uniform(0.1, 1, shape) for name in LearningCurves(times, 0.0).predicted}
@@ -121,13 +103,6 @@ def test_picture_says_what_it_shows(dataset):
     for scale in ("generalisation_time", "best_time", "memorisation_time"):
         for value in dataset[scale].values[np.isfinite(dataset[scale].values)]:
             assert value in marks
-
-
-def test_picture_takes_and_returns_axes(dataset):
-    given = Figure().subplots(2, 2)
-    assert list(plots.training(dataset, given)) == list(given.ravel())
-    with pytest.raises(ValueError, match="axes: 3 given, must be 4"):
-        plots.training(dataset, given.ravel()[:3])
 
 
 def test_picture_of_the_file(dataset):

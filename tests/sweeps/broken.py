@@ -21,13 +21,6 @@ def _doomed(task):
     return task.unit.endswith("-000007")
 
 
-def deadly(task, context):
-    """Kills its process at one cell, whoever computes it."""
-    if _doomed(task):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return made_up(task, context)
-
-
 def raising(task, context):
     """Raises at one cell, in several lines."""
     if _doomed(task):
@@ -35,8 +28,15 @@ def raising(task, context):
     return made_up(task, context)
 
 
+def fatal(task, context):
+    """Raises at one cell, and kills its process at the next."""
+    if task.unit.endswith("-000008"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return raising(task, context)
+
+
 class Once:
-    """Kills its process at one cell, the first time."""
+    """Prints where the answers go, takes its time, and kills its process at one cell, the first time."""
 
     def __init__(self, folder):
         self.mark = Path(folder) / "died"
@@ -45,19 +45,14 @@ class Once:
         if _doomed(task) and not self.mark.exists():
             self.mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return made_up(task, context)
+        print("noise", flush=True)
+        os.write(1, b"more noise")
+        return slow(task, context)
 
 
 def slow(task, context):
     """Takes its time."""
     time.sleep(0.05)
-    return made_up(task, context)
-
-
-def unprintable(task, context):
-    """Prints where the answers go."""
-    print("noise", flush=True)
-    os.write(1, b"more noise")
     return made_up(task, context)
 
 

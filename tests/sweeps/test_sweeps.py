@@ -1,12 +1,10 @@
 """What a sweep returns, keeps and refuses; in this process."""
 
 import dataclasses
-import errno
 import json
 import os
 import resource
 import signal
-import subprocess
 import sys
 import warnings
 
@@ -28,7 +26,7 @@ from rfdsm.sweeps import (
     store,
 )
 from rfdsm.sweeps._compute import Result
-from rfdsm.sweeps._progress import duration
+from rfdsm.sweeps._progress import duration, shown
 from tests.sweeps import tiny
 from tests.sweeps.tiny import CUBIC, PROBLEM
 
@@ -65,7 +63,8 @@ def test_labels_and_provenance(whole):
     assert (float(swept["m"]), float(swept["t"]), float(swept["ridge"])) == (np.inf, 0.1, 0.01)
     asked = json.loads(swept.attrs["configuration"])
     assert (asked["trials"], asked["d"], len(asked["seeds"])) == (4, [16], 4)
-    assert json.loads(swept.attrs["versions"])["jax"] == jax.__version__
+    versions = json.loads(swept.attrs["versions"])
+    assert (versions["jax"], versions["numpy"]) == (jax.__version__, np.__version__)
     assert swept.attrs["device"].endswith("cpu cpu") and swept.attrs["dtype"] == "float64"
     times = json.loads(swept.attrs["wall_time"])
     assert len(times["units"]) == UNITS + 2 and 0 < times["total"] == sum(times["units"].values())
@@ -74,19 +73,11 @@ def test_labels_and_provenance(whole):
     assert own["problem"]["activation"] == {"polynomial": [0.1, 1.0, 0.3, 0.1]}
 
 
-def test_files_hold_it(whole, tmp_path):
-    _, swept = whole
-    swept.to_netcdf(tmp_path / "sweep.nc", engine="scipy")
-    with xr.open_dataset(tmp_path / "sweep.nc", engine="scipy") as read:
-        xr.testing.assert_equal(read, swept)
-
-
 @pytest.mark.parametrize(
     ("quantities", "there", "missing"),
     [
         ("theory", {"limit", "floor", "objective", "converged"}, {"simulation", "theory", "z", "n", "failed"}),
-        (["simulation"], {"simulation", "mean", "standard_error", "n", "p", "failed"}, {"limit", "theory", "z"}),
-        (("theory", "simulation"), {"limit", "floor", "simulation", "mean"}, {"theory", "z"}),
+        (("theory", "simulation"), {"limit", "floor", "simulation", "mean", "n", "failed"}, {"theory", "z"}),
     ],
 )
 def test_quantities(quantities, there, missing, whole):
@@ -96,12 +87,6 @@ def test_quantities(quantities, there, missing, whole):
     assert there <= names and not missing & names
     for name in names:
         assert part[name].variable.equals(swept[name].variable), name
-
-
-def test_a_mapping_spans_a_grid():
-    part = tiny.sweep(None, problem=dict(psi_n=[1, 2], psi_p=3, m=[1, np.inf], t=0.1, ridge=0), quantities="theory")
-    expected = predict(Problem.grid([1, 2], 3, [1, np.inf], 0.1, 0))
-    np.testing.assert_array_equal(part["limit"].sel(loss="test"), expected.test)
 
 
 def test_real_data(tmp_path):
@@ -187,7 +172,7 @@ def spoil(file):
     np.savez(file, **values)
 
 
-@pytest.mark.parametrize("position", [30, 300, -300, -3])
+@pytest.mark.parametrize("position", [300, -300, -3])
 def test_any_damaged_byte_is_found_or_harmless(position, whole, tmp_path):
     folder, swept = copied(whole, tmp_path)
     file = sorted(folder.glob("units/d*.npz"))[0]
@@ -224,14 +209,10 @@ def test_ridges_of_a_cell_stay_together(tmp_path):
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        (dict(d=[16, 20]), "d = [16] there, [16, 20] here"),
         (dict(trials=5), "trials = 4 there, 5 here"),
-        (dict(key=4), "key.words = [0, 3] there, [0, 4] here"),
         (dict(key=jax.random.key(3, impl="rbg")), "key.words"),
         (dict(dtype="float32"), 'dtype = "float64" there, "float32" here'),
         (dict(quantities="simulation"), 'quantities = ["comparison"] there, ["simulation"] here'),
-        (dict(problem=dataclasses.replace(PROBLEM, t=np.array(0.2))), "problem.t = 0.1 there, 0.2 here"),
-        (dict(problem=dataclasses.replace(PROBLEM, ridge=np.array(0.0))), "problem.ridge = 0.01 there, 0.0 here"),
         (dict(problem=dataclasses.replace(PROBLEM, activation="relu")), "problem.activation.polynomial"),
         (dict(problem=dataclasses.replace(PROBLEM, spectrum=spectra.atoms([0.5, 1.5]))), "problem.spectrum.nodes"),
     ],
@@ -271,9 +252,9 @@ def test_functions_are_told_by_their_values(tmp_path):
         sweeps.resume(tmp_path, problem=one_cell(activation=jnp.sin), progress=False)
 
 
-@pytest.mark.parametrize("activation", ["tanh", activations.leaky_relu(0.3), activations.hermite([0, 1, 0.5]), CUBIC])
-@pytest.mark.parametrize("fields", [{}, dict(psi_n=np.array([0.1, np.inf]), ridge=np.array(0.0), m=np.array(3.0))])
-def test_a_configuration_survives_being_written(activation, fields):
+@pytest.mark.parametrize("activation", ["tanh", activations.leaky_relu(0.3), activations.hermite([0, 1, 0.5])])
+def test_a_configuration_survives_being_written(activation):
+    fields = dict(psi_n=np.array([0.1, np.inf]), ridge=np.array(0.0), m=np.array(3.0))
     problem = one_cell(activation=activation, spectrum=spectra.power_law(1.5, 0.01), **fields)
     key = jax.random.key(7, impl="rbg")
     asked = configuration.checked(problem, "theory", None, 2, key, None, "float32", False)
@@ -330,9 +311,8 @@ def test_a_cell_that_always_raises_is_given_up(whole, tmp_path, monkeypatch):
     assert sweeps.status(tmp_path).failed == 0 and tiny.sweep(tmp_path).equals(swept)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("XLA"), MemoryError(), ValueError("memory")])
-def test_a_cell_that_raises_twice_is_computed(error, whole, tmp_path, monkeypatch):
-    disturbed = Disturbed(2, error)
+def test_a_cell_that_raises_twice_is_computed(whole, tmp_path, monkeypatch):
+    disturbed = Disturbed(2, MemoryError())
     monkeypatch.setattr(executors, "simulated", disturbed)
     assert tiny.sweep(tmp_path).equals(whole[1])
     assert disturbed.calls == 3
@@ -357,13 +337,13 @@ def test_an_interrupt_that_python_drops_is_not_lost(tmp_path, monkeypatch):
         tiny.sweep(tmp_path / "kept")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted(number, whole, tmp_path):
+def test_interrupted(whole, tmp_path):
+    """By SIGTERM; by Ctrl-C in `test_command_line.py` and `test_workers.py`."""
     handlers = [signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)]
 
     def report(counts):
         if counts.done == 7:
-            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(Interrupted, match="7 of 40 cells done and kept; resume with: rfdsm sweep --resume") as caught:
         tiny.sweep(tmp_path, progress=report)
@@ -397,51 +377,24 @@ def test_full_disk(whole, tmp_path):
     assert tiny.sweep(tmp_path).equals(whole[1])
 
 
-def test_full_file_system(whole, tmp_path):
-    """A real one, of 100 kB, mounted in a namespace of its own."""
-    inner = (
-        "import sys, warnings; from tests.sweeps import tiny; from rfdsm.sweeps import SweepError, status\n"
-        "try: tiny.sweep(sys.argv[1], quantities='simulation')\n"
-        "except SweepError as error: print(error); print(status(sys.argv[1]).done)"
-    )
-    script = f'mount -t tmpfs -o size=100k none "{tmp_path}" && exec "{sys.executable}" -c "$1" "{tmp_path}/store"'
-    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", inner]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    except FileNotFoundError:
-        pytest.skip("no unshare here")
-    if done.returncode and "Traceback" not in done.stderr:
-        pytest.skip(f"no file systems of one's own here: {done.stderr.strip()}")
-    refusal, count = done.stdout.splitlines()
-    assert os.strerror(errno.ENOSPC) in refusal and "stays readable" in refusal
-    assert 0 < int(count) < UNITS
-
-
 # Refusals
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (dict(quantities="losses"), ["quantities = 'losses'", "theory, simulation, comparison"]),
         (dict(problem=dict(psi_n=1, psi_p=1, m=1, t=0.1, ridge=0, psi=3)), ["'psi'", "psi_n, psi_p, m, t, ridge"]),
-        (dict(problem=dict(psi_n=[], psi_p=1, m=1, t=0.1, ridge=0)), ["psi_n", "non-empty"]),
         (dict(problem=3), ["problem = 3", "Problem"]),
-        (dict(d=None), ["d = None", "dimension"]),
         (dict(d=[16, 16]), ["d = [16, 16]", "different"]),
         (dict(d=[16, 2.5]), ["d = 2.5", "integer"]),
         (dict(trials=1), ["trials = 1", ">= 2"]),
-        (dict(key="x"), ["key = 'x'"]),
-        (dict(dtype="float16"), ["dtype = 'float16'"]),
         (dict(executor="threads"), ["executor = 'threads'", "processes:N", "dask"]),
-        (dict(executor="processes:0"), ["executor = 'processes:0'"]),
         (dict(progress="yes"), ["progress = 'yes'"]),
         (dict(problem=one_cell(psi_n=np.linspace(1, 2, 10**7 + 1))), ["10000001 cells", "10000000", "confirm = True"]),
         (dict(problem=one_cell(psi_n=np.linspace(1, 2, 10**6)), d=list(range(16, 27))), ["11000000 cells"]),
         (dict(problem=one_cell(psi_p=np.inf)), ["psi_p = inf"]),
         (dict(d=10**6), ["memory"]),
         (dict(store="/proc/nowhere"), ["store /proc/nowhere", "No such file"]),
-        (dict(store=__file__), ["store", "must be a folder, but is a file"]),
         (dict(store=os.path.dirname(__file__)), ["must be new or a sweep's own folder", "holds"]),
     ],
 )
@@ -501,18 +454,18 @@ def test_every_unit_is_reported(tmp_path):
     assert all(counts.remaining_seconds > 0 for counts in seen[1:-2])
 
 
-def test_plain_lines_where_there_is_no_terminal(capsys, monkeypatch):
+def test_lines_where_there_is_no_terminal_and_a_bar_on_one(capsys, monkeypatch):
     monkeypatch.delenv("FORCE_COLOR", raising=False)
-    tiny.sweep(None, quantities="simulation", progress=True)
+    with shown(True) as report:
+        for done in range(41):
+            report(Counts(40, done, 0, 3.0, 9.0))
     lines = capsys.readouterr().err.splitlines()
     assert 5 <= len(lines) <= 10 and lines[-1].startswith("sweep: 40 of 40 cells done, ")
-
-
-def test_a_bar_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
-    tiny.sweep(None, quantities="simulation", progress=True)
+    with shown(True) as report:
+        report(Counts(40, 12, 0, 3.0, 9.0))
     text = capsys.readouterr().err
-    assert "\x1b[" in text and "of 40 cells done" in text and "cells/s" in text
+    assert "\x1b[" in text and "12 of 40 cells done" in text and "cells/s" in text
 
 
 def test_grids_over_size_share_compilations():
