@@ -9,9 +9,10 @@ from rfdsm.sampling import NoiseLevel
 
 
 @pytest.mark.slow
-def test_a_step_at_the_size_of_common_images():
+@pytest.mark.parametrize("shape", [(28, 28), (32, 32, 3)])
+def test_a_step_at_the_size_of_common_images(shape):
     """Rows of H W C numbers come back as such; losses are finite, and a step changes all weights."""
-    shape, d = (32, 32, 3), 3072
+    d = int(np.prod(shape))
     network = networks.unet(shape, channels=4, depth=2)
     rows = np.random.default_rng(0).normal(size=(12, d))
     training = networks.train(
@@ -27,11 +28,21 @@ def test_a_step_at_the_size_of_common_images():
         assert before.shape == after.shape and (not matrix or np.any(np.abs(before - after) > 1e-4))
 
 
-def test_the_level_is_told_to_narrow_networks():
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 4])
+def test_the_level_is_told_to_narrow_networks(channels):
     """Norms of single channels take out what is constant over an image: the level must come after them."""
-    network = networks.unet((4, 4), channels=1, depth=1)
+    network = networks.unet((4, 4), channels=channels, depth=1)
     y = jax.numpy.linspace(-1.0, 1.0, 16, dtype=network.first.weight.dtype)
     one = network(y, NoiseLevel(*np.float32([0.5, 0.6, 0.1, 1.0])))
     scale = np.float32(np.sqrt((0.36 + 0.9) / (0.36 + 0.1)))  # inputs are divided by their deviation
     other = network(y * scale.astype(y.dtype), NoiseLevel(*np.float32([0.5, 0.6, 0.9, 1.0])))
     assert np.abs(other - one).max() > 1e-2 * np.abs(one).max()
+
+
+@pytest.mark.slow
+def test_channels_and_sizes_that_cannot_be_halved():
+    network = networks.unet((4, 4, 3), channels=2, depth=1)
+    assert network.first.weight.shape[1] == 3 and network.last.weight.shape[0] == 3
+    with pytest.raises(ValueError, match="multiples of 2"):
+        networks.unet((30, 30), depth=2)

@@ -12,7 +12,7 @@ def overlap(a, b, width, d):
     return (width**2 / (width**2 + a + b)) ** (d / 2)
 
 
-@pytest.mark.parametrize("variance", [0.5, 1.6])
+@pytest.mark.parametrize("variance", [1.0, 0.5, 1.6])
 def test_distances_of_normal_laws(variance):
     """Integrals in closed form: to the law, to the density of given training points, and between the two."""
     rng, d, width = np.random.default_rng(0), 4, 1.3
@@ -46,7 +46,7 @@ def test_distances_of_normal_laws(variance):
     )
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
 def test_position_is_the_share_of_copies(share):
     """1 - 2 c of a generator that copies a share c and is perfect else."""
     rng, found = np.random.default_rng(1), []
@@ -69,7 +69,7 @@ def separated(draw, n, count, law, repeats):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind, n", [("gaussian", 16), ("digits", 128)])
+@pytest.mark.parametrize("kind, n", [("gaussian", 16), ("gaussian", 128), ("digits", 128)])
 def test_every_statistic_has_power(kind, n):
     """At the sizes of benchmark and notebook no copier is within the range of the perfect generators, by any statistic
     but the sign, which is -1 for every copier and either for perfect generators."""
@@ -95,8 +95,6 @@ def test_copies_are_training_points_with_a_little_noise():
     nearest = off[np.arange(400), np.argmin(np.sum(off**2, axis=-1), axis=1)]
     assert abs(nearest.std() / training.std() - 0.05) < 0.002
     np.testing.assert_array_equal(copies(training, 400, seed=1), found)
-    with pytest.raises(ValueError, match="count = 0 must be"):
-        copies(training, 0)
 
 
 @pytest.mark.parametrize(
@@ -115,3 +113,8 @@ def test_refusals(changes, text):
     x = np.random.default_rng(0).normal(size=(5, 3))
     with pytest.raises(ValueError, match=text):
         alignment(**(dict(samples=x, training=x, fresh=x) | changes))
+
+
+def test_copies_refuse():
+    with pytest.raises(ValueError, match="count = 0 must be"):
+        copies(np.ones((3, 2)), 0)

@@ -99,6 +99,17 @@ def test_a_copier_and_a_perfect_generator_are_told_apart():
         judge(samples, training, fresh[:10])
 
 
+def test_relative_distance_tells_copies():
+    rng, signs = np.random.default_rng(4), {"copier": [], "perfect": []}
+    for _ in range(40):
+        training, fresh = rng.normal(size=(2, 64, 6))
+        copies = training[rng.integers(0, 64, 200)] + 0.05 * rng.normal(size=(200, 6))
+        signs["copier"].append(nearer_to(copies, training, fresh))
+        signs["perfect"].append(nearer_to(rng.normal(size=(200, 6)), training, fresh))
+    assert np.all(np.array(signs["copier"]) == -1)
+    assert 0.2 < np.mean(np.array(signs["perfect"]) > 0) < 0.8
+
+
 def test_relative_distance_by_its_definition():
     """The integral of squared differences of three densities on a line."""
     rng, x = np.random.default_rng(5), np.linspace(-12, 12, 6001)

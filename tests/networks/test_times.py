@@ -2,12 +2,17 @@
 
 import json
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
 
 from rfdsm import networks, plots
+from rfdsm.networks._times import together
 from rfdsm.networks.judge import Statistics
+from rfdsm.sampling import NoiseLevel
 
 LAW, LEVELS = networks.gaussian(3), networks.levels.log_uniform(0.05, 2.0)
 ASKED = dict(
@@ -47,6 +52,19 @@ def test_same_key_same_numbers(found):
     np.testing.assert_allclose(one.position.values[0, 0], found.position.sel(n=8, network=0), rtol=1e-4)
 
 
+def test_networks_side_by_side_predict_what_each_does():
+    nets = [networks.mlp(3, 8, key=k) for k in range(3)]
+    arrays, static = zip(*(eqx.partition(net, eqx.is_array) for net in nets), strict=True)
+    y = jnp.asarray(np.random.default_rng(0).normal(size=(5, 9)))
+    level = NoiseLevel(*np.float32([0.5, 0.6, 0.64, 1.0]))
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *arrays)
+    for k, net in enumerate(nets):
+        expected = [net(row[3 * k : 3 * k + 3], level) for row in y]
+        np.testing.assert_allclose(
+            together(stacked, static[0], y, level)[:, 3 * k : 3 * k + 3], expected, rtol=1e-4, atol=1e-6
+        )
+
+
 def test_pictures(found):
     for draw, lines in ((plots.over_time, 4), (plots.against_n, 2)):
         axes = draw(found)
@@ -78,11 +96,14 @@ def test_few_points_are_memorised_and_many_are_not():
         (dict(n=[1, 4]), "n = 1 must be at least 2"),
         (dict(n=[4, 4]), "different whole numbers"),
         (dict(levels=networks.levels.at(0.5)), "levels = .* must span times"),
+        (dict(levels=0.5), "levels = 0.5 must span times"),
         (dict(kind="odd"), "kind = 'odd' must be one of mlp, unet"),
         (dict(kind="unet"), "for a U-Net"),
         (dict(samples=4), "samples = 4 must be at least d . 2 = 5"),
         (dict(learning_rate=0), "learning_rate must be a number, > 0"),
         (dict(sampler="ddim"), "sampler = 'ddim' must be a sampler of rfdsm.sampling"),
+        (dict(width=0), "width = 0 must be"),
+        (dict(seeds=0), "seeds = 0 must be"),
         (dict(record=[50]), "record = .* must be whole numbers"),
         (dict(data=np.random.default_rng(0).normal(size=(50, 3))), "data has 50 rows, must have at least .* = 53"),
     ],

@@ -20,10 +20,10 @@ STEPS = [0, 1, 10, 60]
 
 
 @pytest.mark.slow
-def test_random_features_are_those_of_simulate_training():
+@pytest.mark.parametrize("target, m", [("noise", 2), ("data", 3)])
+def test_random_features_are_those_of_simulate_training(target, m):
     """Same features, points and frozen noise, full batch: the same losses on the draws in every step."""
-    d, m, target = 6, 3, "data"
-    problem = Problem(2.0, 4.0, m, 0.4, 0.0, "erf", target=target)
+    d, problem = 6, Problem(2.0, 4.0, m, 0.4, 0.0, "erf", target=target)
     with jax.enable_x64(True):
         request = plan(
             problem, d, trials=1, key=3, data=None, dtype="float64", devices=None, memory_limit=None, primal=True,
@@ -87,15 +87,28 @@ ASKED = dict(m=2, levels=networks.levels.log_uniform(0.1, 1.0), steps=80, measur
 
 
 @pytest.mark.slow
-def test_keys_and_states_of_trainings(tmp_path):
+def test_same_key_same_numbers_and_resuming(tmp_path):
     network = networks.mlp(4, 8)
-    one = networks.train(network, ROWS, key=5, checkpoint=tmp_path / "state", **ASKED)
+    one = networks.train(network, ROWS, key=5, **ASKED)
     other = networks.train(network, ROWS, key=6, **ASKED)
     assert not np.allclose(one.losses.test, other.losses.test)
-    seen, asked = [], dict(key=5, checkpoint=tmp_path / "state", progress=lambda *x: seen.append(x))
-    again = networks.train(network, ROWS, **asked, **ASKED)
-    assert seen == [(80, 80)]
+
+    class Stop(Exception):
+        pass
+
+    def stop(done, total):
+        if done == 20:
+            raise Stop
+
+    with pytest.raises(Stop):
+        networks.train(network, ROWS, key=5, checkpoint=tmp_path / "state", progress=stop, **ASKED)
+    again = networks.train(network, ROWS, key=5, checkpoint=tmp_path / "state", **ASKED)
+    for x, y in zip(jax.tree.leaves(again.network), jax.tree.leaves(one.network), strict=True):
+        np.testing.assert_array_equal(x, y)
     np.testing.assert_array_equal(again.losses.test, one.losses.test)
+    seen = []
+    networks.train(network, ROWS, key=5, checkpoint=tmp_path / "state", progress=lambda *x: seen.append(x), **ASKED)
+    assert seen == [(80, 80)]
     with pytest.raises(ValueError, match="belongs to another training: data"):
         networks.train(network, ROWS + 1, key=5, checkpoint=tmp_path / "state", **ASKED)
     (tmp_path / "state").write_bytes(b"x")
@@ -163,18 +176,23 @@ def test_averages_are_what_is_measured():
 @pytest.mark.parametrize(
     "changes, text",
     [
+        (dict(level=None), "level or levels must be given"),
         (dict(levels=networks.levels.uniform(0.1, 1)), "and not both"),
         (dict(level=-1), "level must be a number"),
         (dict(level=2.0, schedule="flow"), "levels = 2 must be"),
         (dict(m=0), "m = 0 must be"),
+        (dict(m=-np.inf), "m = -inf must be"),
+        (dict(m=np.nan), "m = nan must be"),
         (dict(m=10**9), "must be less than 2"),
         (dict(batch=None, m=np.inf), "batch = None takes all frozen pairs"),
+        (dict(steps=0), "steps = 0 must be"),
         (dict(record=[5, 500]), "record = .* must be whole numbers"),
         (dict(test=np.ones((3, 5))), "test has d = 5"),
         (dict(data=np.full((5, 4), np.nan)), "data"),
         (dict(data=LAW, m=2), "m = 2 must be inf for a law"),
         (dict(network=networks.mlp(5, 4)), "network cannot take y of shape"),
         (dict(network=lambda y, level: y), "no floating arrays"),
+        (dict(network=[]), "one network or more"),
         (dict(network=[networks.mlp(4, 4), networks.mlp(4, 5)]), "one structure and shape"),
         (dict(optimiser="adam"), "must be an optax optimiser"),
         (dict(ema=1.0), "ema must be a number"),
@@ -209,9 +227,6 @@ def test_a_unet_learns_images():
     covariance = np.asarray(law.vectors) * np.asarray(law.eigenvalues) @ np.asarray(law.vectors).T
     np.testing.assert_allclose(np.diag(covariance), 1.0)
     np.testing.assert_allclose(covariance[0, 1], covariance[9, 10])  # stationary
-    waves = [np.outer(np.cos(2 * np.pi * k * np.arange(8) / 8), np.ones(8)).ravel() for k in (1, 2)]
-    first, second = (wave @ covariance @ wave / (wave @ wave) for wave in waves)
-    np.testing.assert_allclose(first / second, 2**3, rtol=1e-6)  # variances fall like |k|^-exponent
     network = networks.unet((8, 8), channels=4, depth=1)
     training = networks.train(
         network, law, level=1.0, target="data", steps=60, batch=32, measured=128, record=[0, 60],
@@ -255,6 +270,16 @@ def test_levels_and_weights():
     t = np.linspace(0.2, 1.0, 2001)
     h = -np.expm1(-2 * t)  # of unit variance: the loss of the best network is h
     np.testing.assert_allclose(plain.floor, np.mean(h), rtol=0.03)
+
+
+def test_waves_of_images():
+    """Variances fall like |k|^-exponent."""
+    law = networks.gaussian_images((8, 8), exponent=3)
+    covariance = np.asarray(law.vectors) * np.asarray(law.eigenvalues) @ np.asarray(law.vectors).T
+    x = np.arange(8)
+    waves = [np.outer(np.cos(2 * np.pi * k * x / 8), np.ones(8)).ravel() for k in (1, 2)]
+    first, second = (wave @ covariance @ wave / (wave @ wave) for wave in waves)
+    np.testing.assert_allclose(first / second, 2**3, rtol=1e-6)
 
 
 @pytest.mark.slow

@@ -20,7 +20,14 @@ def start(size=4000, seed=0):
     return np.random.default_rng(seed).normal(size=(size, D))
 
 
-@pytest.mark.parametrize("rule", [sampling.ddpm, sampling.euler])  # of all: tests of steps without samples
+@pytest.mark.parametrize(
+    "rule",
+    [
+        sampling.ddpm,
+        sampling.euler,
+        *(pytest.param(rule, marks=pytest.mark.slow) for rule in (sampling.ddim, sampling.reverse_sde)),
+    ],
+)
 def test_the_best_network_generates_the_data(rule):
     samples = sampling.generate(best, rule(sampling.geometric(4, 2e-3, 250)), start())
     ratio = np.var(np.asarray(samples), axis=0) / (VARIANCES + 4e-3)
@@ -57,7 +64,10 @@ def test_samples_that_overflow_are_told():
     [
         (lambda: sampling.generate(best, sampling.ddim([1, 0.1]), np.ones(3)), r"start must have shape \(samples, d\)"),
         (lambda: sampling.generate(best, sampling.ddim([1, 0.1]), start(4) * np.nan), "start must be finite"),
-        (lambda: sampling.generate(lambda y, _: y[:2], sampling.ddim([1, 0.1]), start(4)), "network returned shape"),
+        (
+            lambda: sampling.generate(lambda y, level: y[:2], sampling.ddim([1, 0.1]), start(4)),
+            "network returned shape",
+        ),
         (lambda: sampling.generate(best, sampling.ddim([1, 0.1]), start(4), schedule="flow"), "levels = 1 must be"),
         (lambda: metrics.fit_gaussian(start(10), -1.0), "target must be positive definite"),
         (lambda: metrics.fit_gaussian(start(10), np.ones(3)), "target must be a covariance"),
