@@ -226,8 +226,7 @@ def test_spectrum_of_the_generated_covariance():
         np.testing.assert_allclose(np.trapezoid(density * v, v) + atom, law.trace, rtol=1e-3)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("rule", [sampling.ddim, sampling.reverse_sde])
+@pytest.mark.parametrize("rule", [sampling.ddim, pytest.param(sampling.reverse_sde, marks=pytest.mark.slow)])
 def test_many_steps_are_an_equation_in_time(rule):
     """The law tends to the solution of the equation like 1/K."""
     problem = Problem(4.0, 2.0, 4, 0.5, 0.05, "erf", target="velocity")
@@ -319,7 +318,6 @@ def test_divergences_mix_two_covariances():
         np.testing.assert_allclose(reverse, (np.mean((squares.T @ target) / variance) - 1 + difference) / 2, rtol=5e-3)
 
 
-@pytest.mark.slow
 def test_memorisation_of_the_law_is_that_of_networks():
     """P(nearer to fresh points) of theory's covariance, and of samples of real networks, between 0 and 1."""
     problem = Problem(1.0, 4.0, 2, 0.5, 0.05, target="velocity")
