@@ -166,7 +166,7 @@ def box(problem, refined, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(paths, "size", lambda ratio, digits: int(refined * contour.size(ratio, digits) / 2) * 2)
         prepared = paths.paths(problem, 0.0, lambda extent, ridge: 1e8 / extent)
-    times = np.geomspace(np.full(prepared.size, 1e-3), 1e8 / prepared.extent, 8, axis=1)
+    times = np.geomspace(np.full(len(prepared.ridge), 1e-3), 1e8 / prepared.extent, 8, axis=1)
     return paths.mapped(raw, prepared, np.zeros(()), times)
 
 
