@@ -72,8 +72,8 @@ def test_a_missing_extra_is_told_in_one_line():
 def test_nothing_of_panel_is_imported_below_the_page():
     code = (
         "import sys\n"
-        "from rfdsm.explorer import state, presets, curves, diagram, details, exports\n"
-        "from rfdsm.explorer import simulations, texts, latest, server\n"
+        "from rfdsm.explorer import _state, _presets, _curves, _diagram, _details, _exports\n"
+        "from rfdsm.explorer import _simulations, _texts, _latest, _server\n"
         "print(*sorted({'panel', 'bokeh'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -147,7 +147,7 @@ def test_a_trained_network_generates():
         networks.mlp(2, 32), law, levels=networks.levels.log_uniform(0.02, 3), target="velocity", steps=400, batch=256,
         record=[400],
     )  # fmt: skip
-    start = np.random.default_rng(0).normal(size=(2000, 2)).astype(np.float32)
+    start = np.random.default_rng(0).normal(size=(2000, 2))
     sampler = sampling.ddim(sampling.geometric(3, 0.02, 12))
     samples = np.asarray(sampling.generate(training.network, sampler, start, target="velocity"))
     np.testing.assert_allclose(np.var(samples, axis=0), 1.0, atol=0.2)
