@@ -125,7 +125,7 @@ CASES = {
         Problem(2.0, 1.0, np.inf, 0.5, 0.05, "erf", spectra.atoms([0.5, 1.5]), target="velocity"), sampling.ddpm),
     "flow, relu, m = 4": (
         Problem(1.5, 3.0, 4, 0.5, 0.1, "relu", schedule="flow", target="flow"), sampling.euler),
-    "noise, tanh, m = 1": (Problem(4.0, 1.0, 1, 0.5, 0.1, "tanh", target="noise"), sampling.reverse_sde),
+    "noise, softplus, m = 1": (Problem(4.0, 1.0, 1, 0.5, 0.1, "softplus", target="noise"), sampling.reverse_sde),
 }  # fmt: skip
 
 
