@@ -10,6 +10,8 @@ COMPILED = {
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
 """What one test compiles, all find: other workers, subprocesses, notebooks, the next run. Read when JAX is imported."""
+COMPILED["XLA_FLAGS"] = "--xla_backend_optimization_level=1 --xla_cpu_parallel_codegen_split_count=1"
+"""The tests' own code at the level of the package's, and by one thread, as every core has a worker: half the work."""
 for _name, _value in COMPILED.items():
     os.environ.setdefault(_name, _value)
 

@@ -150,7 +150,7 @@ else:
 
 @pytest.mark.slow
 def test_batches_are_divided_among_devices():
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    flags = {"XLA_FLAGS": os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=2"}
     subprocess.run([sys.executable, "-c", DIVIDED], env=os.environ | flags, check=True, timeout=600)
 
 

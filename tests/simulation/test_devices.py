@@ -36,7 +36,7 @@ def numbers(devices):
 
 def started(devices, *arguments):
     environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": os.environ["XLA_FLAGS"] + f" --xla_force_host_platform_device_count={devices}",
         "JAX_PLATFORMS": "cpu",
         "JAX_ENABLE_X64": "1",
         "OPENBLAS_NUM_THREADS": "1",
