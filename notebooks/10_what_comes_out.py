@@ -131,7 +131,7 @@ medians = found.nearest[:, 1].mean(), found.nearest_null[:, 1].mean()
 print(f"median distance to the nearest training point over sqrt(d): {medians[0]:.3f}, of fresh points {medians[1]:.3f}")
 few = np.array([0.25, 0.5, 1.0, 2.0, 4.0])
 chances = rfdsm.generated_memorisation(
-    dataclasses.replace(problems["velocity"], psi_n=few, psi_p=16.0), sampler, 20, trials=60
+    dataclasses.replace(problems["velocity"], psi_n=few, psi_p=16.0), sampler, 20, trials=20
 )
 for psi_n, chance, error in zip(few, chances.probability, chances.probability_error, strict=True):
     print(f"psi_n = {psi_n:g}: P(nearer to fresh points) = {chance:.2f} ± {error:.2f}")

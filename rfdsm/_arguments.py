@@ -83,7 +83,7 @@ def field(name: str, value: Any, allowed_range: Range) -> Any:
     if array.size == 0:
         raise ValueError(f"{name} is empty, shape {array.shape}: must be a number or an array of numbers, {allowed}")
     bad = ~holds(array)
-    if np.any(bad):
+    if not is_traced(bad) and np.any(bad):  # a traced schedule's range is traced
         raise ValueError(f"{name} = {shown(array[bad].flat[0])} must be {allowed}{_rounded(array[bad].flat[0], holds)}")
     array.flags.writeable = False
     return array

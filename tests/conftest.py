@@ -30,17 +30,19 @@ _hook = install_import_hook("rfdsm", "beartype.beartype")
 MEMORY = 3e9
 """Bytes of a worker from which it forgets what it compiled."""
 LONGEST_FIRST = (
+    "tests/test_notebooks.py",
+    "tests/theory/test_generation.py",
+    "tests/simulation/test_generation.py",
     "tests/test_agreement.py",
     "tests/test_parametrisation.py",
-    "tests/test_notebooks.py",
-    "tests/test_minimum_norm.py",
+    "tests/phases/test_advice.py",
+    "tests/theory/test_training.py",
+    "tests/networks/",
     "tests/simulation/",
-    "tests/sweeps/",
-    "tests/test_training_evidence.py",
-    "tests/test_readme.py",
-    "tests/claims/",
-    "tests/linear/",
     "tests/theory/",
+    "tests/claims/",
+    "tests/sweeps/",
+    "tests/linear/",
 )
 
 

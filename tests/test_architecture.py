@@ -4,8 +4,6 @@ import ast
 import importlib
 import inspect
 import re
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -151,26 +149,6 @@ def test_files_and_processes_are_left_to_the_upper_floors():
         used = {ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)}
         used |= {name for name in imported(module) if name.startswith("os.")}
         assert module == "_machine" or not {name for name in used if name.startswith("os.")}, module
-
-
-def test_importing_the_package_is_cheap():
-    code = (
-        "import sys; import rfdsm; "
-        "print(*sorted({'jax', 'matplotlib', 'xarray', 'scipy', 'numpy', 'equinox'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True, check=True, timeout=600
-    )
-    assert done.stdout.strip() == ""
-
-
-def test_command_line_modules_import_nothing_heavy():
-    """What runs at `rfdsm --help`; the time itself is checked with the command line."""
-    heavy = {"jax", "jaxlib", "matplotlib", "xarray", "scipy", "equinox", "optax", "sklearn"}
-    names = "_app _explore _linear _options _phase_options _phases _settings _sweep _generation_options _training"
-    for module in ("cli", *(f"cli.{name}" for name in names.split())):
-        assert not {name.split(".")[0] for name in imported(module, top_level=True)} & heavy
-        assert all(floor(name) == floor("cli") for name in house(module, top_level=True))
 
 
 def test_public_names_resolve_to_what_the_stub_says():

@@ -13,8 +13,8 @@ import json, sys, tempfile
 import jax, numpy as np
 for name, value in json.loads(sys.argv[1]).items():
     jax.config.update(name, value)
-from rfdsm import Problem, activations, advise, boundary, compare, generated_law, linear, optimal, phase_diagram
-from rfdsm import predict, sampling, simulate, simulate_training, spectra, spectral_density, sweep, training_curve
+from rfdsm import Problem, activations, advise, boundary, compare, generated_law, linear, optimal, predict, sampling
+from rfdsm import simulate, simulate_training, spectra, spectral_density, sweep, training_curve
 two = spectra.atoms([0.5, 2.0])
 grid = Problem(4, [2, 8], 2, 0.1, [[0], [0.1]], "tanh", two)
 one = Problem(2, 3, 2, 0.1, 0.1, lambda x: x / (1 + x**2))
@@ -31,12 +31,10 @@ values = dict(
     simulate=simulate(small, 6, trials=2).test,
     single=simulate(cubic, 6, dtype="float32").test,
     flow=simulate_training(small, [0, 1, np.inf], 6).test,
-    compare=compare(cubic, [6, 8], trials=2).mean,
     rows=compare(cubic, data=rows, trials=2).theory_error,
     advise=[*advise(40, 10, p=20, activation=cubic.activation, budget=30).margin],
     sweep=swept["mean"],
     generated=generated_law(Problem(4, 2, 4, 1, 0.03, target="data"), levels).trace,
-    diagram=phase_diagram(Problem.grid([1, 2], [1, 4], 2, 0.1, 0.1))["test"],
     boundary=boundary(cubic, "harmful", "ridge").roots,
     optimal=optimal(cubic, "ridge")["ridge"],
     linear=linear.predict(linear.Problem([0.5, 2.0], 1.0, 2, 0.1, spectrum=two)).test,

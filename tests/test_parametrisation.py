@@ -19,6 +19,7 @@ from rfdsm import (
 )
 from rfdsm.activations import NAMES as ACTIVATIONS
 from rfdsm.theory._populations import cells_of
+from tests.phases.test_boundaries import CUBIC
 from tests.theory.boxes import fields, spectrum
 from tests.theory.oracle import Oracle
 from tests.tolerances import IDENTITY
@@ -84,8 +85,8 @@ def test_against_fifty_digits(count):
 
 @pytest.mark.slow
 def test_no_random_problem_fails():
-    """1e5 of them: converged, and in their bounds."""
-    for problem in random_problems(84, 1200, seed=7):
+    """25 000 of them: converged, and in their bounds."""
+    for problem in random_problems(42, 600, seed=7):
         losses = predict(problem)
         regular = np.isfinite(losses.test)
         assert np.all(losses.converged), (problem.schedule, problem.target)
@@ -97,14 +98,13 @@ def test_no_random_problem_fails():
 
 @pytest.mark.slow
 def test_three_targets_determine_all_others():
-    for ridge in (0.02, 0.0):
-        law = spectra.atoms([2.6, 0.7, 0.0], [0.3, 0.4, 0.3])
+    law = spectra.atoms([2.6, 0.7, 0.0], [0.3, 0.4, 0.3])
 
-        def problem(target, ridge=ridge, law=law):
-            return Problem.grid(0.8, [0.5, 4.0], [1, 3, np.inf], 0.4, ridge, "relu", law, "flow", target)
+    def problem(target):
+        return Problem.grid(0.8, [0.5, 4.0], [1, 3, np.inf], 0.4, [0.02, 0.0], "relu", law, "flow", target)
 
-        check_quadratic(lambda target: predict(problem(target)), 1e-10)
-        check_quadratic(lambda target: curve(problem(target), [0.0, 1.0, 30.0, np.inf]), 1e-8)
+    check_quadratic(lambda target: predict(problem(target)), 1e-10)
+    check_quadratic(lambda target: curve(problem(target), [0.0, 1.0, 30.0, np.inf]), 1e-8)
 
 
 @pytest.mark.parametrize("activation", ["relu", "linear"])
@@ -139,6 +139,7 @@ def test_known_values():
 
 # --- simulation -------------------------------------------------------------------------------------------------------
 
+LAW = spectra.atoms([1.8, 0.2])
 DATA = np.random.default_rng(3).normal(size=(60, 12)) * np.linspace(0.3, 1.6, 12)
 CASES = {
     "primal": dict(psi_n=4.0, psi_p=1.5, m=2, ridge=1e-2),
@@ -149,22 +150,14 @@ CASES = {
 }
 
 
-QUICK = (("primal", "gaussian"), ("dual", "gaussian"), ("all draws", "rows"))
-NETWORKS = [
-    pytest.param(case, data, id=f"{case}-{kind}", marks=() if (case, kind) in QUICK else pytest.mark.slow)
-    for case in CASES
-    for kind, data in (("gaussian", None), ("rows", DATA))
-]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("case, data", NETWORKS)
-def test_networks_are_linear_in_the_target(case, data):
+@pytest.mark.parametrize("case", CASES)
+def test_networks_are_linear_in_the_target(case):
     """Of one key, networks of three targets determine that of any other, whatever moments and solver they take."""
-    law = spectra.atoms([1.8, 0.2]) if data is None else None
+    data, law = (DATA, None) if case in ("dual", "all draws") else (None, LAW)
 
     def of(target):
-        problem = Problem(**CASES[case], t=0.4, activation="softplus", spectrum=law, schedule="flow", target=target)
+        problem = Problem(**CASES[case], t=0.4, activation=CUBIC, spectrum=law, schedule="flow", target=target)
         return simulate(problem, 12, trials=2, key=5, data=data)
 
     check_quadratic(of, 1e-7)
@@ -174,42 +167,28 @@ def test_networks_are_linear_in_the_target(case, data):
 @pytest.mark.parametrize("optimiser", [None, optax.sgd(0.3)], ids=["flow", "batches"])
 def test_training_is_linear_in_the_target(optimiser):
     def of(target):
-        problem = Problem(2.0, 1.5, 2, 0.4, 1e-2, "tanh", spectra.atoms([1.8, 0.2]), "edm", target)
+        problem = Problem(2.0, 1.5, 2, 0.4, 1e-2, CUBIC, LAW, "edm", target)
         options = {} if optimiser is None else dict(optimiser=optimiser, batch_size=16)
         return simulate_training(problem, [0, 3, 20], 12, trials=2, key=5, **options)
 
     check_quadratic(of, 1e-7)
 
 
-@pytest.mark.slow
-def test_single_precision():
-    problem = Problem(2.0, 16.0, 4, 0.5, [1e-3, 1e-1], "relu", schedule="flow", target="flow")
-    single, double = (simulate(problem, 16, trials=1, key=2, dtype=dtype) for dtype in ("float32", "float64"))
-    for name in Losses.NAMES:
-        np.testing.assert_allclose(getattr(single, name), getattr(double, name), rtol=1e-4, err_msg=name)
-
-
 EVIDENCE = [
-    ("ou", "data", "tanh", 1, 1e-2, None),
-    ("ou", "velocity", "relu", np.inf, 1e-2, "deficient"),
-    ("flow", "flow", "relu", 2, 0.0, None),
-    ("variance_exploding", "data", "relu", 4, 1e-2, "deficient"),
-    ("edm", "edm", "tanh", np.inf, 0.0, "deficient"),
-    ("cosine", "velocity", "tanh", 2, 1e-2, "deficient"),
-    ("beta_linear", "noise", "tanh", 1, 1e-2, None),
-    ("edm:0.6", "linear:0.3,0.7", "relu", 2, 1e-2, None),
+    ("flow", "flow", "relu", 2, 0.0),
+    ("variance_exploding", "data", "relu", 2, 1e-2),
+    ("edm", "edm", "tanh", np.inf, 0.0),
+    ("cosine", "velocity", "relu", 2, 1e-2),
+    ("edm:0.6", "linear:0.3,0.7", "relu", 2, 1e-2),
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "schedule, target, activation, m, ridge, law", EVIDENCE, ids=[f"{x[0]}-{x[1]}" for x in EVIDENCE]
-)
-def test_theory_is_the_limit_of_simulations(schedule, target, activation, m, ridge, law):
+@pytest.mark.parametrize("schedule, target, activation, m, ridge", EVIDENCE)
+def test_theory_is_the_limit_of_simulations(schedule, target, activation, m, ridge):
     """Deviations fall like 1/d: extrapolated, theory and real networks agree."""
-    deficient = None if law is None else spectra.atoms([0.0, 1.5], [0.5, 0.5])
-    t = 300.0 if schedule == "beta_linear" else 0.4
-    problem = Problem(2, 3.0, m, t, ridge, activation, deficient, schedule, target)
+    deficient = spectra.atoms([0.0, 1.5], [0.5, 0.5])
+    problem = Problem(2, 3.0, m, 0.4, ridge, activation, deficient, schedule, target)
     found = compare(problem, [48, 96], trials=30, key=3)  # at d = 24 what is left is not yet of order 1/d alone
     assert found.extrapolation is not None
     z = np.asarray(found.extrapolation.z)

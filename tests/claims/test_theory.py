@@ -1,14 +1,12 @@
 """docs/theory.md: its numbers, and the steps of its derivation, each held against random matrices."""
 
-import re
 from functools import cache
 
 import numpy as np
-import pytest
 
 from rfdsm import Problem, activations, predict, spectra
 from rfdsm.theory._populations import COINCIDENCE, VANISHING
-from tests.claims.ledger import ROOT, Claim, check
+from tests.claims.ledger import Claim, check
 from tests.claims.powers import ten
 from tests.theory.test_predict import PSI_P, PUBLISHED, TANH
 
@@ -46,24 +44,6 @@ SETTINGS = ("and a fifth within 10⁻³ of", "steps, 99 % at most", "farther tha
 
 def test_numbers():
     check(PAGE, CLAIMS, SETTINGS)
-
-
-PAGES = ("theory", "limits", "spectrum", "simulation", "linear", "training", "phases")
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_displayed_equations_are_numbered(name):
-    """Each once; and without a double backslash, which Sphinx wraps in a `split` that allows no number."""
-    text = (ROOT / "docs" / f"{name}.md").read_text()
-    blocks = re.findall(r"^\$\$\n(.*?)^\$\$$", text, flags=re.DOTALL | re.MULTILINE)
-    assert blocks and text.count("$$") == 2 * len(blocks)
-    tags = [re.findall(r"\\tag\{(\w+)\}", block) for block in blocks]
-    assert all(len(tag) == 1 for tag in tags)
-    names = [tag for (tag,) in tags]
-    assert len(set(names)) == len(names)
-    numbers = [int(tag) for tag in names if tag.isdigit()]
-    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    assert not any("\\\\" in block for block in blocks)
 
 
 # --- section 7, step by step, at finite d --------------------------------------------------------------------------

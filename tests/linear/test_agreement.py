@@ -10,9 +10,8 @@ TRIALS = 128
 SPECTRUM = spectra.atoms([0.5, 1.5])
 PROBLEMS = {
     "least squares": (linear.Problem(np.array([0.4, 2.6]), 1.0, 1, 0.0, 0.5, spectrum=SPECTRUM), 0.3),
-    "several draws": (
-        linear.Problem(np.array([0.5, 2.0]), 0.6, 3, 0.05, 0.5, 1.2, SPECTRUM), 0.2),
-    "no smoothing": (linear.Problem(4.0, 0.7, np.array([1, 4]), 0.02, 0.4, spectrum=SPECTRUM), 0.0),
+    "several draws, with smoothing and without": (
+        linear.Problem(np.array([0.5, 3.0]), 0.6, 3, 0.05, 0.5, 1.2, SPECTRUM), np.array([0.2, 0.0])),
     "exact noise": (
         linear.Problem(np.array([0.7, 2.5]), 0.8, np.inf, 0.01, 0.6, 1.0, spectra.atoms([0.25, 1.75])), 0.1),
 }  # fmt: skip
@@ -29,7 +28,7 @@ def comparisons():
 def test_extrapolation_hits_theory(comparisons):
     z = np.concatenate([comparison.extrapolation.z.ravel() for comparison in comparisons.values()])
     z = z[np.isfinite(z)]  # the training loss that vanishes has no error
-    assert z.size > 70
+    assert z.size > 50
     assert np.max(np.abs(z)) < 4.5
     assert 0.5 < np.sqrt(np.mean(z**2)) < 1.6
 
@@ -53,7 +52,7 @@ def test_the_evidence_has_power(comparisons):
 
 
 def test_comparison_is_labelled_and_drawn(comparisons):
-    comparison = comparisons["several draws"]
+    comparison = comparisons["exact noise"]
     dataset = comparison.to_dataset()
     assert dict(dataset.sizes) == {"quantity": 10, "d": 2, "trial": TRIALS, "psi": 2}
     assert "extrapolated_z" in dataset and "configuration" in dataset.attrs

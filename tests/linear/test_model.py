@@ -116,11 +116,12 @@ def _floors(covariance, a, eta):
 def test_comparison_on_data(monkeypatch):
     # as it is, it takes theory some thirty times, and is that of tests/test_comparison.py
     monkeypatch.setattr(laws.Rows, "error", lambda law, values: values(law.estimate.law))
-    comparison = linear.compare(linear.Problem([3.0], 0.5, np.inf, 0.1), trials=2, data=ROWS, wasserstein=False)
+    rows, psi = ROWS[:, :2], np.array([3.0, 5.0])
+    comparison = linear.compare(linear.Problem(psi, 0.5, np.inf, 0.1), trials=2, data=rows, wasserstein=False)
     np.testing.assert_allclose(comparison.theory_error, comparison.theory, rtol=1e-9)
-    assert comparison.dimensions == (4,) and "excess" not in comparison.names and "Real samples" in comparison.summary()
-    assert comparison.problem.spectrum == spectra.from_data(ROWS)
-    expected = linear.predict(dataclasses.replace(comparison.problem, psi=np.array([3.0]))).test
+    assert comparison.dimensions == (2,) and "excess" not in comparison.names and "Real samples" in comparison.summary()
+    assert comparison.problem.spectrum == spectra.from_data(rows)
+    expected = linear.predict(dataclasses.replace(comparison.problem, psi=psi)).test
     np.testing.assert_allclose(comparison.theory[comparison.names.index("test"), 0], expected, rtol=IDENTITY)
     for arguments, text in (
         (dict(d=5), "d = 5 must be the number of columns of data, 4"),

@@ -1,7 +1,5 @@
 """What may be asked: shapes, ranges, and the words in which bad input is refused."""
 
-import pickle
-
 import numpy as np
 import pytest
 
@@ -42,15 +40,6 @@ def test_shapes_must_broadcast():
         linear.Problem([1.0, 2.0], [1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match="1-D"):
         linear.Problem.grid([[1.0]], 1.0)
-
-
-def test_problems_are_read_only_values():
-    problem = linear.Problem([1.0, 2.0], 1.0, spectrum=spectra.atoms([1.0, 2.0]))
-    copy = pickle.loads(pickle.dumps(problem))
-    np.testing.assert_array_equal(copy.psi, problem.psi)
-    assert copy.spectrum == problem.spectrum
-    with pytest.raises(ValueError, match="read-only"):
-        copy.psi[0] = 3
 
 
 @pytest.mark.parametrize(

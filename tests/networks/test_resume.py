@@ -45,13 +45,8 @@ def test_killed_between_checkpoints(tmp_path):
         assert process.wait(600) == -signal.SIGKILL
     assert not (tmp_path / "resumed.npz").exists()
     (tmp_path / ".state.draft").write_bytes(b"half a file")  # of a death while it is written
-    again = subprocess.run(
-        [sys.executable, "-c", SCRIPT, "again", str(tmp_path)],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=600,
-    )
+    command = [sys.executable, "-c", SCRIPT, "again", str(tmp_path)]
+    again = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=600)
     began = int(again.stdout.split()[0])
     assert 2500 <= began < 6000
     with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "resumed.npz") as resumed:
@@ -74,8 +69,6 @@ def test_networks_on_the_way_are_kept(tmp_path):
         for x, y in zip(jax.tree.leaves(kept), jax.tree.leaves(expected), strict=True):
             np.testing.assert_array_equal(x, y)
     assert alone.kept is None
-    both = networks.train([network, network], ROWS, steps=15, record=[0, 15], keep=True, **ASKED)
-    np.testing.assert_array_equal(both.kept[1][1].layers[0].weight, both.network[1].layers[0].weight)
 
     class Stop(Exception):
         pass
@@ -90,7 +83,15 @@ def test_networks_on_the_way_are_kept(tmp_path):
     again = networks.train(network, ROWS, **asked)
     for x, y in zip(jax.tree.leaves(again.kept), jax.tree.leaves(found.kept), strict=True):
         np.testing.assert_array_equal(x, y)
-    with pytest.raises(ValueError, match="belongs to another training: keep"):
-        networks.train(network, ROWS, **(asked | dict(keep=False)))
+    np.testing.assert_array_equal(again.losses.test, found.losses.test)
+    seen = []
+    networks.train(network, ROWS, progress=lambda *x: seen.append(x), **asked)
+    assert seen == [(40, 40)]
+    for rows, changes, name in ((ROWS, dict(keep=False), "keep"), (ROWS + 1, {}, "data")):
+        with pytest.raises(ValueError, match=f"belongs to another training: {name}"):
+            networks.train(network, rows, **(asked | changes))
     with pytest.raises(ValueError, match="keep = 1 must be True or False"):
         networks.train(network, ROWS, **(asked | dict(keep=1)))
+    (tmp_path / "state").write_bytes(b"x")
+    with pytest.raises(ValueError, match="no state of a training"):
+        networks.train(network, ROWS, **asked)

@@ -15,15 +15,16 @@ from rfdsm._arguments import base_key
 from rfdsm.simulation._design import normals
 from rfdsm.simulation._plan import plan
 from rfdsm.simulation._trial import Cell, Trial, seeds
+from tests.sweeps.tiny import CUBIC
 
 STEPS = [0, 1, 10, 60]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target, m", [("noise", 2), ("data", 3)])
-def test_random_features_are_those_of_simulate_training(target, m):
+def test_random_features_are_those_of_simulate_training():
     """Same features, points and frozen noise, full batch: the same losses on the draws in every step."""
-    d, problem = 6, Problem(2.0, 4.0, m, 0.4, 0.0, "erf", target=target)
+    d, m, target = 6, 3, "data"
+    problem = Problem(2.0, 4.0, m, 0.4, 0.0, CUBIC, target=target)
     with jax.enable_x64(True):
         request = plan(
             problem, d, trials=1, key=3, data=None, dtype="float64", devices=None, memory_limit=None, primal=True,
@@ -38,7 +39,7 @@ def test_random_features_are_those_of_simulate_training(target, m):
         rows = np.asarray(trial.design.training.rows(jnp.arange(n)))
         z = np.stack([normals(trial.design.training.key, j * n + jnp.arange(n), jnp.ones(d)) for j in range(m)], axis=1)
         scale = float(trial.scale) * group.settings.p**0.5
-        network = networks.random_features(d, group.settings.p, activation="erf", scale=scale)
+        network = networks.random_features(d, group.settings.p, activation=CUBIC, scale=scale)
         network = networks.RandomFeatureNetwork(trial.law.W, network.A, network.activation, scale)
         asked = dict(level=0.4, target=target, batch=None, steps=60, record=STEPS)
         found = networks.train(
@@ -61,6 +62,7 @@ class Linear(networks.MLP):
         return self.layers[0].weight @ y
 
 
+@pytest.mark.slow
 def test_a_linear_network_reaches_the_floor_of_fresh_points():
     d = 8
     law = networks.gaussian(d, spectra.atoms([0.3, 1.7], [0.5, 0.5]))
@@ -87,40 +89,11 @@ ASKED = dict(m=2, levels=networks.levels.log_uniform(0.1, 1.0), steps=80, measur
 
 
 @pytest.mark.slow
-def test_same_key_same_numbers_and_resuming(tmp_path):
-    network = networks.mlp(4, 8)
-    one = networks.train(network, ROWS, key=5, **ASKED)
-    other = networks.train(network, ROWS, key=6, **ASKED)
-    assert not np.allclose(one.losses.test, other.losses.test)
-
-    class Stop(Exception):
-        pass
-
-    def stop(done, total):
-        if done == 20:
-            raise Stop
-
-    with pytest.raises(Stop):
-        networks.train(network, ROWS, key=5, checkpoint=tmp_path / "state", progress=stop, **ASKED)
-    again = networks.train(network, ROWS, key=5, checkpoint=tmp_path / "state", **ASKED)
-    for x, y in zip(jax.tree.leaves(again.network), jax.tree.leaves(one.network), strict=True):
-        np.testing.assert_array_equal(x, y)
-    np.testing.assert_array_equal(again.losses.test, one.losses.test)
-    seen = []
-    networks.train(network, ROWS, key=5, checkpoint=tmp_path / "state", progress=lambda *x: seen.append(x), **ASKED)
-    assert seen == [(80, 80)]
-    with pytest.raises(ValueError, match="belongs to another training: data"):
-        networks.train(network, ROWS + 1, key=5, checkpoint=tmp_path / "state", **ASKED)
-    (tmp_path / "state").write_bytes(b"x")
-    with pytest.raises(ValueError, match="no state of a training"):
-        networks.train(network, ROWS, key=5, checkpoint=tmp_path / "state", **ASKED)
-
-
-@pytest.mark.slow
 def test_networks_side_by_side_are_those_alone():
     nets = [networks.mlp(4, 8, key=k) for k in range(2)]
-    both = networks.train(nets, ROWS, key=5, test=LAW, **ASKED)
+    both = networks.train(nets, ROWS, key=5, test=LAW, keep=True, **ASKED)
     assert both.losses.test.shape == (2, 3) and len(both.network) == 2
+    np.testing.assert_array_equal(both.kept[2][1].layers[0].weight, both.network[1].layers[0].weight)
     alone = networks.train(nets[1:], ROWS, key=5, test=LAW, **ASKED)
     assert not np.allclose(alone.losses.test[0], both.losses.test[1])  # network k has key k
     first = networks.train(nets[:1], ROWS, key=5, test=LAW, **ASKED)
@@ -154,6 +127,7 @@ def test_batches_are_divided_among_devices():
     subprocess.run([sys.executable, "-c", DIVIDED], env=os.environ | flags, check=True, timeout=600)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_training():
     with pytest.warns(RuntimeWarning, match="training stopped at step"):
         training = networks.train(
@@ -181,7 +155,6 @@ def test_averages_are_what_is_measured():
         (dict(level=-1), "level must be a number"),
         (dict(level=2.0, schedule="flow"), "levels = 2 must be"),
         (dict(m=0), "m = 0 must be"),
-        (dict(m=-np.inf), "m = -inf must be"),
         (dict(m=np.nan), "m = nan must be"),
         (dict(m=10**9), "must be less than 2"),
         (dict(batch=None, m=np.inf), "batch = None takes all frozen pairs"),
@@ -218,22 +191,6 @@ def test_refusals_of_networks():
     ):
         with pytest.raises(ValueError, match=text):
             call()
-
-
-@pytest.mark.slow
-def test_a_unet_learns_images():
-    """Waves of unequal variance: with a tenth of a second of training it is better than no network."""
-    law = networks.gaussian_images((8, 8), exponent=3)
-    covariance = np.asarray(law.vectors) * np.asarray(law.eigenvalues) @ np.asarray(law.vectors).T
-    np.testing.assert_allclose(np.diag(covariance), 1.0)
-    np.testing.assert_allclose(covariance[0, 1], covariance[9, 10])  # stationary
-    network = networks.unet((8, 8), channels=4, depth=1)
-    training = networks.train(
-        network, law, level=1.0, target="data", steps=60, batch=32, measured=128, record=[0, 60],
-        optimiser=optax.adam(5e-3),
-    )  # fmt: skip
-    assert training.losses.test[-1] < 0.8 * training.losses.null[-1]
-    assert training.losses.test[-1] > training.losses.floor[-1]
 
 
 def test_batches_of_frozen_pairs_reach_their_least_squares():
@@ -273,9 +230,11 @@ def test_levels_and_weights():
 
 
 def test_waves_of_images():
-    """Variances fall like |k|^-exponent."""
+    """Stationary, of unit variance; variances of waves fall like |k|^-exponent."""
     law = networks.gaussian_images((8, 8), exponent=3)
     covariance = np.asarray(law.vectors) * np.asarray(law.eigenvalues) @ np.asarray(law.vectors).T
+    np.testing.assert_allclose(np.diag(covariance), 1.0)
+    np.testing.assert_allclose(covariance[0, 1], covariance[9, 10])
     x = np.arange(8)
     waves = [np.outer(np.cos(2 * np.pi * k * x / 8), np.ones(8)).ravel() for k in (1, 2)]
     first, second = (wave @ covariance @ wave / (wave @ wave) for wave in waves)

@@ -152,7 +152,7 @@ def test_errors_hold_for_populations_of_variance_one():
     law, problem = spectra.atoms([0.5, 30.0], [59, 1]), Problem(2 / 3, 1.0, np.inf, 0.1, 1e-2, CUBIC)
     right = predict(dataclasses.replace(problem, spectrum=spectra.atoms(law.nodes / law.mean, law.weights)))
     covered = []
-    for seed in range(10):
+    for seed in range(6):
         rows = standardise(np.random.default_rng(seed).normal(size=(40, 60)) * values**0.5)
         law = alike(estimate(sample(centre(rows))))
         asked = dataclasses.replace(problem, spectrum=spectra.Spectrum(*law))
@@ -171,11 +171,11 @@ def test_copies_of_rows_are_said(unhurried):
 
 
 def test_rows_are_called_not_gaussian_only_if_they_are():
-    """Eight sets of Gaussian rows, the level is a hundredth; rows on two scales are found out."""
+    """Five sets of Gaussian rows, the level is a hundredth; rows on two scales are found out."""
     values = np.sqrt(np.repeat([0.4, 1.6], 6))
     problem = Problem(3.0, 1.0, 4, 0.1, 1e-2, CUBIC)
     alarms = []
-    for seed in (*range(8), 12):
+    for seed in (*range(5), 12):
         rng = np.random.default_rng(seed)
         rows = rng.normal(size=(60, 12)) * values
         rows = standardise(rows * rng.choice([0.2, 2.0], (60, 1)) if seed == 12 else rows)
@@ -183,7 +183,7 @@ def test_rows_are_called_not_gaussian_only_if_they_are():
         found = evidence.measured(asked, 12, widest=12, data=rows, key=seed)
         assert isinstance(found, Evidence)
         alarms.append(found.not_gaussian)
-    assert sum(alarms[:8]) <= 1 and alarms[8], alarms
+    assert sum(alarms[:5]) <= 1 and alarms[5], alarms
 
 
 def test_nothing_is_recommended_where_nothing_can_be_learnt():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rfdsm import Problem, generated_law, generation_diagram, optimal_levels, plots, sampling, spectra
+from rfdsm import Problem, generated_law, generation_diagram, plots, sampling, spectra
 from rfdsm.cli import main
 
 SAMPLER = sampling.ddim(sampling.geometric(2, 0.1, 4))
@@ -46,18 +46,19 @@ def test_isotropic_data_need_no_network():
 
 @pytest.mark.slow
 def test_best_ridge():
-    """One number for all levels: what L-BFGS finds on the exact gradient."""
+    """One number for all levels: the least of many, spread over more than the range that is searched."""
     diagram = generation_diagram(
         Problem([1.0, 4.0], 2.0, 4, 1.0, 1.0, spectrum=TWO), SAMPLER, targets=["data", "velocity"], best_ridge=True
     )
+    ridges = np.geomspace(1e-6, 100.0, 321)
     for name in ("data", "velocity"):
-        for psi_n in (1.0, 4.0):
-            best = optimal_levels(Problem(psi_n, 2.0, 4, 1.0, 1.0, spectrum=TWO, target=name), SAMPLER)
-            cell = diagram.sel(target=name, psi_n=psi_n)
-            assert best.common <= cell["kl"] * (1 + 1e-9) and cell["kl"] <= best.common * (1 + 2e-4), (name, psi_n)
-            assert bool(cell["at_bound"]) == (not 1e-5 < best.ridge < 10)
+        laws = generated_law(Problem.grid([1.0, 4.0], 2.0, 4, 1.0, ridges, spectrum=TWO, target=name), SAMPLER)
+        for values, psi_n in zip(np.squeeze(laws.kl), (1.0, 4.0), strict=True):
+            cell, best = diagram.sel(target=name, psi_n=psi_n), ridges[np.argmin(values)]
+            assert bool(cell["at_bound"]) == (not 1e-5 < best < 10)
             if not cell["at_bound"]:
-                np.testing.assert_allclose(cell["best_ridge"], best.ridge, rtol=0.05)
+                np.testing.assert_allclose(cell["kl"], values.min(), rtol=2e-4)
+                np.testing.assert_allclose(cell["best_ridge"], best, rtol=0.05)
     assert np.any(diagram["at_bound"] == 0)
     axes = plots.best_target(diagram)
     assert [line.get_label() for line in axes.lines] == ["data", "velocity"]

@@ -1,11 +1,7 @@
 """Pictures, judged by the data of their artists: what is drawn, where, in which colour and under which name."""
 
-import io
-
-import matplotlib
 import numpy as np
 import pytest
-from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
@@ -103,18 +99,6 @@ def test_refuses_another_number_of_axes(comparison, count):
     assert not any(axis.lines for axis in np.atleast_1d(given))
 
 
-@pytest.mark.slow
-def test_leaves_no_trace_in_matplotlib(comparison):
-    before, figures = dict(matplotlib.rcParams), pyplot.get_fignums()
-    picture = comparison.plot()[0].figure
-    for format in ("png", "pdf"):
-        buffer = io.BytesIO()
-        picture.savefig(buffer, format=format)
-        assert buffer.tell() > 5000
-    assert dict(matplotlib.rcParams) == before
-    assert pyplot.get_fignums() == figures
-
-
 def test_one_curve_for_each_m_through_the_values_of_predict(comparison, axes):
     for axis, name in zip(axes, Losses.NAMES, strict=True):
         lines = curves(axis)
@@ -160,15 +144,6 @@ def test_thresholds_along_psi_p(axes):
         assert grey[0] == grey[1] == grey[2]
         labels = {text.get_text(): text.xy[0] for text in axis.texts if text.get_text().startswith("$p")}
         assert labels == {"$p = n$": 2.0, "$p = nm$": 8.0}
-
-
-def test_thresholds_along_psi_n():
-    drawn = made_up(Problem.grid([0.25, 0.5, 1.0, 4.0], 2.0, [1, 4, np.inf], 0.1, 1e-2)).plot()
-    assert r"\psi_n = n/d" in drawn[-1].get_xlabel()
-    for axis in drawn:
-        (nm, _, colour), (n, _, _) = vertical(axis)
-        assert (nm, n) == (0.5, 2.0)  # n = p and n = p/m
-        assert colour == to_rgba(curves(axis)["$m$ = 4"].get_color())
 
 
 def test_points_and_error_bars_are_the_simulation(comparison, axes):
@@ -220,18 +195,6 @@ def test_a_single_problem():
         (container,) = axis.containers
         np.testing.assert_array_equal(container.lines[0].get_xdata(), [2.0])
     assert INFINITY in drawn[0].get_legend().get_title().get_text()
-
-
-def test_two_fields_besides_the_abscissa():
-    problem = Problem.grid([1.0, 2.0], [0.5, 1.0, 4.0], [1, np.inf], 0.1, 1e-2)
-    comparison = made_up(problem)
-    drawn = comparison.plot()
-    told = [(n, m) for n in ("1", "2") for m in ("1", r"$\infty$")]
-    lines = curves(drawn[2])
-    assert [{*label.split(", ")} for label in lines] == [{rf"$\psi_n$ = {n}", f"$m$ = {m}"} for n, m in told]
-    for line, (i, k) in zip(lines.values(), np.ndindex(2, 2), strict=True):
-        ends = line.get_ydata()[[0, -1]]
-        np.testing.assert_allclose(ends, comparison.limit.test[i, [0, -1], k], rtol=QUADRATURE)
 
 
 def test_along_m_theory_stays_at_whole_numbers():

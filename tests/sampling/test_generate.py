@@ -23,9 +23,8 @@ def start(size=4000, seed=0):
 @pytest.mark.parametrize(
     "rule",
     [
-        sampling.ddpm,
         sampling.euler,
-        *(pytest.param(rule, marks=pytest.mark.slow) for rule in (sampling.ddim, sampling.reverse_sde)),
+        *(pytest.param(rule, marks=pytest.mark.slow) for rule in (sampling.ddim, sampling.ddpm, sampling.reverse_sde)),
     ],
 )
 def test_the_best_network_generates_the_data(rule):
@@ -34,6 +33,7 @@ def test_the_best_network_generates_the_data(rule):
     np.testing.assert_allclose(ratio, 1, atol=5 * np.sqrt(2 / 4000) + 0.02)
 
 
+@pytest.mark.slow
 def test_batches_and_whole_batches_are_one():
     """Sample i has noise of its own; a network of arrays gives what one of single points gives."""
     sampler = sampling.ddpm(sampling.geometric(2, 0.1, 5))
@@ -94,7 +94,7 @@ def test_divergences_have_no_bias():
         "logdet": np.linalg.slogdet(law)[1] / D,
     }
     root = np.linalg.cholesky(law)
-    fits = [metrics.fit_gaussian(rng.normal(size=(24, D)) @ root.T, target) for _ in range(2000)]
+    fits = [metrics.fit_gaussian(rng.normal(size=(24, D)) @ root.T, target) for _ in range(1000)]
     for name, value in exact.items():
         found = np.array([getattr(fit, name) for fit in fits])
         error = found.std() / np.sqrt(len(found))
@@ -116,6 +116,7 @@ def test_copies_are_told_from_fresh_points():
     assert exact.fraction == 1 and np.all(exact.nearest == 0)
 
 
+@pytest.mark.slow
 def test_relative_distance_by_its_definition():
     """In one dimension, by integrals of squares of densities on a grid."""
     rng = np.random.default_rng(3)

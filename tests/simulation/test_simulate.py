@@ -20,6 +20,7 @@ from rfdsm.simulation import (
     realised,
 )
 from tests.levels import noise_of
+from tests.sweeps.tiny import CUBIC
 from tests.tolerances import IDENTITY, ROUTES
 
 NAMES = (*Losses.NAMES, "objective", "floor")
@@ -146,8 +147,8 @@ def test_eigenpath_passes_through_the_ridge_solution(trial, accumulated, least_s
 def test_one_ridge_and_several_are_the_same_networks():
     """Cholesky and eigendecomposition, primal (m = 8, inf) and dual (m = 1), order of ridges kept."""
     ridges = np.array([1e-2, 1.0, 1e-3])
-    several = simulate(Problem.grid(1.0, 1.5, [1, 8, np.inf], 0.2, ridges), 12, trials=2, key=4)
-    one = simulate(Problem(1.0, 1.5, np.array([1, 8, np.inf]), 0.2, 1.0), 12, trials=2, key=4)
+    several = simulate(Problem.grid(1.0, 1.5, [1, 8, np.inf], 0.2, ridges, CUBIC), 12, trials=2, key=4)
+    one = simulate(Problem(1.0, 1.5, np.array([1, 8, np.inf]), 0.2, 1.0, CUBIC), 12, trials=2, key=4)
     for name in NAMES:
         np.testing.assert_allclose(getattr(several, name)[..., 1], getattr(one, name), rtol=1e-9)
 
@@ -160,9 +161,9 @@ def batched(*args, **options):
 
 
 def test_trials_do_not_depend_on_batching_or_chunks(monkeypatch):
-    problem = Problem.grid([1.0, 2.0], 1.5, [1, 3], 0.2, 1e-2)
+    problem = Problem.grid([1.0, 2.0], 1.5, [1, 3], 0.2, 1e-2, CUBIC)
     losses = simulate(problem, 12, trials=3, key=7)
-    alone = simulate(Problem(2.0, 1.5, 3, 0.2, 1e-2), 12, trials=2, key=7)
+    alone = simulate(Problem(2.0, 1.5, 3, 0.2, 1e-2, CUBIC), 12, trials=2, key=7)
     monkeypatch.setattr(planning, "feature_chunk", lambda p, draws: 37)
     monkeypatch.setattr(planning, "coefficient_chunk", lambda p, terms, n: 5)
     monkeypatch.setattr(simulating, "plan", batched)
@@ -177,9 +178,9 @@ def test_trials_do_not_depend_on_batching_or_chunks(monkeypatch):
     np.testing.assert_array_equal(losses.run.p, 18)
     expected = [jax.random.key_data(jax.random.fold_in(jax.random.key(7), k)) for k in range(3)]
     np.testing.assert_array_equal(losses.run.seeds, expected)
-    old_style = simulate(Problem(2.0, 1.5, 3, 0.2, 1e-2), 12, trials=2, key=jax.random.PRNGKey(7))
+    old_style = simulate(Problem(2.0, 1.5, 3, 0.2, 1e-2, CUBIC), 12, trials=2, key=jax.random.PRNGKey(7))
     np.testing.assert_allclose(old_style.test, alone.test, rtol=IDENTITY)
-    other = simulate(Problem(2.0, 1.5, 3, 0.2, 1e-2), 12, trials=2, key=8)
+    other = simulate(Problem(2.0, 1.5, 3, 0.2, 1e-2, CUBIC), 12, trials=2, key=8)
     assert not np.any(other.train == alone.train)
 
 
@@ -226,7 +227,7 @@ def test_float32_is_used_where_it_is_enough(fields, features, products):
 
 
 def test_float32_does_not_depend_on_the_global_precision():
-    problem = Problem(2.0, 1.5, 2, 0.2, 1e-2)
+    problem = Problem(2.0, 1.5, 2, 0.2, 1e-2, CUBIC)
     here = simulate(problem, 12, dtype="float32")
     with jax.enable_x64(False):
         there = simulate(problem, 12, dtype="float32")
@@ -236,7 +237,7 @@ def test_float32_does_not_depend_on_the_global_precision():
 
 
 def test_different_integers_are_different_keys():
-    problem = Problem(2.0, 1.5, 2, 0.2, 1e-2)
+    problem = Problem(2.0, 1.5, 2, 0.2, 1e-2, CUBIC)
     keys = (0, -1, 2**32 - 1, 2**32, 2**40)
     values = {float(simulate(problem, 12, key=key).train[0]) for key in keys}
     assert len(values) == len(keys)
@@ -262,7 +263,7 @@ def test_real_rows_are_split_into_training_and_held_out():
 def test_gaussian_rows_given_as_data_match_generated_ones():
     rng = np.random.default_rng(0)
     data = rng.standard_normal((1000, 12))
-    problem = Problem(2.0, 1.5, 2, 0.2, 1e-2)
+    problem = Problem(2.0, 1.5, 2, 0.2, 1e-2, CUBIC)
     given, drawn = (simulate(problem, d, data=x, trials=32) for d, x in ((None, data), (12, None)))
     for name in ("train", "empirical_test", "test"):
         a, b = getattr(given, name), getattr(drawn, name)
@@ -289,7 +290,6 @@ def test_unsolvable_is_reported():
         (dict(psi_n=np.inf), dict(data=np.ones((30, 4))), "^psi_n = inf must be finite"),
         ({}, dict(d=10, trials=0), "trials = 0 must be an integer >= 1"),
         ({}, dict(d=10, devices=[]), r"devices = \[\] must be a list of different JAX devices"),
-        ({}, dict(d=10, devices=jax.devices()[:1] * 2), "must be a list of different JAX devices"),
         ({}, dict(d=10, key=2**70), "key = 1180591620717411303424 must be from"),
         ({}, dict(d=10, key="seed"), "key = 'seed' must be an integer or one JAX key"),
         ({}, dict(d=10, key=jax.random.split(jax.random.key(0), 3)), "must be an integer or one JAX key"),
@@ -297,7 +297,6 @@ def test_unsolvable_is_reported():
         ({}, dict(d=10**6), "GB available"),
         ({}, dict(d=100, memory_limit=1000), "GB available"),
         ({}, dict(d=5, data=np.ones((30, 4))), "d = 5 must be the number of columns of data, 4"),
-        ({}, dict(data=np.full((30, 4), np.nan)), "data"),
         ({}, dict(data=np.ones(30)), "data must be two-dimensional"),
         (dict(psi_n=7.0), dict(data=np.eye(30, 4)), "28 training rows must be at most 27"),
     ],

@@ -10,11 +10,14 @@ from rfdsm._scope import jax_scope
 from rfdsm.simulation import _simulate as module, _stages as stages, memory_estimate
 from rfdsm.simulation._plan import plan
 from rfdsm.simulation._strips import bounds, gram, leading, lower
+from tests.sweeps.tiny import CUBIC
 
 CASES = {
-    "several ridges and none": (Problem.grid(2.0, [1, 4], [1, 4, np.inf], 0.1, [1e-3, 1e-1, 0]), {}),
-    "single precision": (Problem.grid(2.0, [1, 4], [2, 32, np.inf], 0.1, 1e-1), {"dtype": "float32"}),
-    "data": (Problem.grid(2.0, [1, 4], [1, 4, np.inf], 0.1, 1e-2), {"data": True}),
+    "several ridges and none": (Problem.grid(2.0, [1, 4], [1, 4, np.inf], 0.1, [1e-3, 1e-1, 0], CUBIC), {}),
+    "data in single precision": (
+        Problem.grid(2.0, [1, 4], [2, 32, np.inf], 0.1, 1e-1, CUBIC),
+        {"dtype": "float32", "data": np.random.default_rng(0).standard_normal((80, 16))},
+    ),
 }
 
 
@@ -22,16 +25,10 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_sharing_changes_no_number(name, monkeypatch):
     problem, options = CASES[name]
-    options = dict(options)
-    if options.get("data"):
-        options["data"] = np.random.default_rng(0).standard_normal((80, 16))
     shared = simulate(problem, 16, trials=2, **options)
     # One piece, as over several devices.
-    monkeypatch.setattr(
-        module,
-        "simulated_groups",
-        lambda request, **_: module.group_by_group(request, module._compiled),
-    )
+    piece = lambda request, **_: module.group_by_group(request, module._compiled)  # noqa: E731
+    monkeypatch.setattr(module, "simulated_groups", piece)
     apart = simulate(problem, 16, trials=2, **options)
     rtol = 1e-5 if options.get("dtype") == "float32" else 1e-12
     for one, other in zip(jax.tree.leaves(shared), jax.tree.leaves(apart), strict=True):
@@ -73,7 +70,7 @@ def test_what_shares_is_of_one_size_and_time_and_fits_into_memory():
 
 @pytest.mark.slow
 def test_progress_counts_cells_and_ends_with_all():
-    seen = []
-    simulate(Problem.grid(1.0, [1, 2], [1, np.inf], 0.1, 1e-3), 8, trials=4, progress=lambda *now: seen.append(now))
+    seen, problem = [], Problem.grid(1.0, [1, 2], [1, np.inf], 0.1, 1e-3, CUBIC)
+    simulate(problem, 8, trials=4, progress=lambda *now: seen.append(now))
     assert [done for done, _ in seen] == [1, 2, 3, 4]
     assert {total for _, total in seen} == {4}

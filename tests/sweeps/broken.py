@@ -28,26 +28,22 @@ def raising(task, context):
     return made_up(task, context)
 
 
-def fatal(task, context):
-    """Raises at one cell, and kills its process at the next."""
-    if task.unit.endswith("-000008"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return raising(task, context)
-
-
-class Once:
-    """Prints where the answers go, takes its time, and kills its process at one cell, the first time."""
+class Fatal:
+    """Prints where the answers go; raises at one cell, kills its process at the next, and at a third the first time."""
 
     def __init__(self, folder):
         self.mark = Path(folder) / "died"
 
     def __call__(self, task, context):
-        if _doomed(task) and not self.mark.exists():
+        once = task.unit.endswith("-000009") and not self.mark.exists()
+        if once:
             self.mark.touch()
+        if once or task.unit.endswith("-000008"):
             os.kill(os.getpid(), signal.SIGKILL)
         print("noise", flush=True)
         os.write(1, b"more noise")
-        return slow(task, context)
+        time.sleep(0.05)
+        return raising(task, context)
 
 
 def slow(task, context):

@@ -7,9 +7,10 @@ import xarray as xr
 from rfdsm import Problem, compare, generated_law, sampling, sweep, sweeps
 from rfdsm.cli import main
 from rfdsm.sweeps import _picture as picture
+from tests.sweeps.tiny import CUBIC
 
 SAMPLER = sampling.ddim(sampling.geometric(2, 0.2, 2), 0.5)
-PROBLEM = Problem.grid(2.0, [1.0, 2.0], 2, 2.0, 0.05, target="velocity")
+PROBLEM = Problem.grid(2.0, [1.0, 2.0], 2, 2.0, 0.05, CUBIC, target="velocity")
 ASKED = dict(sampler=SAMPLER, samples=40, d=10, trials=2, key=5, progress=False)
 
 
@@ -56,7 +57,7 @@ def test_workers_find_the_same(whole):
 
 def test_theory_alone_and_its_picture(whole):
     _, swept = whole
-    alone = sweep({"psi_n": 2.0, "psi_p": [1.0, 2.0], "m": 2, "ridge": 0.05, "target": "velocity"},
+    alone = sweep({"psi_n": 2.0, "psi_p": [1.0, 2.0], "m": 2, "ridge": 0.05, "target": "velocity", "activation": CUBIC},
                   quantities="theory", sampler=SAMPLER, progress=False)  # fmt: skip
     np.testing.assert_allclose(alone["limit"], swept["limit"], rtol=1e-12)
     for dataset in (alone, swept):
@@ -84,7 +85,8 @@ def test_refusals(problem, more, text):
 
 def test_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = "sweep --psi-n 2 --psi-p 1 2 --m 2 --ridge 0.05 --target velocity --sampler ddim:0.5 --levels 2 1 0.2"
+    words = "sweep --psi-n 2 --psi-p 1 2 --m 2 --ridge 0.05 --target velocity --activation polynomial:0.1,1,0.3,0.1"
+    words += " --sampler ddim:0.5 --levels 2 1 0.2"
     assert main([*words.split(), "--quantities", "theory", "--store", "kept"]) == 0
     with xr.open_dataset(tmp_path / "kept" / "sweep.nc", engine="scipy") as found:
         law = generated_law(PROBLEM, sampling.ddim([2, 1, 0.2], 0.5))

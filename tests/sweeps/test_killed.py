@@ -16,7 +16,7 @@ from rfdsm.sweeps.store import Store
 from tests.sweeps import tiny
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has neither SIGKILL nor forkserver")
-KILLS = 6
+KILLS = 4
 UNITS = 40
 
 

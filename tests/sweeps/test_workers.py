@@ -66,24 +66,19 @@ def children():
     return {process.pid for process in psutil.Process().children(recursive=True)}
 
 
-def test_a_worker_that_dies_is_replaced_and_what_it_prints_is_no_answer(with_workers, tmp_path, capfd):
-    """Two share the units; they are gone in the end."""
+def test_workers_that_die_are_replaced(with_workers, tmp_path, capfd):
+    """One cell kills whoever computes it and one raises: they are given up. One kills the first time: it is computed.
+    Two share the units, what they print is no answer, and they are gone in the end."""
     before = children()
-    swept = with_workers(broken.Once(tmp_path), tmp_path / "store")
-    assert_made_up(swept)
-    assert (tmp_path / "died").exists() and "more noise" in capfd.readouterr().err
-    assert len(swept.attrs["device"].split(", ")) >= 2
-    assert children() == before
-
-
-def test_fatal_cells_are_given_up(with_workers, tmp_path):
-    """One kills whoever computes it, one raises."""
     with pytest.warns(RuntimeWarning, match="2 cells failed 3 times"):
-        swept = with_workers(broken.fatal, tmp_path)
+        swept = with_workers(broken.Fatal(tmp_path), tmp_path / "store")
     lost = [tuple(int(k) for k in cell) for cell in np.argwhere(swept["failed"][0].values)]
     said = {str(swept["failure"][0].values[place]) for place in lost}
     assert said == {"the worker process died (signal 9)", "RuntimeError: out of luck and memory"}
     assert_made_up(swept, lost)
+    assert (tmp_path / "died").exists() and "more noise" in capfd.readouterr().err
+    assert len(swept.attrs["device"].split(", ")) >= 2
+    assert children() == before
 
 
 def test_workers_that_cannot_start(with_workers, monkeypatch):

@@ -15,12 +15,9 @@ NAMES = (*Losses.NAMES, "objective")
 PARAMETERS = ("psi_n", "psi_p", "t", "ridge", "m", "slope", "node 1", "node 2", "weight 1", "weight 2")
 BASE = dict(zip(PARAMETERS, (2.0, 3.0, 0.3, 1e-2, 10 / 3, 0.1, 0.4, 2.0, 0.3, 0.7), strict=True))
 CASES = {
-    "moderate": {},
     "near p = nm": dict(psi_p=6.67, ridge=1e-6),
     "small time": dict(t=1e-3, ridge=1e-4),
-    "late time": dict(t=4.0, psi_n=100.0, psi_p=30.0),
     "interpolated": dict(psi_p=40.0, ridge=1e-7),
-    "one draw": dict(m=1.0),
     "many draws, many features": dict(m=1e4, psi_p=1000.0, psi_n=300.0, ridge=1e-6),
     "no ridge, p > nm": dict(psi_p=20.0, ridge=0.0),
     "no ridge, p < nm": dict(psi_p=3.5, ridge=0.0),

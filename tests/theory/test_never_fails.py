@@ -71,7 +71,7 @@ def test_a_cell_short_of_steps_is_flagged(monkeypatch):
 @pytest.mark.parametrize(
     "index",
     [
-        pytest.param(index, id=name, marks=() if index < 2 or name == "linear" else pytest.mark.slow)
+        pytest.param(index, id=name, marks=() if name in ("relu", "linear") else pytest.mark.slow)
         for index, name in enumerate(activations.NAMES)
     ],
 )
@@ -127,7 +127,9 @@ HARD = {
 }
 
 
-@pytest.mark.parametrize("case", HARD)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=() if k in (3, 7, 9, 15) else pytest.mark.slow) for k, case in enumerate(HARD)]
+)
 def test_the_hardest_points(case):
     problem = HARD[case]
     losses = predict(problem)
@@ -137,7 +139,7 @@ def test_the_hardest_points(case):
     assert max(errors.values()) <= BEYOND, errors
 
 
-@pytest.mark.parametrize("name, m", [("erf", 1), ("relu", 3), ("abs", 2), ("linear", 4)])
+@pytest.mark.parametrize("name, m", [pytest.param("erf", 1, marks=pytest.mark.slow), ("relu", 3), ("linear", 4)])
 def test_up_to_the_peak_at_ridge_zero(name, m):
     """The error is that of rounding p/nm and its factors, in units of its distance from one: nothing else is lost."""
     gaps = np.array([1e-3, -1e-3, 1e-6, -1e-6, 1e-9, -1e-9, 1e-11, -1e-11, 3e-13, -3e-13])
@@ -154,7 +156,7 @@ def test_up_to_the_peak_at_ridge_zero(name, m):
 @pytest.mark.slow
 def test_at_the_peak_at_any_ridge():
     """p = nm to the last digit: losses diverge or vanish like the square root of the ridge, to all digits."""
-    ridge = np.array([1e-3, 1e-16, 1e-30, 1e-100])
+    ridge = np.array([1e-3, 1e-30, 1e-100])
     cases = [("erf", 2.0, 6.0, 3), ("relu", 0.25, 0.25, 1), ("linear", 0.25, 3.0, 4), ("linear", 0.25, 0.5, 2)]
     cases += [("linear", 0.5, 1.0, 2), ("tanh", 2.0**-10, 1.0, 1024)]
     for name, psi_n, psi_p, m in cases:
@@ -171,10 +173,10 @@ LAST_DIGITS = np.array([0.0, 2e-16, -2e-16, 7e-16, 2e-14, -2e-14, 9e-14, -9e-14,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["linear", "tanh", "relu"])
+@pytest.mark.parametrize("name", ["linear", "relu"])
 def test_next_to_the_peak_at_any_ridge(name):
     """nm, p and (linear features) d meet or all but meet, at ridges of a hundred decades: every cell converges."""
-    rng, count = np.random.default_rng(13), 20_000
+    rng, count = np.random.default_rng(13), 8000
     m = rng.choice([1, 2, 3, 10, 1e3, 1e6], count)
     draws = np.where(rng.random(count) < 0.5, 10 ** rng.uniform(-2, 2, count), 1 + rng.choice(LAST_DIGITS, count))
     psi_p = draws * (1 + rng.choice(LAST_DIGITS, count))
@@ -258,6 +260,7 @@ def test_exact_singularities_by_rule():
         assert losses.converged.all() and np.isfinite(losses.test).all() and (losses.train > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_bad_cell_flags_itself_only(name):
     """Bit for bit, among cells of several chunks whose moments come from a table."""

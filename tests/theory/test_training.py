@@ -28,7 +28,7 @@ REFERENCES = json.loads((File(__file__).parent.parent / "reference_values.json")
 @pytest.fixture(autouse=True)
 def _one_size(monkeypatch):
     """As many nodes for every contour, never fewer than it asks for: one function is compiled for many tests."""
-    monkeypatch.setattr(paths, "size", lambda ratio, digits: max(contour.size(ratio, digits), 144))
+    monkeypatch.setattr(paths, "size", lambda ratio, digits: max(contour.size(ratio, digits), 168))
 
 
 # --- contours ----------------------------------------------------------------------------------------------------
@@ -170,13 +170,11 @@ def box(problem, refined, monkeypatch):
     return paths.mapped(raw, prepared, np.zeros(()), times)
 
 
-@pytest.mark.parametrize(
-    ("activation", "spectrum"), [("tanh", None), ("relu", spectra.atoms([0.01, 1, 30.0], [3, 2, 1])), ("linear", None)]
-)
-def test_every_value_is_that_of_a_refined_contour(activation, spectrum, monkeypatch):
+@pytest.mark.parametrize("activation", ["relu", "linear"])
+def test_every_value_is_that_of_a_refined_contour(activation, monkeypatch):
     """Times from 1e-3 to 1e8 over the largest eigenvalue, ridge = 0, p > nm and p = nm among the problems."""
     rng = np.random.default_rng(3)
-    problem = Problem(*fields(96, rng, activation == "linear"), activation, spectrum)
+    problem = Problem(*fields(48, rng, activation == "linear"), activation, spectra.atoms([0.01, 1, 30.0], [3, 2, 1]))
     (curves, found), (refined, _) = (box(problem, factor, monkeypatch) for factor in (1, 1.5))
     assert np.all(found)
     for name in LOSSES:
@@ -190,7 +188,7 @@ def test_every_value_is_that_of_a_refined_contour(activation, spectrum, monkeypa
 
 def test_the_error_estimate_sees_a_contour_that_is_too_coarse(monkeypatch):
     problem = Problem(*fields(48, np.random.default_rng(4)))
-    (coarse, _), (exact, _) = (box(problem, factor, monkeypatch) for factor in (0.6, 1.2))
+    (coarse, _), (exact, _) = (box(problem, factor, monkeypatch) for factor in (0.6, 1.5))
     for name in LOSSES:
         curve, value = getattr(coarse, name), getattr(exact, name).value
         error = np.abs(curve.value - value)
@@ -247,11 +245,11 @@ def test_time_zero_is_the_zero_network_and_the_slope_there_is_its_gradient():
 
 def test_the_objective_falls_and_at_m_infinite_fresh_noise_is_that_of_training():
     problem = Problem(2.0, 5.0, np.array([2, np.inf]), 0.1, 1e-2)
-    times = np.geomspace(1e-3, 1e4, 60)
+    times = np.geomspace(1e-3, 1e4, 32)
     curve = training_curve(problem, times, initial=0.5)
     assert np.all(np.diff(curve.objective, axis=1) < IDENTITY)
     np.testing.assert_allclose(curve.empirical_test[1], curve.train[1], rtol=QUADRATURE)
-    assert np.all(np.diff(curve.train[:, :20], axis=1) < 0)
+    assert np.all(np.diff(curve.train[:, :11], axis=1) < 0)
 
 
 def test_slopes_are_derivatives_of_curves():
@@ -287,7 +285,7 @@ def test_a_random_start_begins_with_its_own_losses_and_is_forgotten():
 
 def test_without_ridge_what_the_draws_do_not_see_of_a_start_stays():
     problem = Problem(0.5, np.array([0.3, 2.0, 6.0]), 2, 0.3, 0.0)
-    late = training_curve(problem, [1e9, np.inf], initial=0.7)
+    late = training_curve(problem, [1e7, np.inf], initial=0.7)
     for name in LOSSES:
         np.testing.assert_allclose(getattr(late, name)[:, 0], getattr(late, name)[:, 1], rtol=1e-6, atol=1e-7)
     excess = late.test[:, 1] - predict(problem).test
