@@ -103,6 +103,12 @@ QUICK = (
 """Of these files, for every part of the package: what takes some seconds at most."""
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--part", metavar="K/N", help="of the files with tests to run, every N-th from the K-th (from 0) on"
+    )
+
+
 def pytest_collection_modifyitems(items):
     """Files that take minutes begin first: a worker left with one of them at the end would work alone."""
     for item in items:
@@ -112,6 +118,23 @@ def pytest_collection_modifyitems(items):
     items.sort(
         key=lambda item: next((rank for path, rank in ranks.items() if item.nodeid.startswith(path)), len(ranks))
     )
+
+
+class _Part:
+    """After marks have selected tests: files of every length in every part, as the longest are first."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config, items):
+        place, count = map(int, config.getoption("part").split("/"))
+        files = list(dict.fromkeys(item.path for item in items))
+        mine = set(files[place % count :: count])
+        config.hook.pytest_deselected(items=[item for item in items if item.path not in mine])
+        items[:] = [item for item in items if item.path in mine]
+
+
+def pytest_configure(config):
+    if config.getoption("part"):
+        config.pluginmanager.register(_Part())
 
 
 @pytest.fixture(autouse=True, scope="module")

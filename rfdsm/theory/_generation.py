@@ -250,7 +250,7 @@ def question(chain: Problem, sampler: Sampler, first: Any, own: SampleSpectrum |
     a, h = sampler.last_level(chain.schedule, law.mean)
     nodes, weights, spare, data, end = spectra_of(psi_n, chain, own, [law.nodes, a**2 * law.nodes + h])
     ratios = Ratios(1 / psi_n, psi_p, 1 / m, spare)
-    return Question(Chain(levels, starts, ratios, nodes, weights, module_of(first).full(size, first)), data, end)
+    return Question(Chain(levels, starts, ratios, nodes, weights, module_of(first).full(size, first, float)), data, end)
 
 
 def _measured(activation: Activation, asked: Question) -> dict[str, Any]:

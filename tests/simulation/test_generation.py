@@ -121,12 +121,23 @@ def test_divergences_along_eigenvectors_have_no_bias():
         assert abs(found.mean() - value) < 4 * found.std() / np.sqrt(len(found)), name
 
 
+CASES = {
+    "flow, relu, m = inf, two eigenvalues": (
+        Problem(1.5, 3.0, np.inf, 0.5, 0.1, "relu", spectra.atoms([0.5, 1.5]), schedule="flow", target="flow"),
+        sampling.ddpm(sampling.geometric(0.9, 0.1, 5)),
+    ),
+    "noise, softplus, m = 1": (
+        Problem(4.0, 1.0, 1, 0.5, 0.1, "softplus", target="noise"),
+        sampling.reverse_sde(sampling.uniform(2.0, 0.1, 5)),
+    ),
+}
+
+
 @pytest.mark.slow
-def test_independent_networks_follow_the_law():
+@pytest.mark.parametrize("name", CASES)
+def test_independent_networks_follow_the_law(name):
     """Deviations fall like 1/d: what is left at d = infinity, from d = 40 and 80, is within errors."""
-    spectrum = spectra.atoms([0.5, 1.5])
-    problem = Problem(1.5, 3.0, np.inf, 0.5, 0.1, "relu", spectrum, schedule="flow", target="flow")
-    sampler = sampling.ddpm(sampling.geometric(0.9, 0.1, 5))
+    problem, sampler = CASES[name]
     means, errors = [], []
     for d, trials in ((40, 24), (80, 12)):
         found = simulate_generation(problem, sampler, d, samples=800, trials=trials, key=d)
