@@ -69,6 +69,7 @@ SLOW = (
 """Whole files of slow tests."""
 QUICK = (
     "tests/linear/test_chain.py::test_ancestral_update_is_the_posterior_of_the_process",
+    "tests/linear/test_generated.py::test_exact_noise_by_marchenko_pastur_averages[0.4-0.2-0.0]",
     "tests/linear/test_generated.py::test_published_setting",
     "tests/linear/test_generated.py::test_quadrature_rule",
     "tests/linear/test_memorisation.py::test_a_trial_done_plainly[psi1-False]",
@@ -99,6 +100,8 @@ QUICK = (
     "tests/sweeps/test_workers.py::test_a_function_of_ones_own_travels",
     "tests/theory/test_spectrum.py::test_edges_at_one_draw_are_critical_values_of_a_rational_function[8.0-64.0-0.01]",
     "tests/theory/test_spectrum.py::test_masses_of_separated_bulks_are_eigenvalue_counts_of_real_networks",
+    "tests/theory/test_training.py::test_a_contour_integrates_filters_of_every_time_over_the_whole_interval",
+    "tests/theory/test_training.py::test_slopes_are_derivatives_of_curves",
 )
 """Of these files, for every part of the package: what takes some seconds at most."""
 

@@ -156,6 +156,7 @@ def test_averages_are_what_is_measured():
         (dict(level=2.0, schedule="flow"), "levels = 2 must be"),
         (dict(m=0), "m = 0 must be"),
         (dict(m=np.nan), "m = nan must be"),
+        (dict(m=-np.inf), "m = -inf must be"),
         (dict(m=10**9), "must be less than 2"),
         (dict(batch=None, m=np.inf), "batch = None takes all frozen pairs"),
         (dict(steps=0), "steps = 0 must be"),

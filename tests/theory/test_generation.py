@@ -202,9 +202,22 @@ def test_derivatives():
 
     place = np.array([3.0, 2.0, 0.8, 0.9, 1.2, 0.1, 0.05])
     with jax.enable_x64(True):
-        slope = np.asarray(jax.grad(kl)(place))
+        slope = np.asarray(jax.jit(jax.grad(kl))(place))
     for k, step in enumerate(np.diag(1e-4 * place)):
         np.testing.assert_allclose(slope[k], (kl(place + step) - kl(place - step)) / (2 * step[k]), rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # of products that JAX transposes
+def test_derivative_by_a_schedule_in_single_precision():
+    """The variance that sampling starts from is the schedule's, and traced with it where the caller is."""
+    sampler = sampling.euler([2.0, 0.5, 0.05])
+
+    def kl(std):
+        return generated_law(Problem(3.0, 2.0, 4, 1.0, 0.05, "relu", schedule=schedules.edm(std)), sampler).kl
+
+    with jax.enable_x64(False):
+        np.testing.assert_allclose(jax.grad(kl)(0.9), (kl(0.9001) - kl(0.8999)) / 2e-4, rtol=1e-5)
 
 
 @pytest.mark.slow
