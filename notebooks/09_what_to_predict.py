@@ -44,7 +44,7 @@ laws = {"isotropic data": spectra.isotropic(), "data in 1/4 of the directions": 
 # Lines: theory at the best ridge of every target and width. Points: real networks in 64 dimensions, at those ridges.
 
 # %%
-widths, few = np.geomspace(0.25, 64, 33), [4, 16]
+widths, few = np.geomspace(0.25, 60, 24), [3, 12]
 d, trials = 64, 6
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
 best, measured = {}, {}
@@ -86,7 +86,7 @@ for name in laws:
 # ridge. Lines: exact boundaries, solved for.
 
 # %%
-shares, grid = np.linspace(0.3, 1.0, 15), np.geomspace(0.1, 64, 29)
+shares, grid = np.linspace(0.3, 1.0, 8), np.geomspace(0.1, 64, 25)
 better = np.zeros((grid.size, shares.size))
 crossings = []
 for column, share in enumerate(shares):
@@ -94,7 +94,7 @@ for column, share in enumerate(shares):
     family = rfdsm.Problem(n_over_d, grid, 4, t, 0.0, spectrum=law)
     found = rfdsm.optimal(family, ("target", "ridge"), targets=TARGETS[:2])
     better[:, column] = np.log(found.targets["noise"].minimum / found.targets["data"].minimum)
-fine = np.array([0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.72, 0.73, 0.74, 0.75])
+fine = np.array([0.3, 0.4, 0.5, 0.6, 0.7, 0.72, 0.73])
 for share in fine:
     law = spectra.atoms([1 / share, 0.0], [share, 1 - share])
     line = rfdsm.Problem(n_over_d, 1.0, 4, t, 0.0, spectrum=law)
@@ -142,7 +142,7 @@ for row, m in enumerate((1, 4, np.inf)):
 # %%
 digits = rfdsm.data.standardise(rfdsm.data.load("digits"))
 law = spectra.from_data(digits)
-family = rfdsm.Problem(10.0, [2.0, 8.0], 4, t, 0.0, spectrum=law)
+family = rfdsm.Problem(10.0, 2.0, 4, t, 0.0, spectrum=law)
 found = rfdsm.optimal(family, ("target", "ridge"), targets=TARGETS)
 for target, one in found.targets.items():
     networks = rfdsm.simulate(one.problem, data=digits, trials=4, key=2)

@@ -43,12 +43,12 @@ problems = {target: rfdsm.Problem(3.0, 2.0, 2, 1.0, 0.05, target=target) for tar
 # set of features for all levels, which is what one network trained for all levels has. For that no law is known.
 
 # %%
-d, trials = 48, 6
+d, trials = 48, 4
 figure, axis = plt.subplots(figsize=(6, 4.2), layout="constrained")
 laws, independent, shared = {}, {}, {}
 for target, problem in problems.items():
     law = laws[target] = rfdsm.generated_law(problem, sampler)
-    options = {"samples": 1000, "trials": trials, "key": 1}
+    options = {"samples": 500, "trials": trials, "key": 1}
     for networks, found, mark in (("independent", independent, "o"), ("shared", shared, "x")):
         simulated = rfdsm.simulate_generation(problem, sampler, d, networks=networks, **options)
         x, variance = simulated.groups(6)
@@ -85,7 +85,7 @@ for psi_p in (1.0, 2.0, 8.0):
 # infinitely many steps, and a few coarse ones may be worse.
 
 # %%
-counts = np.array([8, 16, 32])
+counts = np.array([4, 8, 16])
 figure, axis = plt.subplots(figsize=(6, 4.2), layout="constrained")
 for target, problem in problems.items():
     ends = (3.0, 0.05)
@@ -129,9 +129,9 @@ found = independent["velocity"]
 print(f"copied: {found.copied.mean():.3f}, of fresh points {found.copied_null.mean():.3f}")
 medians = found.nearest[:, 1].mean(), found.nearest_null[:, 1].mean()
 print(f"median distance to the nearest training point over sqrt(d): {medians[0]:.3f}, of fresh points {medians[1]:.3f}")
-few = np.array([0.25, 0.5, 1.0, 2.0, 4.0])
+few = np.array([0.25, 1.0, 4.0])
 chances = rfdsm.generated_memorisation(
-    dataclasses.replace(problems["velocity"], psi_n=few, psi_p=16.0), sampler, 20, trials=20
+    dataclasses.replace(problems["velocity"], psi_n=few, psi_p=16.0), sampler, 20, trials=16
 )
 for psi_n, chance, error in zip(few, chances.probability, chances.probability_error, strict=True):
     print(f"psi_n = {psi_n:g}: P(nearer to fresh points) = {chance:.2f} ± {error:.2f}")

@@ -10,8 +10,11 @@ COMPILED = {
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
 """What one test compiles, all find: other workers, subprocesses, notebooks, the next run. Read when JAX is imported."""
-COMPILED["XLA_FLAGS"] = "--xla_backend_optimization_level=1 --xla_cpu_parallel_codegen_split_count=1"
-"""The tests' own code at the level of the package's, and by one thread, as every core has a worker: half the work."""
+COMPILED["XLA_FLAGS"] = (
+    "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+)
+"""The tests' own code as the package's is made, and by one thread, as every core has a worker: half the work."""
+COMPILED["OPENBLAS_NUM_THREADS"] = "1"  # whose threads would spin on the other worker's core
 for _name, _value in COMPILED.items():
     os.environ.setdefault(_name, _value)
 
@@ -25,8 +28,6 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")  # in all tests, as som
 # Jobs in the background inherit an interrupt that is ignored, and so would the processes that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-_hook = install_import_hook("rfdsm", "beartype.beartype")
-
 MEMORY = 3e9
 """Bytes of a worker from which it forgets what it compiled."""
 LONGEST_FIRST = (
@@ -110,6 +111,9 @@ def pytest_addoption(parser):
     parser.addoption(
         "--part", metavar="K/N", help="of the files with tests to run, every N-th from the K-th (from 0) on"
     )
+    parser.addoption(
+        "--unchecked", action="store_true", help="without annotations checked at run time: a sixth faster, as users are"
+    )
 
 
 def pytest_collection_modifyitems(items):
@@ -136,6 +140,8 @@ class _Part:
 
 
 def pytest_configure(config):
+    if not config.getoption("unchecked"):
+        install_import_hook("rfdsm", "beartype.beartype")
     if config.getoption("part"):
         config.pluginmanager.register(_Part())
 

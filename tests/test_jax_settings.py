@@ -1,4 +1,4 @@
-"""The same numbers under whatever settings of JAX a user has; of promotion also `test_promotion.py`."""
+"""The same numbers under whatever settings of JAX a user has."""
 
 import json
 import os

@@ -255,18 +255,6 @@ def test_an_accelerator_that_is_not_there(monkeypatch, capsys, home):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
-def test_a_fork_after_computing_is_warned_of():
-    """JAX does, through the hook that Python offers; a child that computes would wait for ever (troubleshooting)."""
-    code = (
-        "import os, rfdsm; rfdsm.predict(rfdsm.Problem(2, 2, 1, 0.1, 0.1)); child = os.fork()\n"
-        "if child: os.waitpid(child, 0)\nelse: os._exit(0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
-    assert "os.fork() was called" in done.stderr and "deadlock" in done.stderr
-
-
-@pytest.mark.slow
 def test_a_picture_that_cannot_be_drawn_costs_no_numbers(home, monkeypatch, capsys):
     monkeypatch.setenv("PATH", "")
     cases = {"text.usetex": True, "font.size": float("nan"), "savefig.transparent": "never"}

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import NamedSharding
 
+from rfdsm._executables import jitted
 from rfdsm.networks import _measure as measure
 from rfdsm.networks._pairs import Pairs, Question, drawn, fresh, frozen
 
@@ -31,7 +32,7 @@ class Points(NamedTuple):
     rows: Any
     """(n, d), or a law."""
     pairs: Any
-    """Number of frozen pairs; None with fresh noise."""
+    """Number of frozen pairs, 0 with fresh noise: one executable serves all; None for a law."""
     draws: Any
     """Frozen normal vectors, where they are given."""
 
@@ -72,7 +73,7 @@ def shared(function: Callable[..., Any], *rule: Any) -> Callable[..., Any]:
 
 @lru_cache(maxsize=32)
 def _compiled(function: Callable[..., Any], *rule: Any) -> Callable[..., Any]:
-    return jax.jit(lambda stacked, *rest: jax.lax.map(lambda one: function(*rule, *one, *rest), stacked))
+    return jitted(lambda stacked, *rest: jax.lax.map(lambda one: function(*rule, *one, *rest), stacked))
 
 
 def run(rule: Rule, state: State, fixed: Any, key: Any, points: Points, begin: Any, end: Any) -> State:
@@ -106,12 +107,21 @@ def _step(rule: Rule, points: Points, k: Any, state: State, fixed: Any, key: Any
 
 def _batch(rule: Rule, points: Points, k: Any, key: Any, dtype: Any) -> Pairs:
     own = jax.random.fold_in(jax.random.fold_in(key, 8), k)
-    if points.pairs is None:
+
+    def of_fresh() -> Pairs:
         x = drawn(points.rows, jax.random.fold_in(own, 0), rule.size, dtype)
-        made = fresh(rule.question, jax.random.fold_in(own, 1), x)
-    else:
+        return fresh(rule.question, jax.random.fold_in(own, 1), x)
+
+    def of_frozen() -> Pairs:
         number = jnp.arange(rule.size) if rule.full else jax.random.randint(own, (rule.size,), 0, points.pairs)
-        made = frozen(rule.question, measure.key_of_draws(key), points.rows, number, points.draws)
+        return frozen(rule.question, measure.key_of_draws(key), points.rows, number, points.draws)
+
+    if points.pairs is None:
+        made = of_fresh()
+    elif rule.full or points.draws is not None:
+        made = of_frozen()
+    else:
+        made = jax.lax.cond(points.pairs > 0, of_frozen, of_fresh)
     if rule.spread is None:
         return made
     return jax.lax.with_sharding_constraint(made, jax.tree.map(lambda _: rule.spread, made))

@@ -34,9 +34,10 @@ def sets(question: Question, most: int, dtype: Any, key: Any, points: Any, test:
     if points.pairs is not None and not isinstance(data, Gaussian):
         some = jax.random.randint(seeds[3], (most,), 0, points.pairs)
         number = jnp.where(points.pairs <= most, jnp.arange(most), some)
-        there = number < points.pairs
-        number = jnp.minimum(number, points.pairs - 1)
-        trained = frozen(question, key_of_draws(key), data, number, points.draws)
+        own = jnp.minimum(number, points.pairs - 1)
+        there = (number < points.pairs) | (points.pairs == 0)
+        of_frozen = lambda: frozen(question, key_of_draws(key), data, own, points.draws)  # noqa: E731
+        trained = jax.lax.cond(points.pairs > 0, of_frozen, lambda: again)
     y = drawn(test, seeds[4], most, dtype) if isinstance(test, Gaussian) else test[jnp.arange(most) % len(test)]
     parts = [trained, again, fresh(question, jax.random.fold_in(key, 5), y)]
     kinds = [jnp.where(there, 0, 3), jnp.full(most, 1), jnp.full(most, 2)]

@@ -17,6 +17,7 @@ import xarray as xr
 
 from rfdsm import __version__, datasets
 from rfdsm._arguments import base_key, check_whole
+from rfdsm._executables import jitted
 from rfdsm._files import located
 from rfdsm._scope import network_scope
 from rfdsm._values import number, one_line
@@ -192,10 +193,13 @@ def train(
     own = None if draws is None else jnp.asarray(draws, dtype)
 
     parameters, fixed, static = asked.split(nets)
-    points = Points(rows, None if pairs is None else jnp.asarray(pairs, jnp.int32), own)
+    frozen = None if isinstance(rows, Gaussian) else jnp.asarray(pairs or 0, jnp.int32)
+    points = Points(rows, frozen, own)
     rule = Rule(static, question, size, size == pairs, optimiser, decay, asked.spread(devices, size))
     forward, look = shared(run, rule), shared(measured_losses, static)
-    state = State(parameters, jax.vmap(optimiser.init)(parameters), parameters, jnp.full(len(nets), -1, jnp.int32))
+    state = State(
+        parameters, jitted(jax.vmap(optimiser.init))(parameters), parameters, jnp.full(len(nets), -1, jnp.int32)
+    )
     sets = shared(measure.sets, question, most, dtype)((keys,), points, fresh_points)
 
     found = jnp.full((len(recorded), len(nets), len(Losses.NAMES)), jnp.nan, dtype)

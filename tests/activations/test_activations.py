@@ -159,25 +159,6 @@ def test_tanh_against_30_digits(total):
     assert abs(float(moments.v_squared) / float(square) - 1) < 1e-12
 
 
-@pytest.mark.parametrize("name", ["silu"])
-def test_hermite_series(name):
-    """Mehler's formula: v0^2 = sum over k >= 2 of c_k^2 rho^k, c_k the normalised Hermite coefficients of f(G g)."""
-    total, rho = 0.64, np.array([0.0, 1e-6, 0.3, 0.8, 0.999])
-    g = 0.02 * np.arange(-700, 701)
-    root_density = np.exp(-(g**2) / 4.0) / (2.0 * np.pi) ** 0.25
-    values = 0.02 * root_density * NUMPY[name](np.sqrt(total) * g)
-    previous, current, coefficients = np.zeros_like(g), root_density, []
-    for k in range(160):
-        coefficients.append(current @ values)
-        previous, current = current, (g * current - np.sqrt(k) * previous) / np.sqrt(k + 1)
-    squares = np.array(coefficients)[2:] ** 2
-    k = np.arange(2, 160)
-    moments = as_numpy(activations.get(name).moments(total * rho, total * (1 - rho)))
-    assert np.allclose(moments.mu1, coefficients[1] / np.sqrt(total), rtol=1e-12)
-    assert np.allclose(moments.v0_squared, rho[:, None] ** k @ squares, rtol=1e-10, atol=1e-13 * squares.sum())
-    assert np.allclose(moments.beta_a, (1 - rho[:, None] ** k) @ squares, rtol=1e-10)
-
-
 def test_reference_values():
     for row in REFERENCE:
         variance, signal = np.mean(row["spectrum_atoms"]), np.exp(-2.0 * row["t"])

@@ -10,7 +10,7 @@ import pytest
 from rfdsm import Problem, activations, boundary, compare, data, predict, simulate, theory
 from rfdsm.cli import main
 from rfdsm.simulation._plan import plan
-from tests.claims.ledger import Claim, page, unclaimed
+from tests.claims.ledger import page
 
 PAGE = "docs/troubleshooting.md"
 ROWS = np.random.default_rng(0).standard_normal((500, 10))
@@ -88,19 +88,6 @@ def test_commands_refuse_as_quoted(tmp_path, monkeypatch, capsys):
     assert "`unknown key 'widht'; rfdsm compare allows …`" in page(PAGE) and "unknown key 'widht'; rfdsm" in second
 
 
-def test_infinities_and_their_cures():
-    at_peak = predict(problem(psi_p=8, ridge=0))
-    assert np.isinf(at_peak.test) and np.isinf(at_peak.score) and np.isinf(at_peak.empirical_test)
-    assert np.isfinite(predict(problem(psi_p=8.1, ridge=0)).test)
-    assert np.isfinite(predict(problem(psi_p=8, m=np.inf, ridge=0)).test)
-
-
-def test_precision_in_jit_is_that_of_jax():
-    """Its values are tested in tests/theory/test_derivatives.py."""
-    with jax.enable_x64(False):
-        assert jax.eval_shape(lambda ridge: predict(problem(ridge=ridge)).test, 0.1).dtype == np.float32
-
-
 @pytest.mark.slow
 def test_parameters_closed_over_cannot_be_differentiated():
     def loss(scale):
@@ -108,11 +95,3 @@ def test_parameters_closed_over_cannot_be_differentiated():
 
     with pytest.raises(jax.errors.TracerArrayConversionError):
         jax.grad(loss)(1.0)
-
-
-CLAIMS: list[Claim] = []
-SETTINGS = ("a ridge ≥ 10⁻⁴", "estimated error is above 10⁻⁸")
-
-
-def test_no_number_is_left_out():
-    assert unclaimed(PAGE, CLAIMS, SETTINGS) == []

@@ -85,18 +85,19 @@ def test_a_linear_network_reaches_the_floor_of_fresh_points():
 
 LAW = networks.gaussian(4)
 ROWS = np.random.default_rng(0).normal(size=(30, 4))
-ASKED = dict(m=2, levels=networks.levels.log_uniform(0.1, 1.0), steps=80, measured=200, record=[0, 20, 80], batch=16)
+ASKED = dict(level=0.5, measured=100, batch=16)  # as in test_resume, too: compiled once
 
 
 @pytest.mark.slow
 def test_networks_side_by_side_are_those_alone():
     nets = [networks.mlp(4, 8, key=k) for k in range(2)]
-    both = networks.train(nets, ROWS, key=5, test=LAW, keep=True, **ASKED)
+    asked = dict(m=2, steps=80, record=[0, 20, 80], key=5, test=LAW, **ASKED)
+    both = networks.train(nets, ROWS, keep=True, **asked)
     assert both.losses.test.shape == (2, 3) and len(both.network) == 2
     np.testing.assert_array_equal(both.kept[2][1].layers[0].weight, both.network[1].layers[0].weight)
-    alone = networks.train(nets[1:], ROWS, key=5, test=LAW, **ASKED)
+    alone = networks.train(nets[1:], ROWS, **asked)
     assert not np.allclose(alone.losses.test[0], both.losses.test[1])  # network k has key k
-    first = networks.train(nets[:1], ROWS, key=5, test=LAW, **ASKED)
+    first = networks.train(nets[:1], ROWS, **asked)
     np.testing.assert_allclose(first.losses.test[0], both.losses.test[0], rtol=1e-5)
     dataset = both.to_dataset()
     assert dataset.test.dims == ("network", "step") and np.isfinite(dataset.floor).all()
@@ -131,7 +132,7 @@ def test_batches_are_divided_among_devices():
 def test_a_loss_that_is_not_finite_stops_training():
     with pytest.warns(RuntimeWarning, match="training stopped at step"):
         training = networks.train(
-            networks.mlp(4, 8), ROWS, level=0.5, steps=200, optimiser=optax.sgd(1e6), record=[0, 200], measured=100
+            networks.mlp(4, 8), ROWS, steps=200, optimiser=optax.sgd(1e6), record=[0, 200], **ASKED
         )
     assert 0 < training.failed < 200 and np.isnan(training.losses.test[-1])
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(training.network) if hasattr(x, "dtype"))
@@ -139,7 +140,7 @@ def test_a_loss_that_is_not_finite_stops_training():
 
 @pytest.mark.slow
 def test_averages_are_what_is_measured():
-    asked = dict(level=0.5, steps=50, record=[0, 50], measured=100, key=2)
+    asked = dict(steps=50, record=[0, 50], key=2, **ASKED)
     plain, slow = (networks.train(networks.mlp(4, 8), ROWS, ema=ema, **asked) for ema in (None, 0.999))
     start = networks.mlp(4, 8)
     moved = [np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (plain.network, start)), strict=True)]
@@ -244,10 +245,10 @@ def test_waves_of_images():
 
 @pytest.mark.slow
 def test_settings_of_the_user_do_not_matter():
-    asked = dict(level=0.5, steps=3, record=[3], measured=64, batch=8)
-    expected = networks.train(networks.mlp(4, 4), ROWS, **asked).losses.test
+    asked = dict(steps=3, record=[3], **ASKED)
+    expected = networks.train(networks.mlp(4, 8), ROWS, **asked).losses.test
     with jax.debug_nans(True), jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
-        np.testing.assert_array_equal(networks.train(networks.mlp(4, 4), ROWS, **asked).losses.test, expected)
+        np.testing.assert_array_equal(networks.train(networks.mlp(4, 8), ROWS, **asked).losses.test, expected)
 
 
 def test_score_of_laws_is_the_gradient_of_their_density():
