@@ -44,7 +44,7 @@ from rfdsm.linear import datasets, plots
 
 # %%
 scales = [np.exp(-4), 0.1]
-theory = linear.Problem.grid(np.geomspace(0.5, 30, 241), 2.0, noise_scale=scales)
+theory = linear.Problem.grid(np.geomspace(0.5, 30, 121), 2.0, noise_scale=scales)
 curves = datasets.predictions(theory, 0.0, linear.predict(theory), linear.generated(theory))
 comparison = linear.compare(
     linear.Problem.grid([1.25, 2, 8], 2.0, noise_scale=scales), d=[64], trials=16, wasserstein=False
@@ -78,7 +78,7 @@ plt.show()
 
 # %%
 for scale in scales:
-    problem = linear.Problem(np.geomspace(1.01, 30, 601), 2.0, noise_scale=scale)
+    problem = linear.Problem(np.geomspace(1.01, 30, 241), 2.0, noise_scale=scale)
     psi, kl, r = problem.psi, linear.generated(problem).kl, float(problem.a**2 / (problem.a**2 + problem.eta))
     formula = (r - 1 - np.log(r)) / 2 + (1 - r) / (2 * (psi - 1))
     beyond = psi > 1 / r
@@ -147,20 +147,21 @@ print(f"N(0, S): {sample_covariance:.4f}")
 # $\Delta = \|G - K_{train}\|^2 - \|G - K_{fresh}\|^2$ compares the generated law G with kernel densities of the
 # training points and of a large fresh set of N points: $\Delta > 0$ means that it is nearer to the target than to
 # its samples. The paper's program has $d = 100$, $N = 10^4$ and n = 25, 50, 75, 100 with 300 repeats, and uses
-# $b_1^T b_1$ as the covariance of G where $b_1 y$ has $b_1 b_1^T$: `transposed=True` repeats that.
+# $b_1^T b_1$ as the covariance of G where $b_1 y$ has $b_1 b_1^T$: `transposed=True` repeats that. Fresh set and
+# repeats are fewer here: $N = 4000$, 24 repeats.
 
 # %%
 for transposed in (True, False):
     problem = linear.Problem(np.array([25, 50, 75, 100]) / 100, 2.0)
-    result = linear.memorisation(problem, 100, trials=16, transposed=transposed)
+    result = linear.memorisation(problem, 100, trials=24, fresh=4000, transposed=transposed)
     print(f"b1^T b1 for b1 b1^T: {transposed}")
     for n, chance, error in zip((25, 50, 75, 100), result.probability, result.probability_error, strict=True):
         print(f"  n = {n:3d}: P(Delta > 0) = {chance:.2f} ± {error:.2f}")
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
-problem = linear.Problem(np.array([0.5, 1, 1.5, 2, 3, 4]), 2.0)
-for k, fresh in enumerate((10_000, 1000)):
+problem = linear.Problem(np.array([1.1, 1.5, 2, 3, 4]), 2.0)
+for k, fresh in enumerate((4000, 1000)):
     result = linear.memorisation(problem, 30, trials=40, fresh=fresh)
     found = datasets.memorisations(problem, 30, result)
     plots.probability(axes[0], found, f"$d = 30$, $N = {fresh}$", plots.COLOURS[k], plots.MARKERS[k])

@@ -17,7 +17,6 @@ import xarray as xr
 
 from rfdsm import __version__, datasets
 from rfdsm._arguments import base_key, check_whole
-from rfdsm._executables import jitted
 from rfdsm._files import located
 from rfdsm._scope import network_scope
 from rfdsm._values import number, one_line
@@ -197,9 +196,7 @@ def train(
     points = Points(rows, frozen, own)
     rule = Rule(static, question, size, size == pairs, optimiser, decay, asked.spread(devices, size))
     forward, look = shared(run, rule), shared(measured_losses, static)
-    state = State(
-        parameters, jitted(jax.vmap(optimiser.init))(parameters), parameters, jnp.full(len(nets), -1, jnp.int32)
-    )
+    state = State(parameters, shared(optimiser.init)((parameters,)), parameters, jnp.full(len(nets), -1, jnp.int32))
     sets = shared(measure.sets, question, most, dtype)((keys,), points, fresh_points)
 
     found = jnp.full((len(recorded), len(nets), len(Losses.NAMES)), jnp.nan, dtype)

@@ -129,6 +129,21 @@ def test_batches_are_divided_among_devices():
 
 
 @pytest.mark.slow
+def test_numbers_of_draws_share_what_is_compiled():
+    compiled = []
+    count = lambda event, *_, **__: compiled.append(event) if "backend_compile" in event else None  # noqa: E731
+    asked = dict(steps=3, record=[3], **ASKED)
+    networks.train(networks.mlp(4, 8), ROWS, m=2, **asked)
+    jax.monitoring.register_event_duration_secs_listener(count)
+    try:
+        for m in (5, np.inf):
+            networks.train(networks.mlp(4, 8), ROWS, m=m, **asked)
+        assert compiled == []
+    finally:
+        jax.monitoring.unregister_event_duration_listener(count)
+
+
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_training():
     with pytest.warns(RuntimeWarning, match="training stopped at step"):
         training = networks.train(
