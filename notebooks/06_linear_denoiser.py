@@ -186,7 +186,7 @@ plt.show()
 # ## What was learnt
 #
 # * **Claim 2 holds for the paper's noise and not for all.** At $l = e^{-4}$ KL/d falls from n = d on, to 0.0943,
-#   which no number of samples improves. At $l = 0.1$ it rises between n/d = 2.70 and 4.97, from 0.5709 to 0.5928:
+#   which no number of samples improves. At $l = 0.1$ it rises between n/d = 2.72 and 4.99, from 0.5709 to 0.5928:
 #   below n/d = 1/r the log determinant of the generated covariance depends on n, too. Near n = d finite size
 #   counts: at d = 64 and n/d = 1.25 simulations are 21 % above theory for the paper's noise, at n/d = 8 1.7 %.
 # * **Reverse KL has a threshold of its own**: it is infinite up to n/d = 1/r, 1.98 for the paper's noise and 6.36
@@ -197,13 +197,13 @@ plt.show()
 # * **Claim 4, memory**: with $l = 1$, $T = 4$ many steps lead, but for the finite T, to the sample covariance:
 #   KL/d 0.0691 and 0.0698 after 4096 steps, 0.0685 for N(0, S) itself. Quality improves towards that of a copy of
 #   the samples' second moments. With the paper's noise the end is another law, of lower KL (0.0218 and 0.0439).
-# * **Claims 1 and 3**: at d = 30 $P(\Delta > 0)$ goes from 0 at n = d to 0.97 at n = 4d. But it depends on the
-#   size of the fresh set as well: with N = 1000 in place of 10⁴ it is 0.62 there. At the paper's d = 100 and
-#   n ≤ d the transition seen by its program (0.75 at n = 75) is that of the transposed covariance; with that of
+# * **Claims 1 and 3**: at d = 30 $P(\Delta > 0)$ goes from 0 just above n = d to 0.93 at n = 4d. But it depends on the
+#   size of the fresh set as well: with N = 1000 in place of 4000 it is 0.62 there. At the paper's d = 100 and
+#   n ≤ d the transition seen by its program (0.79 at n = 75) is that of the transposed covariance; with that of
 #   the generated points $P$ is 0 at all four n. `docs/linear.md` follows it to larger n/d, where it does come,
 #   and to larger d, where it moves away.
 # * Copies in the sense of the nearest-neighbour test hardly occur: a Gaussian law makes none. That says little
 #   about memorisation here.
 #
 # **Change this:** T and the noise scale (is KL monotone at $l = 0.05$?), the schedule of the steps
-# (`schedule="quadratic"`), or `fresh=100_000` in `linear.memorisation`.
+# (`schedule="quadratic"`), or `fresh=10_000` in `linear.memorisation`, as in the paper's program.
