@@ -152,3 +152,13 @@ def _bounded_memory():
     yield
     if psutil.Process().memory_info().rss > MEMORY:
         jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def one_contour():
+    """As many nodes for every contour, never fewer than it asks for: one function is compiled for many tests."""
+    from rfdsm.theory import _contour as contour, _paths as paths
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "size", lambda ratio, digits: max(contour.size(ratio, digits), 168))
+        yield

@@ -10,6 +10,7 @@ from rfdsm.losses import Losses
 from rfdsm.model import LearningCurves
 from rfdsm.sweeps import SweepError, _picture as picture
 
+pytestmark = pytest.mark.usefixtures("one_contour")
 CUBIC = ["--activation", "polynomial:0.1,1,0.3,0.1"]
 FUNCTION = activations.polynomial([0.1, 1, 0.3, 0.1])
 PNG = b"\x89PNG\r\n\x1a\n"

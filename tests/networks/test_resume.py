@@ -56,7 +56,7 @@ def test_killed_between_checkpoints(tmp_path):
 
 
 ROWS = np.random.default_rng(0).normal(size=(30, 4))
-ASKED = dict(m=2, level=0.5, measured=100, batch=16, key=5)
+ASKED = dict(m=2, level=0.5, measured=100, batch=16, key=5, test=networks.gaussian(4))
 
 
 @pytest.mark.slow

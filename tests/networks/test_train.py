@@ -85,13 +85,13 @@ def test_a_linear_network_reaches_the_floor_of_fresh_points():
 
 LAW = networks.gaussian(4)
 ROWS = np.random.default_rng(0).normal(size=(30, 4))
-ASKED = dict(level=0.5, measured=100, batch=16)  # as in test_resume, too: compiled once
+ASKED = dict(level=0.5, measured=100, batch=16, test=LAW)  # as in test_resume, too: compiled once
 
 
 @pytest.mark.slow
 def test_networks_side_by_side_are_those_alone():
     nets = [networks.mlp(4, 8, key=k) for k in range(2)]
-    asked = dict(m=2, steps=80, record=[0, 20, 80], key=5, test=LAW, **ASKED)
+    asked = dict(m=2, steps=80, record=[0, 20, 80], key=5, **ASKED)
     both = networks.train(nets, ROWS, keep=True, **asked)
     assert both.losses.test.shape == (2, 3) and len(both.network) == 2
     np.testing.assert_array_equal(both.kept[2][1].layers[0].weight, both.network[1].layers[0].weight)

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from rfdsm import Problem, optimal_stopping, predict, training_curve
-from rfdsm.theory import _contour as contour, _paths as paths
+from rfdsm.theory import _paths as paths
 from tests.tolerances import ROUTES
 
 PROBLEM = Problem(
@@ -14,10 +14,7 @@ PROBLEM = Problem(
 DENSE = np.geomspace(1e-4, 1e6, 2000)
 
 
-@pytest.fixture(autouse=True)
-def _one_size(monkeypatch):
-    """As many nodes for every contour, never fewer than it asks for: one function is compiled for many tests."""
-    monkeypatch.setattr(paths, "size", lambda ratio, digits: max(contour.size(ratio, digits), 144))
+pytestmark = pytest.mark.usefixtures("one_contour")
 
 
 @pytest.fixture(scope="module")

@@ -25,10 +25,7 @@ LOSSES = ("train", "empirical_test", "test", "score")
 REFERENCES = json.loads((File(__file__).parent.parent / "reference_values.json").read_text())["training_curves"]
 
 
-@pytest.fixture(autouse=True)
-def _one_size(monkeypatch):
-    """As many nodes for every contour, never fewer than it asks for: one function is compiled for many tests."""
-    monkeypatch.setattr(paths, "size", lambda ratio, digits: max(contour.size(ratio, digits), 168))
+pytestmark = pytest.mark.usefixtures("one_contour")
 
 
 # --- contours ----------------------------------------------------------------------------------------------------
@@ -170,12 +167,16 @@ def box(problem, refined, monkeypatch):
     return paths.mapped(raw, prepared, np.zeros(()), times)
 
 
+def problems(activation):
+    """Ridge = 0, p > nm and p = nm among them."""
+    rng, law = np.random.default_rng(3), spectra.atoms([0.01, 1, 30.0], [3, 2, 1])
+    return Problem(*fields(48, rng, activation == "linear"), activation, law)
+
+
 @pytest.mark.parametrize("activation", ["relu", "linear"])
 def test_every_value_is_that_of_a_refined_contour(activation, monkeypatch):
-    """Times from 1e-3 to 1e8 over the largest eigenvalue, ridge = 0, p > nm and p = nm among the problems."""
-    rng = np.random.default_rng(3)
-    problem = Problem(*fields(48, rng, activation == "linear"), activation, spectra.atoms([0.01, 1, 30.0], [3, 2, 1]))
-    (curves, found), (refined, _) = (box(problem, factor, monkeypatch) for factor in (1, 1.5))
+    """Times from 1e-3 to 1e8 over the largest eigenvalue."""
+    (curves, found), (refined, _) = (box(problems(activation), factor, monkeypatch) for factor in (1, 1.5))
     assert np.all(found)
     for name in LOSSES:
         curve, exact = getattr(curves, name), getattr(refined, name).value
@@ -187,15 +188,14 @@ def test_every_value_is_that_of_a_refined_contour(activation, monkeypatch):
 
 
 def test_the_error_estimate_sees_a_contour_that_is_too_coarse(monkeypatch):
-    problem = Problem(*fields(48, np.random.default_rng(4)))
-    (coarse, _), (exact, _) = (box(problem, factor, monkeypatch) for factor in (0.6, 1.5))
+    (coarse, _), (exact, _) = (box(problems("relu"), factor, monkeypatch) for factor in (0.6, 1.5))
     for name in LOSSES:
         curve, value = getattr(coarse, name), getattr(exact, name).value
         error = np.abs(curve.value - value)
         resolved = error > 1e-10 * np.maximum(1, np.abs(value))
         assert np.count_nonzero(resolved) > 10 or name != "score"
         assert np.mean(error[resolved] <= curve.error[resolved]) > 0.9
-        assert np.all(error <= 10 * curve.error)
+        assert np.all(error <= 15 * curve.error)
 
 
 def test_values_that_are_not_accurate_are_nan(monkeypatch):

@@ -5,6 +5,7 @@ import pytest
 
 from rfdsm import Problem, optimal_stopping, spectral_density, training_curve
 
+pytestmark = pytest.mark.usefixtures("one_contour")
 T = 0.3
 RATIO = (1 - T) / T
 SQUARE = (1 - T) ** 2 + T**2
