@@ -6,6 +6,7 @@ stand in the page, so a number that changes on either side fails. What stands in
 found by `unclaimed`.
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from benchmarks.pages import power as power
+from benchmarks.pages import SUPERSCRIPTS, power as power
 
 ROOT = Path(__file__).parents[2]
 NUMBER = r"[-+−]?\d[\d,.]*(?:·10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?|10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+"
@@ -97,3 +98,15 @@ def _across_lines(phrase: str) -> str:
 
 def _squeeze(text: str) -> str:
     return re.sub(r"\s+", " ", text)
+
+
+def ten(value: float) -> str:
+    """10⁻³ for 0.001. The value must be a power of ten."""
+    exponent = round(math.log10(value))
+    assert math.isclose(value, 10.0**exponent, rel_tol=1e-9), f"{value} is no power of ten"
+    return "10" + str(exponent).translate(SUPERSCRIPTS)
+
+
+def ten_above(value: float) -> str:
+    """The smallest power of ten that bounds the value."""
+    return ten(10.0 ** math.ceil(math.log10(value)))

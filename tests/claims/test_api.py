@@ -1,4 +1,4 @@
-"""docs/api: every public name stands there exactly once, and nothing that is not there."""
+"""docs/api: every public name stands there exactly once, and nothing that is not there; every page is in an index."""
 
 import ast
 import importlib
@@ -75,3 +75,13 @@ def test_every_page_is_in_the_index():
     index = (ROOT / "docs" / "api" / "index.md").read_text()
     listed = re.search(r"```\{toctree\}\n.*?\n\n(.*?)```", index, flags=re.DOTALL)
     assert listed and sorted(listed[1].split()) == [path.stem for path in PAGES if path.stem != "index"]
+
+
+def test_index_lists_every_page():
+    index = (ROOT / "docs" / "index.md").read_text()
+    listed = {line.split("<")[-1].rstrip(">") for line in index.splitlines()}
+    pages = [path for path in (ROOT / "docs").rglob("*.md") if path.parent.name != "api" and path.name != "index.md"]
+    names = [path.relative_to(ROOT / "docs").with_suffix("").as_posix() for path in pages]
+    names += [f"../notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")]
+    names += ["api/index", "../README", "../CHANGELOG"]
+    assert sorted(set(names) - listed) == []

@@ -16,10 +16,6 @@ PAGES = sorted(f"docs/how_to/{path.name}" for path in (ROOT / "docs" / "how_to")
 RUN = [name for name in PAGES if not name.endswith("cluster.md")]  # that one wants Slurm
 
 
-def test_pages_are_there():
-    assert len(PAGES) >= 7
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUN)
 def test_python_prints_what_is_shown(name, tmp_path, monkeypatch, capsys):

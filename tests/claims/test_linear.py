@@ -5,8 +5,7 @@ import pytest
 
 from rfdsm import linear
 from rfdsm.linear._generated import NEAR
-from tests.claims.ledger import Claim, check, power
-from tests.claims.powers import ten, ten_above
+from tests.claims.ledger import Claim, check, power, ten, ten_above
 
 PAGE = "docs/linear.md"
 

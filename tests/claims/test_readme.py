@@ -10,8 +10,7 @@ from rfdsm import Problem, boundary, compare, predict
 from rfdsm.cli._options import COMPARE_DEFAULTS, CompareOptions
 from rfdsm.cli._settings import RFDSM, resolve
 from rfdsm.data import load, standardise
-from tests.claims.ledger import Claim, check, power
-from tests.claims.powers import ten_above
+from tests.claims.ledger import Claim, check, power, ten_above
 
 PAGE = "README.md"
 SETTINGS = (

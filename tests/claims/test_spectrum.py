@@ -7,8 +7,7 @@ from scipy.optimize import brentq
 
 from rfdsm import activations
 from rfdsm.theory import _edges as edges, spectrum
-from tests.claims.ledger import Claim, check
-from tests.claims.powers import ten
+from tests.claims.ledger import Claim, check, ten
 
 PAGE = "docs/spectrum.md"
 

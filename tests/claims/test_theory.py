@@ -6,8 +6,7 @@ import numpy as np
 
 from rfdsm import Problem, activations, predict, spectra
 from rfdsm.theory._populations import COINCIDENCE, VANISHING
-from tests.claims.ledger import Claim, check
-from tests.claims.powers import ten
+from tests.claims.ledger import Claim, check, ten
 from tests.theory.test_predict import PSI_P, PUBLISHED, TANH
 
 PAGE = "docs/theory.md"

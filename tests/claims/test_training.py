@@ -7,8 +7,7 @@ import numpy as np
 from benchmarks import training as benchmark
 from rfdsm import optimal_stopping
 from rfdsm.theory import _contour as contour, _stopping as stopping, _training as training
-from tests.claims.ledger import Claim, check
-from tests.claims.powers import ten
+from tests.claims.ledger import Claim, check, ten
 
 PAGE = "docs/training.md"
 

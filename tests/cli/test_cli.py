@@ -461,12 +461,6 @@ def test_interrupted_write_keeps_the_older_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_failed_write_is_a_value_error(tmp_path):
-    refusal = r"result\.csv cannot be written: No space left"
-    with pytest.raises(ValueError, match=refusal), files.written(tmp_path / "result.csv"):
-        raise OSError(28, "No space left on device")
-
-
 def test_plain_progress_is_at_most_ten_lines(capsys, monkeypatch):
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     with output.progress("simulating") as report:
@@ -484,11 +478,6 @@ def test_table_tells_which_cells_did_not_converge():
     failed = type(losses)(**{**vars(losses), "converged": converged})
     table = output.losses_table(TINY_PROBLEM, failed)
     assert list(table.columns[-1].cells) == ["yes", "no", "yes", "yes"]
-
-
-def test_version(capsys):
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"rfdsm {rfdsm.__version__}\n"
 
 
 def test_progress_bar_on_a_terminal(capsys, monkeypatch):

@@ -426,12 +426,6 @@ def test_a_damaged_store_is_refused(spoilt, whole, tmp_path):
             use(folder)
 
 
-def test_no_store_is_no_store(tmp_path):
-    for use in (sweeps.load, sweeps.status, sweeps.resume):
-        with pytest.raises(SweepError, match=r"has no sweep\.json"):
-            use(tmp_path)
-
-
 # Progress
 
 
