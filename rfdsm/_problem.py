@@ -1,10 +1,12 @@
 """What is asked: one denoising score-matching problem, or a grid of them."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float
@@ -155,6 +157,24 @@ def check_problem(problem: Any) -> None:
     """Raises ValueError for anything but a `Problem`: a mapping of fields, or the linear denoiser's own."""
     if not isinstance(problem, Problem):
         raise ValueError(f"problem must be a rfdsm.Problem, got {arguments.kind(problem)}")
+
+
+def in_double(problem: Problem) -> Problem:
+    """With all that is traced in double precision: within `jax_scope`, where single precision would mix with it."""
+    if not problem.traced:
+        return problem
+
+    def exact(x: Any) -> Any:
+        return x.astype(float) if isinstance(x, Tracer) and jnp.issubdtype(x.dtype, jnp.floating) else x
+
+    def part(whole: Any) -> Any:
+        new = copy.copy(whole)
+        for name, x in vars(whole).items():
+            object.__setattr__(new, name, exact(x))
+        return new
+
+    parts = {name: part(getattr(problem, name)) for name in ("activation", "spectrum", "schedule", "target")}
+    return problem.at(**{name: exact(getattr(problem, name)) for name in FIELDS}, **parts)
 
 
 _REACH: dict[str, arguments.Range] = {

@@ -16,7 +16,7 @@ from rfdsm._batches import in_chunks
 from rfdsm._executables import jitted
 from rfdsm._hints import Number, Numbers
 from rfdsm._printing import Printed
-from rfdsm._problem import FIELDS, Problem
+from rfdsm._problem import FIELDS, Problem, in_double
 from rfdsm._scope import jax_scope
 from rfdsm._values import is_traced, one_line
 from rfdsm.activations import Activation
@@ -189,10 +189,10 @@ def generated_law(
     shape, dtype = chain.shape[1:], jnp.result_type(float)
     if not is_traced(chain.psi_p) and np.any(np.isinf(chain.psi_p)):
         raise ValueError("psi_p = inf must be finite: take it large, with the ridge in proportion")
-    first = first_variance(problem, sampler, start)
     own = None if given is None else given_spectrum(given)
     with jax_scope():
-        asked = question(chain, sampler, first, own)
+        chain = in_double(chain)
+        asked = question(chain, sampler, first_variance(chain, sampler, start), own)
         if chain.traced:
             found = jax.vmap(partial(_measured, problem.activation))(asked)
         else:

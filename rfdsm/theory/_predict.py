@@ -28,7 +28,7 @@ import numpy as np
 
 from rfdsm._batches import in_chunks
 from rfdsm._executables import jitted
-from rfdsm._problem import FIELDS, Problem, check_problem
+from rfdsm._problem import FIELDS, Problem, check_problem, in_double
 from rfdsm._scope import jax_scope
 from rfdsm.activations import Moments
 from rfdsm.losses import SINGULAR, Losses
@@ -205,7 +205,9 @@ def predict(problem: Problem, *, throw: bool = False) -> Losses:
                 raise ValueError(
                     "throw = True must be False inside jax.jit, grad or vmap: errors cannot be raised there"
                 )
-            return jax.tree.map(lambda x: x.astype(dtype) if x.dtype == float else x, _predict_traced(problem))
+            return jax.tree.map(
+                lambda x: x.astype(dtype) if x.dtype == float else x, _predict_traced(in_double(problem))
+            )
         result = _predict_concrete(problem)
     if throw and not np.all(result.converged):
         converged, residual = np.asarray(result.converged), np.asarray(result.residual)

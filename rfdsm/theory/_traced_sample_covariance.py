@@ -51,9 +51,10 @@ def traced_sample_spectrum(psi_n: Any, s: Any, w: Any) -> TracedSpectrum:
     psi_n = jnp.where(jnp.abs(psi_n - rank) < APART * rank, psi_n + 2 * APART * rank, psi_n)
     size = max(LEAST, EACH * s.size)
     fixed = (jax.lax.stop_gradient(value) for value in (psi_n, s, w))
-    low, high, fraction, length, real, imaginary = jax.pure_callback(
-        partial(_layout, size), (jax.ShapeDtypeStruct((size,), float),) * 6, *fixed, vmap_method="sequential"
-    )
+    # As words: where the callback runs, nobody may have asked for double precision.
+    words = jax.ShapeDtypeStruct((6, size, 2), jnp.uint32)
+    laid_out = jax.pure_callback(partial(_layout, size), words, *fixed, vmap_method="sequential")
+    low, high, fraction, length, real, imaginary = jax.lax.bitcast_convert_type(laid_out, float)
     parameters = psi_n, s, w
     ends = [_place(_root(_slope, guess, parameters), parameters) for guess in (low, high)]
     below = jnp.maximum(ends[0], 0.0)
@@ -125,11 +126,11 @@ def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
     return (a, b), (-(real * slope + imaginary * turn) / size, -(imaginary * slope - real * turn) / size)
 
 
-def _layout(size: int, psi_n: Any, s: Any, w: Any) -> tuple[np.ndarray, ...]:
-    """Of each node: u at its bulk's edges, its fraction of the bulk and the length there, and u, in two parts."""
+def _layout(size: int, psi_n: Any, s: Any, w: Any) -> np.ndarray:
+    """Of each node, in words: u at its bulk's edges, its fraction of the bulk and the length there, u in two parts."""
     psi_n, s, w = float(psi_n), np.asarray(s, float), np.asarray(w, float)
     if not (0 < psi_n < np.inf and np.all(np.isfinite(s)) and np.all(np.isfinite(w)) and np.any(w * s > 0)):
-        return (np.full(size, np.nan),) * 6  # whose results are not converged
+        return np.full((6, size, 1), np.nan).view(np.uint32)  # whose results are not converged
     found = bulks(psi_n, s, w)
     panels = size // (2 * ORDER * found.parts)
     columns = []
@@ -137,6 +138,6 @@ def _layout(size: int, psi_n: Any, s: Any, w: Any) -> tuple[np.ndarray, ...]:
         fraction, length = rule(low, high, cuts, ORDER, panels)
         u: Any = found.roots(low + (high - low) * fraction)
         columns.append((np.full(u.size, u_low), np.full(u.size, u_high), fraction, length, u.real, u.imag))
-    joined = tuple(filled(np.concatenate(values), size) for values in zip(*columns, strict=True))
-    joined[3][sum(column[0].size for column in columns) :] = 0.0  # nodes without a weight
-    return joined
+    joined = np.stack([filled(np.concatenate(values), size) for values in zip(*columns, strict=True)])
+    joined[3, sum(column[0].size for column in columns) :] = 0.0  # nodes without a weight
+    return joined[..., None].view(np.uint32)

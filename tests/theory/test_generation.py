@@ -208,19 +208,6 @@ def test_derivatives():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # of products that JAX transposes
-def test_derivative_by_a_schedule_in_single_precision():
-    """The variance that sampling starts from is the schedule's, and traced with it where the caller is."""
-    sampler = sampling.euler([2.0, 0.5, 0.05])
-
-    def kl(std):
-        return generated_law(Problem(3.0, 2.0, 4, 1.0, 0.05, "relu", schedule=schedules.edm(std)), sampler).kl
-
-    with jax.enable_x64(False):
-        np.testing.assert_allclose(jax.grad(kl)(0.9), (kl(0.9001) - kl(0.8999)) / 2e-4, rtol=1e-5)
-
-
-@pytest.mark.slow
 def test_spectrum_of_the_generated_covariance():
     """Its mass and mean; its atom where samples are fewer than dimensions."""
     for psi_n in (0.5, 3.0):

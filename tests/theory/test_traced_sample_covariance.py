@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rfdsm import Problem, generated_law, sampling, spectra
+from rfdsm import Problem, generated_law, predict, sampling, schedules, spectra
 from rfdsm.theory._sample_covariance import sample_spectrum
 from rfdsm.theory._traced_sample_covariance import traced_sample_spectrum
 
@@ -65,9 +65,13 @@ def kl(v):
     return kl_of(v[3:5], *v[:3])
 
 
-def kl_of(s, psi_n=3.0, psi_p=2.0, ridge=0.05):
-    problem = Problem(psi_n, psi_p, 4, 1.0, ridge, "relu", spectra.atoms(s, [0.4, 0.6]), target="data")
-    return generated_law(problem, SAMPLER).kl
+def kl_of(*given, **schedule):
+    return generated_law(problem_of(*given, **schedule), SAMPLER).kl
+
+
+def problem_of(s, psi_n=3.0, psi_p=2.0, ridge=0.05, schedule="ou"):
+    law = spectra.atoms(s, [0.4, 0.6])
+    return Problem(psi_n, psi_p, 4, 1.0, ridge, "relu", law, schedule=schedule, target="data")
 
 
 def check_slopes(slopes, of, place):
@@ -88,10 +92,21 @@ def test_derivatives_by_samples_and_spectrum():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # of products that JAX transposes
 def test_derivatives_in_single_precision():
-    """JAX transposes where the caller is, outside of the scope of double precision."""
-    place = np.array([0.5, 1.5])
-    with jax.enable_x64(False):
-        check_slopes(jax.jit(jax.grad(kl_of))(jnp.asarray(place)), kl_of, place)
+    """By spectrum and schedule, whose the start is. JAX transposes where the caller is, and calls back where nobody is,
+    outside of the scope of double precision."""
+
+    def of(v):
+        return kl_of(v[:2], schedule=schedules.edm(v[2]))
+
+    place = np.array([0.5, 1.5, 0.9])
+    jax.config.update("jax_enable_x64", False)  # for the threads of callbacks
+    try:
+        with jax.enable_x64(False):
+            check_slopes(jax.jit(jax.grad(of))(jnp.asarray(place)), of, place)
+            losses = lambda v: predict(problem_of(v[:2], schedule=schedules.edm(v[2]))).test  # noqa: E731
+            check_slopes(jax.jit(jax.grad(losses))(jnp.asarray(place)), losses, place)
+    finally:
+        jax.config.update("jax_enable_x64", True)
 
 
 @pytest.mark.slow
