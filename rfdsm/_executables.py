@@ -26,13 +26,17 @@ def jitted(function: Callable[..., T], **static: Any) -> Callable[..., T]:
 
     Static arguments as there: `static_argnums`, `static_argnames`.
     """
-    plain, on_cpu = jax.jit(function, **static), jax.jit(function, compiler_options=CPU_OPTIONS, **static)
+    plain = jax.jit(function, **static)
+
+    @functools.cache
+    def on_cpu() -> Callable[..., T]:  # only now is it known which options there are
+        return jax.jit(function, compiler_options=options(), **static)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> T:
         if not is_traced(jax.tree.leaves((args, kwargs))) and options():
             try:
-                return on_cpu(*args, **kwargs)
+                return on_cpu()(*args, **kwargs)
             except ValueError as error:  # the function is a closure over something that is traced
                 if "top-level `jax.jit`" not in str(error):
                     raise
@@ -42,15 +46,16 @@ def jitted(function: Callable[..., T], **static: Any) -> Callable[..., T]:
 
 
 def options() -> dict[str, Any]:
-    """What the compiler of the default platform is told."""
-    return CPU_OPTIONS if jax.default_backend() == "cpu" and _understood() else {}
+    """What the compiler of the default platform is told: of the options those that this release of XLA knows."""
+    if jax.default_backend() != "cpu":
+        return {}
+    return {name: value for name, value in CPU_OPTIONS.items() if _understood(name, value)}
 
 
 @functools.cache
-def _understood() -> bool:
-    """Whether this release of XLA knows the options."""
+def _understood(name: str, value: Any) -> bool:
     try:
-        jax.jit(lambda: 0).lower().compile(compiler_options=CPU_OPTIONS)
+        jax.jit(lambda: 0).lower().compile(compiler_options={name: value})
     except jax.errors.JaxRuntimeError:
         return False
     return True
