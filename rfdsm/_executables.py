@@ -29,14 +29,15 @@ def jitted(function: Callable[..., T], **static: Any) -> Callable[..., T]:
     plain = jax.jit(function, **static)
 
     @functools.cache
-    def on_cpu() -> Callable[..., T]:  # only now is it known which options there are
-        return jax.jit(function, compiler_options=options(), **static)
+    def on_cpu(told: tuple[Any, ...]) -> Callable[..., T]:
+        return jax.jit(function, compiler_options=dict(told), **static)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> T:
-        if not is_traced(jax.tree.leaves((args, kwargs))) and options():
+        told = tuple(options().items())
+        if told and not is_traced(jax.tree.leaves((args, kwargs))):
             try:
-                return on_cpu()(*args, **kwargs)
+                return on_cpu(told)(*args, **kwargs)
             except ValueError as error:  # the function is a closure over something that is traced
                 if "top-level `jax.jit`" not in str(error):
                     raise

@@ -36,7 +36,10 @@ def sets(question: Question, most: int, dtype: Any, key: Any, points: Any, test:
         number = jnp.where(points.pairs <= most, jnp.arange(most), some)
         own = jnp.minimum(number, points.pairs - 1)
         there = (number < points.pairs) | (points.pairs == 0)
-        of_frozen = lambda: frozen(question, key_of_draws(key), data, own, points.draws)  # noqa: E731
+
+        def of_frozen() -> Pairs:
+            return frozen(question, key_of_draws(key), data, own, points.draws)
+
         trained = jax.lax.cond(points.pairs > 0, of_frozen, lambda: again)
     y = drawn(test, seeds[4], most, dtype) if isinstance(test, Gaussian) else test[jnp.arange(most) % len(test)]
     parts = [trained, again, fresh(question, jax.random.fold_in(key, 5), y)]

@@ -8,9 +8,14 @@ import numpy as np
 
 from benchmarks.pages import record, substitutions
 from benchmarks.record import COMMANDS
-from tests.claims.ledger import ROOT, page
+from rfdsm.compiled import MOST
+from rfdsm.phases.advice import GOOD_ENOUGH
+from rfdsm.simulation import memory_estimate
+from rfdsm.sweeps._configuration import MOST_CELLS
+from rfdsm.sweeps.store import WORTH_SYNCING
+from tests.claims.ledger import ROOT, Claim, check, page, ten
 
-PERFORMANCE = "docs/performance.md"
+PERFORMANCE, PHASES, SWEEPS = "docs/performance.md", "docs/phases.md", "docs/sweeps.md"
 INCLUDED = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 
 
@@ -83,3 +88,33 @@ def sentences() -> Iterator[tuple[str, str, bool]]:
 def test_sentences_are_true_of_the_records():
     wrong = [(name, sentence) for name, sentence, so in sentences() if not so or sentence not in page(name)]
     assert wrong == []
+
+
+CLAIMS = [
+    Claim(
+        PERFORMANCE,
+        f"| {d} | {p} | {{:.2f}} GB | {{:.2f}} GB |",
+        lambda p=p, d=d: (memory_estimate(p, d) / 1e9, memory_estimate(p, d, eigenvectors=True) / 1e9),
+    )
+    for d, p in ((100, 800), (400, 2400), (1000, 4000), (2000, 6000), (2000, 16000))
+]
+CLAIMS += [
+    Claim(PHASES, "is within {:.0f} % of the best at any width", lambda: 100 * GOOD_ENOUGH),
+    Claim(SWEEPS, "More than {} simulated cells", lambda: ten(MOST_CELLS)),
+    Claim(SWEEPS, "{} MB at most", lambda: MOST // 2**20),
+    Claim(SWEEPS, "Files that took more than {} s to compute", lambda: WORTH_SYNCING),
+]
+SETTINGS = (
+    "further than 10⁻³",
+    "a fresh set of 10⁴ points",
+    "on 10⁴ fresh draws",
+    "about 10 kB N²",
+    "agree to rounding (10⁻¹⁰ is tested)",
+    "at t = 0.3, 0.1, 0.01, 0.001",
+    "both ratios from 10⁻² to 10³, ridges from 10⁻⁸",
+)
+
+
+def test_numbers():
+    for name in (PERFORMANCE, PHASES, SWEEPS):
+        check(name, [claim for claim in CLAIMS if claim.page == name], SETTINGS)

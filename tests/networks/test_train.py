@@ -226,6 +226,15 @@ def test_batches_of_frozen_pairs_reach_their_least_squares():
     np.testing.assert_allclose(training.network.layers[0].weight, best.T, atol=0.03)
 
 
+def test_frozen_draws_are_learnt_by_heart_and_fresh_ones_cannot_be():
+    """One executable makes both: a draw per point is fitted, its points with fresh noise are not."""
+    rows = np.random.default_rng(3).normal(size=(12, 3))
+    asked = dict(level=0.5, steps=1500, batch=8, measured=600, record=[1500], optimiser=optax.adam(1e-2))
+    for m, low, high in ((1, 0.0, 0.3), (np.inf, 0.8, 1.25)):
+        losses = networks.train(networks.mlp(3, 32), rows, m=m, test=networks.gaussian(3), **asked).losses
+        assert low < losses.train[-1] / losses.empirical_test[-1] < high
+
+
 @pytest.mark.slow
 def test_levels_and_weights():
     u = jnp.linspace(0.0, 1.0, 5)
