@@ -12,6 +12,7 @@ from rfdsm import _laws as laws, datasets
 from rfdsm._generated_model import GeneratedSamples
 from rfdsm._hints import Count, Devices, Dimensions, DTypeName, KeyLike, Number, Rows
 from rfdsm._problem import Problem, check_problem
+from rfdsm._statistics import standard_error
 from rfdsm._values import one_line
 from rfdsm.extrapolation import Extrapolation, fit, ratio, relative, z_score
 from rfdsm.losses import Run
@@ -62,8 +63,7 @@ class Comparison:
     @property
     def standard_error(self) -> Float[np.ndarray, "..."]:
         """Standard error of that mean, from the spread over trials; NaN where values are infinite."""
-        with np.errstate(invalid="ignore"):
-            return np.std(self.simulation, axis=2, ddof=1) / self.simulation.shape[2] ** 0.5
+        return standard_error(self.simulation, axis=2)
 
     @property
     def deviation(self) -> Float[np.ndarray, "..."]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from rfdsm._statistics import standard_error
 from rfdsm.extrapolation import relative, z_score
 from rfdsm.model import RANDOM_FEATURES, Model
 
@@ -63,7 +64,7 @@ def mean_and_error(values: Any, trials: int) -> list[str]:
     means = whole.mean(axis=0)
     if trials == 1:
         return [f"{mean:.4f}" for mean in means]
-    errors = whole.std(axis=0, ddof=1) / np.sqrt(trials)
+    errors = standard_error(whole)
     return [f"{mean:.4f} ± {error:.4f}" for mean, error in zip(means, errors, strict=True)]
 
 
@@ -114,8 +115,7 @@ def simulated_generation(law: Any, found: Any, groups: int = 3) -> Table:
         table.add_column(name, justify="right" if name else "left")
 
     def told(values: np.ndarray) -> str:
-        error = np.std(values, ddof=1) / np.sqrt(trials) if trials > 1 else np.nan
-        return f"{np.mean(values):.4g} ± {error:.2g}"
+        return f"{np.mean(values):.4g} ± {standard_error(values):.2g}"
 
     order = np.argsort(law.nodes)
     share, variance = np.asarray(law.weights)[order], np.asarray(law.variance)[order]

@@ -11,6 +11,7 @@ import xarray as xr
 
 from rfdsm import __version__, _vocabulary as vocabulary
 from rfdsm._problem import Problem
+from rfdsm._statistics import standard_error
 from rfdsm.losses import QUANTITIES, Losses
 from rfdsm.model import RANDOM_FEATURES, LearningCurves, Model
 
@@ -148,12 +149,11 @@ def training(
     if simulated is None:
         return whole
     places, runs, d = simulated
-    count, over = runs.shape[0], (*cells, "simulated_time")
+    over = (*cells, "simulated_time")
     variables = {}
     for name in Losses.NAMES:
         values = np.asarray(getattr(runs, name), float)
-        error = values.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.full(values.shape[1:], np.nan)
-        mean = values.mean(axis=0)
+        mean, error = values.mean(axis=0), standard_error(values)
         variables[f"{name}_mean"] = variable(name, over, mean, f"{LONG_NAMES[name]}, mean over trials")
         variables[f"{name}_standard_error"] = variable(name, over, error, f"{LONG_NAMES[name]}, standard error")
     coords = {"simulated_time": variable("simulated_time", ("simulated_time",), places), "d": variable("d", (), d)}

@@ -15,7 +15,7 @@ ROOT = Path(rfdsm.__file__).parent
 LONGEST_FILE = 350
 
 GROUND = """activations arguments arrays batches executables grids hints laws losses machine printing samples named
-schedules scope spectra targets units vocabulary values"""
+schedules scope spectra statistics targets units vocabulary values"""
 # From the ground up. A name stands for a module, or for a package with all its modules.
 FLOORS = (
     tuple(GROUND.split()),
@@ -137,10 +137,10 @@ def test_no_import_is_circular():
 
 
 def test_pictures_compute_nothing():
-    """They know datasets, and the words for what is in them."""
+    """They know datasets, the words for what is in them, and standard errors."""
     for module in MODULES:
         if module.split(".")[0] == "plots":
-            assert {name.split(".")[0] for name in house(module)} <= {"plots", "losses", "_vocabulary"}, module
+            assert {name.split(".")[0] for name in house(module)} <= {"plots", "losses", "_statistics", "_vocabulary"}, module
 
 
 def test_files_and_processes_are_left_to_the_upper_floors():

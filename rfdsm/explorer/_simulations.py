@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rfdsm._statistics import standard_error
 from rfdsm.explorer._state import State
 from rfdsm.losses import Losses
 from rfdsm.simulation._simulate import simulate
@@ -66,7 +67,7 @@ def simulated(
         round(state.psi_n * state.d),
         round(state.psi_p * state.d),
         {name: float(value.mean()) for name, value in values.items()},
-        {name: float(value.std(ddof=1) / np.sqrt(trials)) for name, value in values.items()},
+        {name: float(standard_error(value)) for name, value in values.items()},
     )
 
 

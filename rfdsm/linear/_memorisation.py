@@ -17,6 +17,7 @@ from rfdsm._executables import jitted
 from rfdsm._hints import Count, DTypeName, KeyLike
 from rfdsm._machine import available_memory, cores, lapack_threads
 from rfdsm._scope import jax_scope
+from rfdsm._statistics import fraction_error
 from rfdsm._values import one_line
 from rfdsm.linear._fitting import Fitted, Normal, Sample, draw, fit, normal_rows, statistics
 from rfdsm.linear._plan import check_memory, memory_estimate, plan
@@ -52,8 +53,7 @@ class Memorisation(eqx.Module):
     @property
     def probability_error(self) -> np.ndarray:
         """Standard error of `probability`."""
-        p = self.probability
-        return np.asarray(np.sqrt(p * (1 - p) / self.sign.shape[0]))
+        return fraction_error(self.sign > 0)
 
 
 class _Settings(NamedTuple):

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from rfdsm._statistics import standard_error
 from rfdsm.losses import QUANTITIES
 from rfdsm.plots import AXIS_LABELS, COLOURS, MARKERS, loss
 from rfdsm.plots._compared import FLOORS
@@ -60,9 +61,9 @@ def measures(axis: Axes, dataset: xr.Dataset) -> Axes:
     """Mean Hellinger distance, nearest-neighbour copies and relative distance of neighbours. Returns the Axes."""
     labels = {"hellinger": "squared Hellinger distance", "copied": "fraction copied (ratio < 1/3)",
               "nearest": "nearest training / nearest fresh"}  # fmt: skip
-    dataset, count = ordered(dataset, "psi"), dataset.sizes["trial"]
+    dataset = ordered(dataset, "psi")
     for (name, label), colour, marker in zip(labels.items(), COLOURS, MARKERS, strict=False):
-        mean, error = dataset[name].mean("trial"), dataset[name].std("trial") / np.sqrt(max(count - 1, 1))
+        mean, error = dataset[name].mean("trial"), dataset[name].reduce(standard_error, "trial")
         _bars(axis, dataset["psi"], mean, error, {"color": colour, "marker": marker, "label": label})
     axis.set_ylabel("mean over trials")
     axis.set_ylim(bottom=-0.03)

@@ -13,6 +13,7 @@ from rfdsm._arguments import base_key
 from rfdsm._comparison import Comparison, compare
 from rfdsm._problem import Problem
 from rfdsm._samples import standardise
+from rfdsm._statistics import standard_error
 from rfdsm.activations._expansion import PanelRule
 from rfdsm.losses import Losses
 from rfdsm.phases import _fields as fields
@@ -114,7 +115,7 @@ def measured(problem: Problem, d: int, *, widest: int, data: Any, key: Any) -> E
         regime=REGIMES[int(labels(mean))],
         theory={name: float(theory[name]) for name in NAMES},
         mean={name: float(mean[name]) for name in NAMES},
-        error={name: float(np.std(trials[name], ddof=1) / TRIALS**0.5) for name in NAMES},
+        error={name: float(standard_error(trials[name])) for name in NAMES},
         gaussian={} if law.known or not np.all(np.isfinite(compared.theory)) else _twins(asked, law.size, size, key),
     )
 

@@ -9,6 +9,7 @@ from rfdsm import datasets
 from rfdsm._arguments import check_whole
 from rfdsm._hints import Count, KeyLike
 from rfdsm._problem import Problem, check_problem
+from rfdsm._statistics import standard_error
 from rfdsm.phases import _fields as fields
 from rfdsm.phases._boundaries import boundaries, peak
 from rfdsm.phases._lines import CONTINUOUS, checked_name
@@ -138,7 +139,7 @@ def simulated_regimes(problem: Problem, d: Count, *, trials: Count = 4, key: Key
         dataset[name] = datasets.variable(name, over, mean[name])
     signed = fields.signed(mean)
     for field, values in signed.items():
-        error = np.std(fields.value(field, named), axis=0, ddof=1) / trials**0.5
+        error = standard_error(fields.value(field, named))
         dataset[field] = datasets.variable("", over, values, fields.LONG_NAMES[field])
         dataset[f"{field}_error"] = datasets.variable("", over, error, f"standard error of {field}")
     dataset = dataset.assign(_regimes(over, signed))

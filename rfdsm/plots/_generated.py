@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rfdsm._statistics import standard_error
 from rfdsm.plots._style import COLOURS, abscissa, axis_label, checked, fixed, legend, log_x, one_each, pieces, telling
 
 PANELS = ("variance", "spectrum", "path")
@@ -65,9 +66,7 @@ def _groups(dataset: xr.Dataset, count: int = 12) -> tuple[np.ndarray, np.ndarra
     x, v = (np.asarray(dataset[name]) for name in ("simulated_eigenvalues", "simulated_variances"))
     parts = [np.array_split(values, min(count, x.shape[1]), axis=1) for values in (x, v)]
     places, values = (np.stack([part.mean(axis=1) for part in found], axis=1) for found in parts)
-    trials = len(values)
-    error = values.std(axis=0, ddof=1) / np.sqrt(trials) if trials > 1 else np.full(values.shape[1], np.nan)
-    return places.mean(axis=0), values.mean(axis=0), error
+    return places.mean(axis=0), values.mean(axis=0), standard_error(values)
 
 
 def _spectrum(axis: Axes, dataset: xr.Dataset) -> None:

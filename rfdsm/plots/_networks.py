@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from rfdsm._statistics import standard_error
 from rfdsm.losses import QUANTITIES, Losses
 from rfdsm.plots._style import COLOURS, MARKERS, dressed, label_x, log_x, one_each
 
@@ -32,12 +33,10 @@ def networks(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
     for axis, name in zip(axes, names, strict=True):
         for k, m in enumerate(np.asarray(dataset["m"])):
             values = np.asarray(last[name].sel(m=m))
-            count = values.shape[-1]
-            error = values.std(axis=-1, ddof=1) / np.sqrt(count) if count > 1 else None
             colour = COLOURS[k % len(COLOURS)]
             label = r"$m = \infty$" if np.isinf(m) else f"$m = {m:g}$"
             look = dict(fmt=MARKERS[k % len(MARKERS)], ms=4.5, mfc="white", capsize=2, color=colour)
-            axis.errorbar(x, values.mean(axis=-1), error, label=label, **look)
+            axis.errorbar(x, values.mean(axis=-1), standard_error(values, -1), label=label, **look)
             axis.plot(fine, dataset[f"theory_{name}"].sel(m=m), color=colour, lw=1.2, alpha=0.8)
         floor = dataset["theory_floor"].isel(m=0)
         if name in ("empirical_test", "test"):
@@ -57,11 +56,9 @@ def _against_steps(dataset: xr.Dataset, axes: np.ndarray, names: list[str]) -> n
     steps = np.asarray(shown["step"])
     for axis, name in zip(axes, names, strict=True):
         values = np.atleast_2d(shown[name].transpose(..., "step"))
-        mean = values.mean(axis=0)
+        mean, error = values.mean(axis=0), standard_error(values)
         axis.plot(steps, mean, color=COLOURS[0], lw=1.6)
-        if len(values) > 1:
-            error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
-            axis.fill_between(steps, mean - error, mean + error, color=COLOURS[0], alpha=0.25, lw=0)
+        axis.fill_between(steps, mean - error, mean + error, color=COLOURS[0], alpha=0.25, lw=0)
         if name in ("empirical_test", "test") and np.isfinite(shown["floor"]).any():
             floor = np.atleast_2d(shown["floor"].transpose(..., "step")).mean(axis=0)
             axis.plot(steps, floor, color="0.35", ls=":", lw=1.1)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from rfdsm._statistics import standard_error
 from rfdsm.plots._style import COLOURS, MARKERS, dressed, label_x, log_x, one_each
 
 PANELS = {
@@ -86,7 +87,7 @@ def against_n(dataset: xr.Dataset, axes: Any = None) -> np.ndarray:
                 values = np.asarray(cell[name].transpose("n", "network"), float)
                 own = dict(fmt=MARKERS[k] + style, ms=4.5, lw=1.2, capsize=2, color=COLOURS[k]) | look
                 own |= {} if style == "--" else {"label": label}
-                axis.errorbar(x, values.mean(axis=1), _error(values), **own)
+                axis.errorbar(x, values.mean(axis=1), standard_error(values, -1), **own)
     for axis, name in ((axes[1], "copied"), (axes[2], "to_fresh"), (axes[3], "position")):
         for other, (_, style) in OTHERS.items():
             axis.plot(x, dataset[f"{name}_{other}"].mean("network"), color="0.35", ls=style, lw=1.2)
@@ -99,17 +100,11 @@ def _axes(dataset: xr.Dataset, axes: Any) -> np.ndarray:
     return one_each(axes, tuple(PANELS))
 
 
-def _error(values: np.ndarray) -> Any:
-    """Standard error over networks, the last axis; None for one network."""
-    return values.std(axis=-1, ddof=1) / np.sqrt(values.shape[-1]) if values.shape[-1] > 1 else None
-
-
 def _line(axis: Any, steps: np.ndarray, values: xr.DataArray, **look: Any) -> None:
     array = np.asarray(values.transpose("step", "network"), float)
-    mean, error = array.mean(axis=1), _error(array)
+    mean, error = array.mean(axis=1), standard_error(array, -1)
     axis.plot(steps, mean, lw=1.6, **look)
-    if error is not None:
-        axis.fill_between(steps, mean - error, mean + error, color=look["color"], alpha=0.2, lw=0)
+    axis.fill_between(steps, mean - error, mean + error, color=look["color"], alpha=0.2, lw=0)
 
 
 def _finished(axes: np.ndarray, x: str) -> np.ndarray:

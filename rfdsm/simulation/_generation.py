@@ -16,6 +16,7 @@ from rfdsm._machine import lapack_threads
 from rfdsm._printing import Printed
 from rfdsm._problem import Problem
 from rfdsm._scope import jax_scope
+from rfdsm._statistics import fraction_error
 from rfdsm._values import one_line
 from rfdsm.activations import Activation
 from rfdsm.activations._kept import kept
@@ -84,7 +85,7 @@ class SimulatedGeneration(Printed):
     @property
     def probability_error(self) -> float:
         """Standard error of `probability`."""
-        return float(np.sqrt(self.probability * (1 - self.probability) / self.sign.size))
+        return float(fraction_error(self.sign > 0))
 
     def groups(self, count: Any = 3) -> tuple[np.ndarray, np.ndarray]:
         """Mean eigenvalue and mean variance in `count` groups of neighbouring eigenvectors, both (trials, count)."""

@@ -8,6 +8,7 @@ import xarray as xr
 
 from rfdsm._comparison import curves
 from rfdsm._files import located
+from rfdsm._statistics import standard_error
 from rfdsm.losses import QUANTITIES
 from rfdsm.model import RANDOM_FEATURES
 from rfdsm.sweeps import _models as models
@@ -93,12 +94,9 @@ def _over_trials(dataset: xr.Dataset) -> xr.Dataset:
     """Simulations alone as those of a comparison: mean and standard error of every loss over the trials."""
     names = [name for name in QUANTITIES if name in dataset and "trial" in dataset[name].dims]
     losses = dataset[names].reset_coords(drop=True).to_dataarray("loss")
-    error = losses.std("trial", ddof=1) / dataset.sizes["trial"] ** 0.5 if dataset.sizes["trial"] > 1 else np.nan
-    found = xr.Dataset({"mean": losses.mean("trial")}, attrs=dataset.attrs)
-    found = found.assign(standard_error=found["mean"] * 0 + error).assign_coords(
-        {name: value for name, value in dataset.coords.items() if name != "trial"}
-    )
-    return found.expand_dims("d")
+    found = {"mean": losses.mean("trial"), "standard_error": losses.reduce(standard_error, "trial")}
+    coords = {name: value for name, value in dataset.coords.items() if name != "trial"}
+    return xr.Dataset(found, coords, dataset.attrs).expand_dims("d")
 
 
 def _training(dataset: xr.Dataset) -> np.ndarray:

@@ -10,6 +10,7 @@ from rfdsm._machine import lapack_threads
 from rfdsm._printing import Printed
 from rfdsm._problem import Problem
 from rfdsm._scope import jax_scope
+from rfdsm._statistics import fraction_error
 from rfdsm.sampling import Sampler, metrics
 from rfdsm.theory._generation import generated_law
 
@@ -30,8 +31,7 @@ class GeneratedMemorisation(Printed):
     @property
     def probability_error(self) -> Float[np.ndarray, "*grid"]:
         """Its standard error."""
-        p = self.probability
-        return np.asarray(np.sqrt(p * (1 - p) / len(self.sign)))
+        return fraction_error(self.sign > 0)
 
 
 def generated_memorisation(
