@@ -136,6 +136,14 @@ def check_whole(name: str, value: Any, least: int) -> int:
     return int(value)
 
 
+def checked_variance(name: str, value: Any) -> float:
+    """The variance as a float. Raises ValueError unless it is one finite number >= 0."""
+    array = number_array(name, value, "a variance >= 0")
+    if array.ndim or not (np.isfinite(array) and array >= 0):
+        raise ValueError(f"{name} = {one_line(value)} must be one finite variance >= 0")
+    return float(array)
+
+
 def flow_times(times: Any) -> np.ndarray:
     """Training times as a vector, in the order given; a number is a vector of one. ValueError unless all are >= 0."""
     array = np.atleast_1d(number_array("times", times, ">= 0"))

@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rfdsm._arguments import check_whole
+from rfdsm._arguments import check_whole, checked_variance
 from rfdsm._problem import FIELDS, Problem
 from rfdsm._values import one_line
 from rfdsm._vocabulary import THIRDS
 from rfdsm.model import Model, RandomFeatures
 from rfdsm.sampling import Sampler
-from rfdsm.sampling._chain import checked_start
 from rfdsm.simulation import _plan as levels
 from rfdsm.simulation._generation import NETWORKS, check_request, generated
 from rfdsm.theory._generation import generated_law
@@ -51,7 +50,7 @@ class GeneratedSamples(RandomFeatures):
             raise ValueError(f"sampler = {one_line(sampler)} must be one of rfdsm.sampling, as sampling.ddim(levels)")
         if networks not in NETWORKS:
             raise ValueError(f"networks = {one_line(networks)} must be one of {', '.join(NETWORKS)}")
-        first = None if start is None else checked_start(start)
+        first = None if start is None else checked_variance("start", start)
         return GeneratedSamples(sampler, check_whole("samples", samples, 2), networks, first)
 
     @staticmethod

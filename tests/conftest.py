@@ -131,9 +131,15 @@ def pytest_collection_modifyitems(items):
 class _Part:
     """After marks have selected tests: files of every length in every part, as the longest are first."""
 
+    def __init__(self, words):
+        place, _, count = words.partition("/")
+        if not (place.isdecimal() and count.isdecimal() and int(place) < int(count)):
+            raise pytest.UsageError(f"--part {words} must be K/N with 0 <= K < N")
+        self.of = int(place), int(count)
+
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config, items):
-        place, count = map(int, config.getoption("part").split("/"))
+        place, count = self.of
         files = list(dict.fromkeys(item.path for item in items))
         mine = set(files[place % count :: count])
         config.hook.pytest_deselected(items=[item for item in items if item.path not in mine])
@@ -144,7 +150,7 @@ def pytest_configure(config):
     if not config.getoption("unchecked"):
         install_import_hook("rfdsm", "beartype.beartype")
     if config.getoption("part"):
-        config.pluginmanager.register(_Part())
+        config.pluginmanager.register(_Part(config.getoption("part")))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -66,8 +66,11 @@ def phase_diagram(
         The Axes.
 
     Raises:
-        ValueError: fewer than two axes with more than one value, or more than two.
+        ValueError: fewer than two axes with more than one value, or more than two; datasets without regimes.
     """
+    for name, given in (("dataset", dataset), ("simulated", simulated)):
+        if given is not None and not {"regime", "is_harmful"} <= set(given):
+            raise ValueError(f"{name} must be of phase_diagram or simulated_regimes, with regime and is_harmful")
     plane, across, along = plane_of(dataset, across, along)
     axis = single(axes, COLUMN, 3.9 if legend else 2.9)
     x, y = plane[across].to_numpy(), plane[along].to_numpy()

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from rfdsm._arguments import field, number_array
+from rfdsm._arguments import checked_variance, field
 from rfdsm._problem import Problem, check_problem
-from rfdsm._values import is_traced, one_line
+from rfdsm._values import is_traced
 from rfdsm._vocabulary import RANGES
 from rfdsm.sampling._samplers import Sampler, check_sampler
 
@@ -37,16 +37,8 @@ def at_levels(problem: Problem, sampler: Any, ridges: Any = None) -> Problem:
 def first_variance(problem: Problem, sampler: Sampler, start: Any = None) -> Any:
     """Variance of the first samples: that of pure noise, unless another one is given."""
     if start is not None:
-        return start if is_traced(start) else checked_start(start)
+        return start if is_traced(start) else checked_variance("start", start)
     if problem.schedule.end_variance is not None:
         return problem.schedule.end_variance
     h = problem.schedule.level(np.float64(sampler.levels[0]), problem.spectrum.mean).h
     return h if is_traced(h) else float(h)
-
-
-def checked_start(start: Any) -> float:
-    """A variance. Raises ValueError."""
-    first = number_array("start", start, "a variance >= 0")
-    if first.ndim or not (np.isfinite(first) and first >= 0):
-        raise ValueError(f"start = {one_line(start)} must be one finite variance >= 0")
-    return float(first)

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from rfdsm import __version__, _laws as laws
-from rfdsm._arguments import base_key, check_whole, flow_times
+from rfdsm._arguments import base_key, check_whole, checked_variance, flow_times
 from rfdsm._generated_model import GeneratedSamples
 from rfdsm.model import RANDOM_FEATURES, LearningCurves, Model
 from rfdsm.sweeps import _models as models
 from rfdsm.sweeps._errors import SweepError
 from rfdsm.sweeps._models import ActivationError
-from rfdsm.theory._training import check_flow, check_initial
+from rfdsm.theory._training import check_flow
 
 FORMAT = 1
 """Of the store's files."""
@@ -170,7 +170,7 @@ def _curves(model: Model, problem: Any, quantities: tuple[str, ...], times: Any,
     if model is not RANDOM_FEATURES:
         raise ValueError(f"quantities = {TRAINING!r} must be of a rfdsm.Problem, without a sampler")
     check_flow(problem)
-    return LearningCurves(flow_times(times), check_initial(initial))
+    return LearningCurves(flow_times(times), checked_variance("initial", initial))
 
 
 def _dtype(dtype: Any) -> str:

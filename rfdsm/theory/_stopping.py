@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from rfdsm._arguments import number_array
+from rfdsm._arguments import checked_variance, number_array
 from rfdsm._hints import Number
 from rfdsm._printing import Printed
 from rfdsm._problem import FIELDS, Problem
@@ -16,7 +16,7 @@ from rfdsm._values import one_line
 from rfdsm.theory._flow import Curves, Path, Slopes, curves, slopes
 from rfdsm.theory._paths import mapped, paths
 from rfdsm.theory._predict import predict
-from rfdsm.theory._training import TOLERANCE, check_flow, check_initial, minimiser
+from rfdsm.theory._training import TOLERANCE, check_flow, minimiser
 
 LOSSES = ("test", "score", "empirical_test")
 FIRST, LAST = 1e-2, 1e10
@@ -90,7 +90,7 @@ def optimal_stopping(
     """
     if minimise not in LOSSES:
         raise ValueError(f"minimise = {one_line(minimise)} must be one of {', '.join(LOSSES)}")
-    variance, share = check_initial(initial), number_array("tolerance", tolerance, "between 0 and 1")
+    variance, share = checked_variance("initial", initial), number_array("tolerance", tolerance, "between 0 and 1")
     if share.ndim or not 0 < share < 1:
         raise ValueError(f"tolerance = {one_line(tolerance)} must be one number between 0 and 1")
     check_flow(problem)

@@ -7,12 +7,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from rfdsm._arguments import flow_times, number_array
+from rfdsm._arguments import checked_variance, flow_times
 from rfdsm._executables import jitted
 from rfdsm._hints import Number, Numbers
 from rfdsm._problem import Problem, check_problem
 from rfdsm._scope import jax_scope
-from rfdsm._values import one_line
 from rfdsm.activations import Moments
 from rfdsm.activations._quadrature import padded
 from rfdsm.losses import Losses
@@ -65,7 +64,7 @@ def training_curve(problem: Problem, times: Numbers, *, initial: Number = 0.0) -
         >>> training_curve(problem, times=[0, 1, 10, 100, np.inf]).test.round(4)
         array([1.    , 0.8628, 0.9567, 1.6821, 1.8439])
     """
-    theta, variance = flow_times(times), check_initial(initial)
+    theta, variance = flow_times(times), checked_variance("initial", initial)
     check_flow(problem)
     finite = np.isfinite(theta)
     shape = (*problem.shape, theta.size)
@@ -144,14 +143,6 @@ def _unseen_in_cells(
     population = matrix.response(1.0, 1 - P.q)[2] / per_p
     fresh = matrix.response((1 - memory) ** 2, 1 - P.q + 2 * P.q * memory)[2] / per_p
     return jnp.where(interpolating, population, 0), jnp.where(interpolating, fresh, 0)
-
-
-def check_initial(initial: Any) -> float:
-    """The variance as a float. Raises ValueError unless it is one finite number >= 0."""
-    array = number_array("initial", initial, "a variance >= 0")
-    if array.ndim or not (np.isfinite(array) and array >= 0):
-        raise ValueError(f"initial = {one_line(initial)} must be one finite variance >= 0")
-    return float(array)
 
 
 def check_flow(problem: Problem) -> None:

@@ -133,6 +133,8 @@ def test_other_numbers_of_fields_are_refused(kind):
     wide = xr.concat([diagram(), diagram()], dim=xr.IndexVariable("t", [0.1, 0.2]))
     with pytest.raises(ValueError, match=r"^dataset varies over psi_p, psi_n, t: a map needs exactly two"):
         kind(wide)
+    with pytest.raises(ValueError, match=r"^simulated must be of phase_diagram or simulated_regimes, with regime and"):
+        plots.phase_diagram(diagram(), simulated=diagram().drop_vars("regime"))
 
 
 def test_heatmap():
