@@ -313,7 +313,7 @@ def test_divergences_mix_two_covariances():
         np.testing.assert_allclose(reverse, (np.mean((squares.T @ target) / variance) - 1 + difference) / 2, rtol=5e-3)
 
 
-@pytest.mark.parametrize("trials", [8, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trials", [8, pytest.param(48, marks=pytest.mark.slow)])
 def test_memorisation_of_the_law_is_that_of_networks(trials):
     """P(nearer to fresh points) of theory's covariance, and of samples of real networks, between 0 and 1."""
     problem = Problem(1.0, 4.0, 2, 0.5, 0.05, target="velocity")
