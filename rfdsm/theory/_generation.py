@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from rfdsm._arguments import number_array
 from rfdsm._arrays import module_of
-from rfdsm._batches import in_chunks
+from rfdsm._batches import filled, in_chunks
 from rfdsm._executables import jitted
 from rfdsm._hints import Number, Numbers
 from rfdsm._printing import Printed
@@ -21,6 +21,7 @@ from rfdsm._scope import jax_scope
 from rfdsm._values import is_traced, one_line
 from rfdsm.activations import Activation
 from rfdsm.activations._kept import kept
+from rfdsm.activations._quadrature import padded
 from rfdsm.sampling import Sampler
 from rfdsm.sampling._chain import at_levels, first_variance
 from rfdsm.theory._fixed_point import solve
@@ -30,8 +31,9 @@ from rfdsm.theory._generated_targets import Target, given_spectrum, spectra_of
 from rfdsm.theory._populations import all_moments, populations
 from rfdsm.theory._sample_covariance import SampleSpectrum, sample_density
 
-BATCH, STEPS = 8, 8
-"""Laws computed in one call, and what numbers of steps are rounded up to: few executables serve all."""
+BATCH, STEPS, NODES, PLACES = 8, 8, 337, 64
+"""Few executables serve all: laws computed in one call; what numbers of steps are rounded up to; nodes, those of
+isotropic data, and places elsewhere at least."""
 DENSITY_POINTS = 400
 
 
@@ -137,10 +139,17 @@ class GeneratedLaw(Printed):
 
     def _elsewhere(self, places: Any, function: Any) -> Any:
         """Arrays (*shape, points) of what the function says of places without a weight."""
+        mapped, chain, count = _mapped(self.activation, function, (0, None)), self.asked.chain, np.shape(places)[0]
         with jax_scope():
-            found = _mapped(self.activation, function, (0, None))(self.asked.chain, jnp.asarray(places, float))
-        shape = (*self.shape, np.shape(places)[0])
-        return jax.tree.map(lambda values: module_of(values).asarray(values).reshape(shape), found)
+            if is_traced((chain, places)):
+                found = mapped(chain, jnp.asarray(places, float))
+            else:
+                wide = padded(filled(places, max(count, PLACES)))
+                cells = len(chain.nodes)
+                found = in_chunks(
+                    lambda x: mapped(x, wide), lambda at: jax.tree.map(lambda x: x[at], chain), cells, BATCH
+                )
+        return jax.tree.map(lambda values: values[:, :count].reshape((*self.shape, count)), found)
 
 
 def generated_law(
@@ -193,10 +202,12 @@ def generated_law(
     with jax_scope():
         chain = in_double(chain)
         asked = question(chain, sampler, first_variance(chain, sampler, start), own)
+        count = asked.chain.nodes.shape[-1]
         if chain.traced:
             found = jax.vmap(partial(_measured, problem.activation))(asked)
         else:
             # A batch on every core; batches are filled up, so that one executable serves all grids.
+            asked = _widened(asked)
             batch, size = _mapped(problem.activation, _measured), len(asked.chain.nodes)
             found = in_chunks(batch, lambda cells: jax.tree.map(lambda x: x[cells], asked), size, BATCH)
 
@@ -204,11 +215,11 @@ def generated_law(
             values = values.reshape((*shape, *values.shape[values.ndim - axes :]))
             return values.astype(dtype) if is_traced(values) and values.dtype == float else values
 
-        path = module_of(found["path"]).moveaxis(found["path"][:, : sampler.size], 1, 0)
+        path = module_of(found["path"]).moveaxis(found["path"][:, : sampler.size, :count], 1, 0)
         values = {name: finished(value) for name, value in found.items() if name != "path"}
         return GeneratedLaw(
-            nodes=finished(asked.chain.nodes, 1),
-            weights=finished(asked.chain.weights, 1),
+            nodes=finished(asked.chain.nodes[:, :count], 1),
+            weights=finished(asked.chain.weights[:, :count], 1),
             variance=finished(path[-1], 1),
             path=path.reshape((sampler.size, *shape, path.shape[-1])),
             **values,
@@ -251,6 +262,16 @@ def question(chain: Problem, sampler: Sampler, first: Any, own: SampleSpectrum |
     nodes, weights, spare, data, end = spectra_of(psi_n, chain, own, [law.nodes, a**2 * law.nodes + h])
     ratios = Ratios(1 / psi_n, psi_p, 1 / m, spare)
     return Question(Chain(levels, starts, ratios, nodes, weights, module_of(first).full(size, first, float)), data, end)
+
+
+def _widened(asked: Question) -> Question:
+    """With nodes that weigh nothing, so that spectra of any size share an executable."""
+    more = ((0, 0), (0, max(NODES - asked.chain.nodes.shape[1], 0)))
+    chain = asked.chain._replace(
+        nodes=np.pad(asked.chain.nodes, more, "edge"), weights=np.pad(asked.chain.weights, more)
+    )
+    laws = (x._replace(inverse=np.pad(x.inverse, more), forward=np.pad(x.forward, more)) for x in asked[1:])
+    return Question(chain, *laws)
 
 
 def _measured(activation: Activation, asked: Question) -> dict[str, Any]:
@@ -306,8 +327,12 @@ def _starts(chain: Problem, moments: Any) -> Any:
     psi_n, psi_p, m, _, ridge = (getattr(chain, name) for name in FIELDS)
     values = (1 / psi_n, 1 / psi_p, 1 / m, chain.asked, moments, ridge / psi_p)
     shaped = jax.tree.map(lambda x: module_of(x).broadcast_to(x, chain.shape), values)
-    found = order_parameters(*shaped, law.nodes, law.weights)
-    return found if chain.traced else tuple(np.asarray(value) for value in found)
+    if chain.traced:
+        return order_parameters(*shaped, law.nodes, law.weights)
+    count = math.prod(chain.shape)
+    flat = jax.tree.map(lambda x: padded(filled(np.ravel(x), max(count, PLACES))), shaped)
+    found = order_parameters(*flat, law.nodes, law.weights)
+    return tuple(np.asarray(value)[:count].reshape(chain.shape) for value in found)
 
 
 @jitted
