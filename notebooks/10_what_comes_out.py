@@ -33,7 +33,7 @@ from rfdsm import sampling
 
 TARGETS = ("noise", "data", "velocity")
 COLOURS = dict(zip(TARGETS, ("C0", "C1", "C2"), strict=True))
-sampler = sampling.ddim(sampling.geometric(3, 0.05, steps=12))
+sampler = sampling.ddim(sampling.geometric(3, 0.05, steps=8))
 problems = {target: rfdsm.Problem(3.0, 2.0, 2, 1.0, 0.05, target=target) for target in TARGETS}
 
 # %% [markdown]
@@ -103,7 +103,7 @@ _ = axis.legend(title="target (dotted: bound)")
 # %% [markdown]
 # ## The best ridge of every level
 #
-# The gradient of the law by all ridges is exact, so that a dozen of them are tuned together. (Isotropic data of the
+# The gradient of the law by all ridges is exact, so that all of them are tuned together. (Isotropic data of the
 # noise's own variance would be too easy: a velocity network that says nothing keeps them. Half of the directions have
 # small variance here.)
 

@@ -105,7 +105,7 @@ def test_gaussian_rows_get_the_advice_of_their_covariance(unhurried):
 
 def test_digits(unhurried, tmp_path):
     rows = load("digits")
-    advice = advise(data=rows, p=64, m=4, ridge=1e-3, budget=64)
+    advice = advise(data=rows, p=64, m=4, ridge=1e-3, budget=64, activation=CUBIC)
     assert (advice.n, advice.d) == rows.shape == (1797, 64)
     found = advice.evidence
     assert isinstance(found, Evidence)
@@ -164,9 +164,9 @@ def test_errors_hold_for_populations_of_variance_one():
 
 
 def test_copies_of_rows_are_said(unhurried):
-    rows = np.random.default_rng(5).normal(size=(30, 10))
+    rows = np.random.default_rng(5).normal(size=(30, 64))
     with pytest.warns(UserWarning, match="30 of 60 are copies"):
-        advice = advise(data=np.vstack([rows, rows]), p=10, ridge=1e-2, budget=0, activation=CUBIC)
+        advice = advise(data=np.vstack([rows, rows]), p=64, ridge=1e-2, budget=0, activation=CUBIC)
     assert advice.copies == 30 and "30 of your rows are exact copies of others" in advice.text()
 
 

@@ -64,12 +64,13 @@ def test_kernel_limit_is_a_ridge_map():
     """psi_p to infinity at fixed ridge per feature, m = infinity: samples go through an affine map of S alone."""
     per_feature, psi_n, law = 0.05, 2.0, spectra.atoms([1.6, 0.4])
     problem = Problem(psi_n, 1e9, np.inf, 0.5, per_feature * 1e9, "relu", law)
-    sampler = sampling.ddim(TIMES)
+    times = TIMES[::2]
+    sampler = sampling.ddim(times)
     found = generated_law(problem, sampler)
     steps, x = sampler.steps(problem.schedule, problem.target), found.nodes
-    a, h = np.exp(-TIMES[:-1]), -np.expm1(-2 * TIMES[:-1])
+    a, h = np.exp(-times[:-1]), -np.expm1(-2 * times[:-1])
     variance = np.full(x.size, a[0] ** 2 + h[0])
-    for k in range(10):
+    for k in range(5):
         moments = activations.get("relu").moments(a[k] ** 2, h[k])
         L, v0_squared = float(moments.mu1) ** 2, float(moments.v0_squared)
         slope = -np.sqrt(h[k]) / (per_feature / L + h[k] + a[k] ** 2 * x / (1 + v0_squared / (per_feature * psi_n)))
