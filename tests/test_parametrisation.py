@@ -145,7 +145,6 @@ CASES = {
     "primal": dict(psi_n=4.0, psi_p=1.5, m=2, ridge=1e-2),
     "dual": dict(psi_n=1.5, psi_p=4.0, m=2, ridge=1e-2),
     "several ridges": dict(psi_n=1.5, psi_p=2.0, m=2, ridge=[1e-3, 1e-1, 0.0]),
-    "no ridge": dict(psi_n=4.0, psi_p=1.5, m=2, ridge=0.0),
     "all draws": dict(psi_n=2.0, psi_p=1.5, m=np.inf, ridge=1e-2),
 }
 
@@ -177,7 +176,7 @@ def test_training_is_linear_in_the_target(optimiser):
 EVIDENCE = [
     ("flow", "flow", "relu", 2, 0.0),
     ("variance_exploding", "data", "relu", 2, 1e-2),
-    ("edm", "edm", "tanh", np.inf, 0.0),
+    ("edm", "edm", "relu", np.inf, 0.0),
     ("cosine", "velocity", "relu", 2, 1e-2),
     ("edm:0.6", "linear:0.3,0.7", "relu", 2, 1e-2),
 ]

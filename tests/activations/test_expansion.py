@@ -11,7 +11,7 @@ from scipy.stats import chi2
 
 from rfdsm import activations
 from rfdsm.activations import NAMES, _expansion, _rules as rules
-from rfdsm.activations._expansion import HermiteRule, PanelRule, expand_by_rule, hermite_rule, panel_rule
+from rfdsm.activations._expansion import HermiteRule, expand_by_rule, hermite_rule, panel_rule
 from rfdsm.simulation import _series as series
 from tests.tolerances import IDENTITY, ROUTES
 
@@ -286,11 +286,6 @@ def test_polynomials_stop_at_their_degree_with_an_exact_rule():
         np.testing.assert_allclose(got.second[0, 0], 2.0, rtol=1e-11)
 
 
-def test_smooth_activations_get_short_rules_and_kinked_ones_panels():
-    assert isinstance(expanded_as_chosen("tanh", 0.9, 0.3)[0].rule, HermiteRule)
-    assert isinstance(expanded_as_chosen("bent", 0.9, 0.3)[0].rule, PanelRule)
-
-
 def test_the_rule_for_little_noise_is_no_longer():
     """Panels follow the mean: their number does not depend on how much of the line the means cover."""
     few, many = (expanded_as_chosen("bent", 1.0, h**0.5)[0].rule for h in (1e-1, 1e-8))
@@ -358,14 +353,3 @@ def test_traceable():
 
     value, slope = jax.jit(lambda s: jax.jvp(zeroth, (s,), (jnp.ones_like(s),)))(jnp.asarray(0.3))
     np.testing.assert_allclose(slope[0], value[1] / 0.5, rtol=ROUTES)
-
-
-@pytest.mark.parametrize("name", KERNELS)
-def test_kernels_equal_the_mehler_sum(name):
-    """Two routes of the library: with a correlation of 0.3, 40 terms reach rounding."""
-    activation = CASES[name]
-    deviations = jnp.asarray([[0.4], [1.6]])
-    rule = rule_for(activation, 1.6)
-    c = np.asarray(activation.expand(jnp.zeros((2, 1)), deviations, 40, rule).coefficients)[..., 0]
-    total = np.sum(c[:, 0] * c[:, 1] * 0.3 ** np.arange(40))
-    np.testing.assert_allclose(activation.kernel(*map(jnp.asarray, (0.4, 1.6, 0.3 * 0.4 * 1.6))), total, rtol=ROUTES)

@@ -10,14 +10,6 @@ import pytest
 from rfdsm import Problem, phase_diagram, predict, simulate, simulate_training
 from rfdsm.activations import _kept as kept
 
-USES = {
-    "predict": predict,
-    "many times": lambda problem: predict(Problem(2.0, 2.0, 2, np.linspace(0.1, 1, 300), 1e-2, problem.activation)),
-    "simulate": lambda problem: simulate(problem, 6),
-    "training": lambda problem: simulate_training(problem, [1.0], 6),
-    "phases": phase_diagram,
-}
-
 
 class Bounded:
     """A stand-in for activations: all that is asked of them is to be hashable."""
@@ -48,13 +40,17 @@ def test_results_are_kept_per_activation_and_released_with_it():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", USES)
-def test_compiled_code_goes_with_the_activation(name):
-    """No cache, ours or JAX's, holds on to a lambda once others have been used."""
+def test_compiled_code_goes_with_the_activation():
+    """No cache, ours or JAX's, holds on to a lambda once others have been used: whatever it was used for."""
 
     def use(slope):
         function = lambda u: jnp.tanh(slope * u)  # noqa: E731
-        USES[name](Problem(psi_n=2.0, psi_p=2.0, m=2, t=0.1, ridge=1e-2, activation=function))
+        problem = Problem(psi_n=2.0, psi_p=2.0, m=2, t=0.1, ridge=1e-2, activation=function)
+        predict(problem)
+        predict(problem.at(t=np.linspace(0.1, 1, 300)))
+        simulate(problem, 6)
+        simulate_training(problem, [1.0], 6)
+        phase_diagram(problem)
         return weakref.ref(function)
 
     alive = use(1.1)
