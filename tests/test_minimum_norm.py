@@ -13,8 +13,8 @@ from tests.test_agreement import DIMENSIONS, TRIALS, scaled_change
 
 DEFICIENT = spectra.atoms([0.0, 1.0, 3.0], [2, 1, 1])
 PROBLEMS = {
-    "isotropic": Problem(0.5, 1.5, np.array([1, 8]), 0.4, 0.0, "tanh"),
-    "rank-deficient covariance": Problem(0.5, 1.5, np.array([1, 8]), 0.4, 0.0, "tanh", DEFICIENT),
+    "isotropic": Problem(0.5, 1.5, np.array([1, 8]), 0.1, 0.0, "tanh"),
+    "rank-deficient covariance": Problem(0.5, 1.5, np.array([1, 8]), 0.3, 0.0, "tanh", DEFICIENT),
     "linear": Problem(0.2, 1.5, np.array([1, 12]), 0.2, 0.0, "linear", DEFICIENT),
     "underparametrised": Problem(2.0, 0.5, np.array([1, 4]), 0.2, 0.0, "relu"),
 }

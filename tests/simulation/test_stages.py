@@ -12,15 +12,15 @@ from rfdsm.simulation._plan import plan
 from rfdsm.simulation._strips import bounds, gram, leading, lower
 from tests.sweeps.tiny import CUBIC
 
-PSI_P = np.array([1, 4, 4, 4])
-"""One that has moments and draws in common with a wider network, and there every kind of system."""
+PSI_P = np.array([1, 1, 4, 4, 4])
+"""Two that have moments and draws in common with a wider network, and there every kind of system."""
 CASES = {
     "several ridges and none": (
-        Problem(2.0, PSI_P, np.array([4, 1, 4, np.inf]), 0.1, np.array([[1e-3], [1e-1], [0]]), CUBIC),
+        Problem(2.0, PSI_P, np.array([4, np.inf, 4, 1, np.inf]), 0.1, np.array([[1e-3], [1e-1], [0]]), CUBIC),
         {},
     ),
     "data in single precision": (
-        Problem(2.0, PSI_P, np.array([32, 2, 32, np.inf]), 0.1, 1e-1, CUBIC),
+        Problem(2.0, PSI_P, np.array([32, 2, 2, 32, np.inf]), 0.1, 1e-1, CUBIC),
         {"dtype": "float32", "data": np.random.default_rng(0).standard_normal((80, 16))},
     ),
 }
@@ -33,7 +33,7 @@ def test_sharing_changes_no_number(name, monkeypatch):
     (problem, options), seen = CASES[name], []
     shared = simulate(problem, 16, trials=2, progress=lambda *now: seen.append(now), **options)
     total = np.prod(problem.shape)
-    first = total // 2 if name == "several ridges and none" else 1  # in single precision m = inf is by itself
+    first = 2 if "data" in options else total // 2  # in single precision m = inf is by itself
     assert seen == [(first, total), (total - 1, total), (total, total)]
     # One piece, as over several devices.
     piece = lambda request, **_: module.group_by_group(request, module._compiled)  # noqa: E731
