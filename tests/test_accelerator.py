@@ -8,6 +8,7 @@ from benchmarks import accelerator
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_contour")
 def test_every_part_runs_and_is_kept(tmp_path):
     report = accelerator.main(["--size", "tiny", "--json", str(tmp_path / "report.json")])
     assert report == json.loads((tmp_path / "report.json").read_text())

@@ -9,7 +9,8 @@ import pytest
 from rfdsm import compiled
 
 PREDICT = "from rfdsm.cli import main; raise SystemExit(main(['predict', '--psi-p', '2', '--m', '1', *sys.argv[1:]]))"
-LIBRARY = "import rfdsm; rfdsm.predict(rfdsm.Problem(8, 2, 1, 0.1, 1e-3))"
+SMALL = "import rfdsm; rfdsm.predict = lambda _: (__import__('jax').jit(lambda x: x + 1)(1.0), sys.exit()); " + PREDICT
+LIBRARY = "from rfdsm import linear; linear.predict(linear.Problem(2.0, 1.0))"
 START = (
     "from rfdsm.cli._environment import start_jax; start_jax(double=False); import jax; jax.jit(lambda x: x + 1)(1.0)"
 )
@@ -43,9 +44,10 @@ def test_a_command_keeps_what_it_compiled_and_takes_it_from_there(tmp_path):
 def test_who_does_not_ask_keeps_nothing(tmp_path):
     (tmp_path / "file").write_text("")
     run(tmp_path, LIBRARY)
-    run(tmp_path, PREDICT, "--no-cache", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "jax"))
+    everything = dict(JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0", JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES="-1")
+    run(tmp_path, SMALL, "--no-cache", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "jax"), **everything)
     run(tmp_path, START, RFDSM_CACHE="off")
-    refused = run(tmp_path, PREDICT, RFDSM_CACHE=str(tmp_path / "file" / "x"))
+    refused = run(tmp_path, SMALL, RFDSM_CACHE=str(tmp_path / "file" / "x"))
     assert "RFDSM_CACHE" in refused.stderr and "cannot be written" in refused.stderr
     assert refused.stderr.count("\n") == 1
     assert not run(tmp_path, START, XDG_CACHE_HOME=str(tmp_path / "file")).stderr  # nobody named it

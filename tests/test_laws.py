@@ -79,7 +79,8 @@ def test_a_comparison_checks_plans_and_estimates_once(model, monkeypatch):
     if model == "rfdsm.model":
         found = compare(Problem(1.7, 1.2, 1, 0.3, 1e-2, CUBIC), data=ROWS, trials=2)
     else:
-        found = linear.compare(linear.Problem(1.7, 0.5), data=ROWS, trials=2, wasserstein=False)
+        problem = linear.Problem(np.array([3.0, 5.0]), 0.5, np.inf, 0.1)  # of the sizes in linear/test_model
+        found = linear.compare(problem, data=np.resize(ROWS, (40, 2)), trials=2, wasserstein=False)
     assert sorted(calls) == ["check_rows", "estimated", "plan"]
     assert found.to_dataset()["limit"].shape[0] == len(found.names)
 

@@ -29,19 +29,10 @@ TINY_PROBLEM = Problem.grid(
 SMALL = ["--d", "8", "--trials", "2"]
 
 
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "COLUMNS")}
-    command = [sys.executable, "-m", "rfdsm.cli", *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, check=False)
-
-
 def assert_refused(code: int, err: str, *expected: str) -> None:
     assert code == 2
-    assert err.startswith("rfdsm: error: ")
-    assert err.count("\n") == 1 and err.endswith("\n")
-    assert "Traceback" not in err
-    for text in expected:
-        assert text in err
+    assert err.startswith("rfdsm: error: ") and err.count("\n") == 1 and err.endswith("\n")
+    assert all(text in err for text in expected), err
 
 
 class Asked(Exception):
@@ -81,12 +72,6 @@ def assert_same(problem: Problem, expected: Problem) -> None:
 # Help
 
 
-def test_help_names_every_command():
-    result = run("--help")
-    assert result.returncode == 0
-    assert all(name in result.stdout for name in COMMANDS)
-
-
 def test_import_loads_nothing_heavy():
     heavy = "{'jax', 'numpy', 'scipy', 'xarray', 'matplotlib', 'equinox', 'optax', 'sklearn'}"
     code = f"import sys, rfdsm.cli._app; print(sorted({heavy} & set(sys.modules)))"
@@ -103,6 +88,8 @@ def test_help_names_every_option(command, capsys):
         hidden = any(getattr(more, "show", None) is False for more in options[name].__metadata__)  # refused in words
         assert ("--" + name.replace("_", "-") in text) or hidden
     assert "--config" in text
+    assert main(["--help"]) == 0
+    assert command in capsys.readouterr().out
 
 
 def test_one_version_everywhere():
@@ -117,11 +104,12 @@ def test_one_version_everywhere():
 
 
 @pytest.mark.slow
-def test_compare(tmp_path):
-    result = run("compare", *TINY, *SMALL, "--output", "result", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert "result/losses.nc and result/losses.png" in result.stdout.replace(os.sep, "/")
-    assert "4 of 4 cells" in result.stderr
+def test_compare(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", *TINY, *SMALL, "--output", "result"]) == 0
+    out, err = capsys.readouterr()
+    assert "result/losses.nc and result/losses.png" in out.replace(os.sep, "/")
+    assert "4 of 4 cells" in err
     assert sorted(path.name for path in (tmp_path / "result").iterdir()) == ["losses.nc", "losses.png"]
     assert (tmp_path / "result" / "losses.png").read_bytes().startswith(PNG)
     simulated = rfdsm.simulate(TINY_PROBLEM, 8, trials=2)
@@ -156,10 +144,8 @@ def test_predict_table(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["predict", *TINY]) == 0
     out, err = capsys.readouterr()
-    assert err == ""
-    assert "psi_n = 4, t = 0.1, ridge = 0.001" in out
-    for value in np.ravel(rfdsm.predict(TINY_PROBLEM).test):
-        assert f"{value:.6f}" in out
+    assert err == "" and "psi_n = 4, t = 0.1, ridge = 0.001" in out
+    assert all(f"{value:.6f}" in out for value in np.ravel(rfdsm.predict(TINY_PROBLEM).test))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -203,34 +189,24 @@ def test_every_field_is_an_option(asked):
     assert arguments == {"trials": 5, "key": 7, "dtype": "float32"}
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
+def test_notation_of_activations_and_spectra(asked):
+    points = np.linspace(-2, 2, 9)
+    for text, expected in (
         ("leaky_relu", activations.get("leaky_relu")),
         ("leaky_relu:0.2", activations.leaky_relu(0.2)),
         ("polynomial:0,1,0.5", activations.polynomial([0, 1, 0.5])),
         ("hermite:0,1,-0.5", activations.hermite([0, 1, -0.5])),
-    ],
-)
-def test_activation_notation(text, expected, asked):
-    activation = asked("predict", "--activation", text).problem.activation
-    points = np.linspace(-2, 2, 9)
-    np.testing.assert_array_equal(activation(points), expected(points))
-    assert activation.name == expected.name
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("isotropic", spectra.isotropic()),
+    ):
+        activation = asked("predict", "--activation", text).problem.activation
+        np.testing.assert_array_equal(activation(points), expected(points))
+        assert activation.name == expected.name
+    for text, expected in (
         ("isotropic:2", spectra.isotropic(2.0)),
         ("atoms:0.5,1.5", spectra.atoms([0.5, 1.5])),
         ("atoms:0.5@0.25, 1.5@0.75", spectra.atoms([0.5, 1.5], [0.25, 0.75])),
         ("power-law:1.5,0.01", spectra.power_law(1.5, 0.01)),
-    ],
-)
-def test_spectrum_notation(text, expected, asked):
-    assert asked("predict", "--spectrum", text).problem.spectrum == expected
+    ):
+        assert asked("predict", "--spectrum", text).problem.spectrum == expected
 
 
 @pytest.mark.filterwarnings("always")
@@ -254,6 +230,8 @@ def test_data_brings_dimension_and_rows(asked, tmp_path, rng_rows):
     assert question.problem.psi_n == 3
     assert question.problem.spectrum == spectra.from_data(rfdsm.data.standardise(rng_rows))
     np.testing.assert_allclose(question.arguments["data"], rfdsm.data.standardise(rng_rows), rtol=1e-15)
+    assert asked("compare", "--data", "rows.npy").problem.psi_n == 5  # half of the rows
+    assert asked("compare", "--data", "digits").problem.psi_n == 8
 
 
 @pytest.mark.filterwarnings("always")
@@ -274,12 +252,6 @@ def test_headers_and_indices_of_tables(asked, tmp_path, rng_rows, capsys):
     (tmp_path / "settings.toml").write_text("data = 'rows.csv'\nindex = false")
     assert asked("simulate", "--config", "settings.toml").d == 5
     assert capsys.readouterr().err == ""
-
-
-def test_default_psi_n_leaves_half_of_few_rows(asked, tmp_path, rng_rows):
-    np.save(tmp_path / "rows.npy", rng_rows)
-    assert asked("compare", "--data", "rows.npy").problem.psi_n == 5
-    assert asked("compare", "--data", "digits").problem.psi_n == 8
 
 
 @pytest.mark.parametrize(("arguments", "updates"), [([], [("jax_enable_x64", True)]), (["--dtype", "float32"], [])])
@@ -314,12 +286,6 @@ def test_file_equals_options(text, asked, tmp_path):
     assert question.arguments["key"] == expected.arguments["key"] == 1
 
 
-def test_option_overrides_file(asked, tmp_path):
-    (tmp_path / "settings.toml").write_text("psi_n = 2\nt = 0.5\n[predict]\nridge = 0.1\n[simulate]\npsi_n = 9")
-    question = asked("predict", "--config", "settings.toml", "--t", "0.7", "--ridge", "0.2")
-    assert (question.problem.psi_n, question.problem.t, question.problem.ridge) == (2, 0.7, 0.2)
-
-
 # Refusals
 
 
@@ -351,20 +317,14 @@ def test_bad_file(text, expected, asked, tmp_path, capsys):
         ("predict --activation swoosh", ["swoosh"]),
         ("predict --spectrum atoms:1@0.5,2", ["weight"]),
         ("predict --spectrum power-law:1", ["power-law"]),
-        ("predict --spectrum missing.npy", ["missing.npy", "No such file"]),
         ("predict --spectrum archive.npy", ["archive.npy", "not a .npy file of numbers, but an archive"]),
-        ("predict --output result.xls", ["result.xls", ".nc or .csv"]),
-        ("predict --output " + 300 * "x" + ".nc", ["File name too long"]),
         ("compare --output ", ["--output", "needs one value"]),
-        ("predict --output folder.nc", ["folder.nc", "is a folder"]),
-        ("predict --output text.npy/result.nc", ["text.npy is a file"]),
         ("predict --config missing.toml", ["missing.toml", "No such file"]),
         ("predict --config", ["--config"]),
         ("simulate --d 8,16", ["d = [8, 16]", "one dimension"]),
         ("simulate --d 8.5", ["--d", "'8.5'"]),
         ("simulate --trials 1 --trials 2", ["--trials"]),
         ("simulate --key 4294967296", ["--key", "4294967295"]),
-        ("compare --output text.npy", ["text.npy", "is a file"]),
         ("compare --output taken", ["losses.png", "is a folder"]),
         ("compare --data digits --d 64", ["d cannot be combined with data"]),
         ("compare --data words.csv", ["words.csv"]),
@@ -373,10 +333,7 @@ def test_bad_file(text, expected, asked, tmp_path, capsys):
     ],
 )
 def test_bad_input_is_one_line_before_any_work(arguments, expected, asked, tmp_path, capsys):
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder.nc").mkdir()
     (tmp_path / "taken" / "losses.png").mkdir(parents=True)
-    (tmp_path / "text.npy").write_text("no array")
     (tmp_path / "words.csv").write_text("1,2\n3,four\n")
     with (tmp_path / "archive.npy").open("wb") as archive:
         np.savez(archive, np.ones(2))
@@ -386,7 +343,6 @@ def test_bad_input_is_one_line_before_any_work(arguments, expected, asked, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("simulate --psi-p inf --d 16", ["psi_p", "finite"]),
         ("simulate --ridge 0 --dtype float32", ["dtype", "ridge"]),
         ("simulate --d 1000000 --psi-n 100 --psi-p 100 --m 1", ["memory"]),
         ("compare --data rows.npy --psi-n 100", ["60"]),
@@ -410,7 +366,6 @@ def test_folder_without_permission(asked, capsys, monkeypatch):
     ("failure", "code", "line"),
     [
         (MemoryError("needs 9 TiB"), 2, "rfdsm: error: not enough memory: needs 9 TiB\n"),
-        (MemoryError(), 2, "rfdsm: error: not enough memory\n"),
         (RuntimeError("RESOURCE_EXHAUSTED: Out\nof memory"), 2,
          "rfdsm: error: not enough memory: RESOURCE_EXHAUSTED: Out of memory\n"),
         (ValueError("several\nlines"), 2, "rfdsm: error: several lines\n"),
@@ -439,15 +394,6 @@ def test_warnings_are_one_line(capsys, monkeypatch):
     assert capsys.readouterr().err == "rfdsm: warning: the ridge is too small\n"
 
 
-def test_defects_keep_their_traceback(monkeypatch):
-    def fail(*_, **__):
-        raise RuntimeError("a defect")
-
-    monkeypatch.setattr(rfdsm, "predict", fail)
-    with pytest.raises(RuntimeError, match="a defect"):
-        main(["predict"])
-
-
 # Output
 
 
@@ -461,14 +407,18 @@ def test_interrupted_write_keeps_the_older_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_plain_progress_is_at_most_ten_lines(capsys, monkeypatch):
+def test_progress_in_lines_and_on_a_terminal(capsys, monkeypatch):
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     with output.progress("simulating") as report:
         for done in range(1, 101):
             report(done, 100)
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 10
-    assert lines[-1].startswith("simulating: 100 of 100 cells")
+    assert len(lines) == 10 and lines[-1].startswith("simulating: 100 of 100 cells")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with output.progress("simulating") as report:
+        report(3, 4)
+    text = capsys.readouterr().err
+    assert "\x1b[" in text and "3/4" in text
 
 
 def test_table_tells_which_cells_did_not_converge():
@@ -478,11 +428,3 @@ def test_table_tells_which_cells_did_not_converge():
     failed = type(losses)(**{**vars(losses), "converged": converged})
     table = output.losses_table(TINY_PROBLEM, failed)
     assert list(table.columns[-1].cells) == ["yes", "no", "yes", "yes"]
-
-
-def test_progress_bar_on_a_terminal(capsys, monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    with output.progress("simulating") as report:
-        report(3, 4)
-    text = capsys.readouterr().err
-    assert "\x1b[" in text and "3/4" in text

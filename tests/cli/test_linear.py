@@ -53,8 +53,6 @@ def test_memorisation(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["generated", "--psi", "-1"], "psi = -1"),
-        (["generated", "--smoothing", "-1"], "smoothing = -1"),
         (["generated", "--smoothing", "0,1"], "'0,1' is not a number"),
         (["generated", "--spectrum", "flat"], "spectrum 'flat'"),
         (["memorisation", "--d", "10", "20"], "one dimension"),

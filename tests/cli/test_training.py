@@ -60,10 +60,8 @@ def test_times_given_and_no_picture(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--times", "-1"], "times = -1 must be >= 0"),
         (["--times", "soon"], "'soon' is not a number"),
         (["--minimise", "train"], "minimise = 'train' must be one of"),
-        (["--psi-p", "inf"], "psi_p = inf must be finite"),
         (["--d", "4", "8"], "must be one dimension"),
         (["--times", "inf", "--simulate"], "times must hold a finite one to simulate"),
     ],

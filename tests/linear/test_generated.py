@@ -245,10 +245,10 @@ def test_units_and_broadcasting():
     np.testing.assert_allclose(law.hellinger(100), 1 - np.exp(-100 * law.bhattacharyya), rtol=IDENTITY)
 
 
-@pytest.mark.parametrize("smoothing", [-0.1, np.nan, "much", [0.1, 0.2, 0.3]])
-def test_bad_smoothing(smoothing):
-    with pytest.raises(ValueError, match="smoothing"):
-        linear.generated(linear.Problem(np.array([0.5, 2.0]), 1.0), smoothing)
+def test_bad_smoothing():
+    for smoothing in (-0.1, np.nan, "much", [0.1, 0.2, 0.3]):
+        with pytest.raises(ValueError, match="smoothing"):
+            linear.generated(linear.Problem(np.array([0.5, 2.0]), 1.0), smoothing)
 
 
 @pytest.mark.parametrize("spectrum", [None, spectra.atoms([0.05, 1.0, 4.0])])

@@ -73,12 +73,6 @@ def test_a_sweep_is_the_comparison_bit_for_bit(compared, tmp_path):
         sweep(PROBLEM, quantities="training", times=[1.0], progress=False)
 
 
-@pytest.mark.slow
-def test_a_sweep_in_other_processes_is_the_same(compared):
-    swept = sweep(PROBLEM, d=[8, 12], executor="processes:1", progress=False, **OPTIONS)
-    np.testing.assert_allclose(swept["simulation"], compared.simulation, rtol=1e-9)
-
-
 ROWS = np.random.default_rng(8).normal(size=(40, 4)) @ np.random.default_rng(9).normal(size=(4, 4)) + 3
 
 
@@ -137,18 +131,16 @@ def test_comparison_on_data(monkeypatch):
         linear.simulate(linear.Problem(10.0, 0.5), data=ROWS)
 
 
-@pytest.mark.parametrize(
-    ("door", "rest"),
-    [(linear.simulate, (8,)), (linear.compare, (8,)), (linear.simulate_chain, (1, 8)), (linear.memorisation, (8,))],
-)
-def test_trials_and_key_by_position_are_warned_of_and_land_in_their_places(door, rest):
+def test_trials_and_key_by_position_are_warned_of_and_land_in_their_places():
     problem = linear.Problem(2.5, 1.0, np.inf, 0.1)
-    for given, words in (((0, 3), "trials = 0"), ((2, "seed"), "key = 'seed'")):
-        with (
-            pytest.warns(FutureWarning, match=f"^{door.__name__}: give trials and key by name") as caught,
-            pytest.raises(ValueError, match=words),
-        ):
-            door(problem, *rest, *given)
-        assert len(caught) == 1
-    with pytest.warns(FutureWarning), pytest.raises(TypeError, match="trials"):
-        door(problem, *rest, 2, trials=2)
+    for door in (linear.simulate, linear.compare, linear.simulate_chain, linear.memorisation):
+        rest = (1, 8) if door is linear.simulate_chain else (8,)
+        for given, words in (((0, 3), "trials = 0"), ((2, "seed"), "key = 'seed'")):
+            with (
+                pytest.warns(FutureWarning, match=f"^{door.__name__}: give trials and key by name") as caught,
+                pytest.raises(ValueError, match=words),
+            ):
+                door(problem, *rest, *given)
+            assert len(caught) == 1
+        with pytest.warns(FutureWarning), pytest.raises(TypeError, match="trials"):
+            door(problem, *rest, 2, trials=2)

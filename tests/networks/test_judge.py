@@ -113,8 +113,5 @@ def test_refusals(changes, text):
     x = np.random.default_rng(0).normal(size=(5, 3))
     with pytest.raises(ValueError, match=text):
         alignment(**(dict(samples=x, training=x, fresh=x) | changes))
-
-
-def test_copies_refuse():
     with pytest.raises(ValueError, match="count = 0 must be"):
-        copies(np.ones((3, 2)), 0)
+        copies(x, 0)

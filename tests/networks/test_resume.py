@@ -1,5 +1,6 @@
 """A training that is killed goes on to the same bits; networks on the way are kept."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,50 +10,53 @@ import numpy as np
 import pytest
 
 from rfdsm import networks
+from tests.claims.ledger import ROOT
 
 SCRIPT = """
 import sys
-import jax, numpy as np
-from rfdsm import networks
+from tests.networks.test_resume import trained
+
+trained(sys.argv[1], lambda done, _: print(done, flush=True))
+"""
+
 
 def trained(checkpoint=None, progress=None):
     found = networks.train(
-        networks.mlp(4, 64), np.random.default_rng(0).normal(size=(30, 4)), m=3, steps=6000, batch=64, measured=200,
-        levels=networks.levels.log_uniform(0.1, 1.0), ema=0.9, keep=True, record=[0, 500, 6000], key=5,
-        checkpoint=checkpoint, progress=progress,
+        networks.mlp(4, 64),
+        np.random.default_rng(0).normal(size=(30, 4)),
+        m=3,
+        steps=6000,
+        batch=64,
+        measured=200,
+        levels=networks.levels.log_uniform(0.1, 1.0),
+        ema=0.9,
+        keep=True,
+        record=[0, 500, 6000],
+        key=5,
+        checkpoint=checkpoint,
+        progress=progress,
     )
     return [np.asarray(x) for x in jax.tree.leaves((found.network, found.kept, found.losses.test))]
-
-def told(done, total):
-    print(done, flush=True)
-
-folder = sys.argv[2]
-if sys.argv[1] == "first":
-    np.savez(f"{folder}/whole.npz", *trained())
-trained_here = trained(f"{folder}/state", told)
-np.savez(f"{folder}/resumed.npz", *trained_here)
-"""
 
 
 @pytest.mark.slow
 def test_killed_between_checkpoints(tmp_path):
     """By SIGKILL, at once after a checkpoint: a thousand steps are under way."""
-    with subprocess.Popen([sys.executable, "-c", SCRIPT, "first", str(tmp_path)], stdout=subprocess.PIPE) as process:
+    whole = trained()
+    command, double = [sys.executable, "-c", SCRIPT, str(tmp_path / "state")], {"JAX_ENABLE_X64": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env=os.environ | double) as process:
         for line in process.stdout:
             if int(line) >= 2500:
                 process.send_signal(signal.SIGKILL)
                 break
         assert process.wait(600) == -signal.SIGKILL
-    assert not (tmp_path / "resumed.npz").exists()
     (tmp_path / ".state.draft").write_bytes(b"half a file")  # of a death while it is written
-    command = [sys.executable, "-c", SCRIPT, "again", str(tmp_path)]
-    again = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=600)
-    began = int(again.stdout.split()[0])
-    assert 2500 <= began < 6000
-    with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "resumed.npz") as resumed:
-        assert len(whole.files) == len(resumed.files) > 40
-        for name in whole.files:
-            np.testing.assert_array_equal(resumed[name], whole[name])
+    began = []
+    resumed = trained(tmp_path / "state", lambda done, _: began.append(done))
+    assert 2500 <= began[0] < 6000
+    assert len(whole) == len(resumed) > 40
+    for one, other in zip(resumed, whole, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 ROWS = np.random.default_rng(0).normal(size=(30, 4))

@@ -38,13 +38,24 @@ def test_theory_beside_networks(tmp_path):
 
 
 @pytest.mark.slow
-def test_rows_and_other_kinds():
+def test_rows_and_other_kinds(monkeypatch):
     rows = np.random.default_rng(0).normal(size=(40, 16))
     asked = ASKED | dict(m=[2], steps=3, record=[3], seeds=1, widths=[2])
-    for kind, more in (("random-features", {}), ("unet", dict(shape=(4, 4), depth=1))):
-        found = networks.study(rows, kind=kind, **(asked | more))
-        assert np.isfinite(found.test).all() and np.isnan(found.score).all()
-        assert json.loads(found.attrs["configuration"])["n"] == 20
+    found = networks.study(rows, kind="random-features", **asked)
+    assert np.isfinite(found.test).all() and np.isnan(found.score).all()
+    assert json.loads(found.attrs["configuration"])["n"] == 20
+
+    class Asked(Exception):
+        """How U-Nets are trained is in test_images."""
+
+    def train(network, *_, **__):
+        raise Asked(network)
+
+    monkeypatch.setattr("rfdsm.networks._study.train", train)
+    with pytest.raises(Asked) as caught:
+        networks.study(rows, kind="unet", shape=(4, 4), depth=1, **asked)
+    (network,) = np.ravel(caught.value.args[0])
+    assert type(network) is type(networks.unet((4, 4), channels=2, depth=1))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from rfdsm._arguments import base_key
 from rfdsm.simulation._design import normals
 from rfdsm.simulation._plan import plan
 from rfdsm.simulation._trial import Cell, Trial, seeds
+from tests.claims.ledger import ROOT
 from tests.sweeps.tiny import CUBIC
 
 STEPS = [0, 1, 10, 60]
@@ -107,14 +108,14 @@ def test_networks_side_by_side_are_those_alone():
 
 
 DIVIDED = """
-import jax, numpy as np
+import jax
 from rfdsm import networks
-rows, asked = np.random.default_rng(0).normal(size=(20, 4)), dict(m=2, level=0.5, steps=20, batch=16, record=[20])
-one, two = (networks.train(networks.mlp(4, 8), rows, devices=d, **asked).losses.test for d in (None, jax.devices()))
+from tests.networks.test_train import ASKED, ROWS
+asked = dict(m=2, steps=20, record=[20], devices=jax.devices()) | ASKED
 assert len(jax.devices()) == 2
-np.testing.assert_allclose(one, two, rtol=1e-5)
+print(networks.train(networks.mlp(4, 8), ROWS, **asked).losses.test[0])
 try:
-    networks.train(networks.mlp(4, 8), rows, devices=jax.devices(), **(asked | dict(batch=15)))
+    networks.train(networks.mlp(4, 8), ROWS, **(asked | dict(batch=15)))
 except ValueError as error:
     assert "multiple of the 2 devices" in str(error)
 else:
@@ -124,8 +125,11 @@ else:
 
 @pytest.mark.slow
 def test_batches_are_divided_among_devices():
-    flags = {"XLA_FLAGS": os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=2"}
-    subprocess.run([sys.executable, "-c", DIVIDED], env=os.environ | flags, check=True, timeout=600)
+    own = {"XLA_FLAGS": os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=2", "JAX_ENABLE_X64": "1"}
+    options = dict(env=os.environ | own, cwd=ROOT, check=True, stdout=subprocess.PIPE, timeout=600)
+    two = float(subprocess.run([sys.executable, "-c", DIVIDED], **options).stdout)
+    one = networks.train(networks.mlp(4, 8), ROWS, m=2, steps=20, record=[20], **ASKED).losses.test
+    np.testing.assert_allclose(one, two, rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -141,6 +145,10 @@ def test_numbers_of_draws_share_what_is_compiled():
         assert compiled == []
     finally:
         jax.monitoring.unregister_event_duration_listener(count)
+    # Nor do settings of the user matter.
+    expected = networks.train(networks.mlp(4, 8), ROWS, **asked).losses.test
+    with jax.debug_nans(True), jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        np.testing.assert_array_equal(networks.train(networks.mlp(4, 8), ROWS, **asked).losses.test, expected)
 
 
 @pytest.mark.slow
@@ -172,7 +180,6 @@ def test_averages_are_what_is_measured():
         (dict(level=2.0, schedule="flow"), "levels = 2 must be"),
         (dict(m=0), "m = 0 must be"),
         (dict(m=np.nan), "m = nan must be"),
-        (dict(m=-np.inf), "m = -inf must be"),
         (dict(m=10**9), "must be less than 2"),
         (dict(batch=None, m=np.inf), "batch = None takes all frozen pairs"),
         (dict(steps=0), "steps = 0 must be"),
@@ -200,7 +207,6 @@ def test_refusals(changes, text):
 def test_refusals_of_networks():
     for call, text in (
         (lambda: networks.unet((6, 6), depth=2), "multiples of 2"),
-        (lambda: networks.unet(8), "must be"),
         (lambda: networks.mlp(0, 4), "d = 0"),
         (lambda: networks.gaussian_images((4,)), "must be"),
         (lambda: networks.levels.uniform(1, 0.5), "high must be a number"),
@@ -242,8 +248,8 @@ def test_levels_and_weights():
     np.testing.assert_allclose(networks.levels.log_uniform(0.01, 1).draw(u), np.geomspace(0.01, 1, 5), rtol=1e-5)
     plain, double = (
         networks.train(
-            networks.mlp(4, 8), ROWS, test=LAW, levels=networks.levels.uniform(0.2, 1.0, weight), target="data",
-            steps=1, record=[0], measured=500,
+            networks.mlp(4, 8), LAW, levels=networks.levels.uniform(0.2, 1.0, weight), target="data", steps=1,
+            record=[0], measured=500,
         ).losses
         for weight in (None, lambda level: 2 * jnp.ones_like(level.t))
     )  # fmt: skip
@@ -265,14 +271,6 @@ def test_waves_of_images():
     waves = [np.outer(np.cos(2 * np.pi * k * x / 8), np.ones(8)).ravel() for k in (1, 2)]
     first, second = (wave @ covariance @ wave / (wave @ wave) for wave in waves)
     np.testing.assert_allclose(first / second, 2**3, rtol=1e-6)
-
-
-@pytest.mark.slow
-def test_settings_of_the_user_do_not_matter():
-    asked = dict(steps=3, record=[3], **ASKED)
-    expected = networks.train(networks.mlp(4, 8), ROWS, **asked).losses.test
-    with jax.debug_nans(True), jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
-        np.testing.assert_array_equal(networks.train(networks.mlp(4, 8), ROWS, **asked).losses.test, expected)
 
 
 def test_score_of_laws_is_the_gradient_of_their_density():

@@ -104,11 +104,9 @@ def test_interrupted(folder, monkeypatch, capsys):
     ("arguments", "expected"),
     [
         ("sweep study.toml --config study.toml", ["given twice"]),
-        ("sweep study.toml --output kept", [".nc or .csv"]),
         ("sweep --resume kept --trials 3", ["--resume kept", "trials"]),
         ("status missing", ["missing", "sweep.json"]),
         ("plot empty.nc", ["neither theory nor simulations"]),
-        ("plot study.toml --output picture.gif", ["picture.gif must end in .png, .pdf, .svg"]),
         ("plot theory.nc --along d", ["along = 'd'", "psi_n, psi_p, m, t, ridge"]),
         ("plot best.nc --along ridge", ["along = 'ridge' must be one of psi_n, psi_p, m, t\n"]),
         ("plot cut.nc", ["cut.nc is no netCDF file of rfdsm"]),

@@ -9,13 +9,14 @@ from rfdsm.cli import main
 from rfdsm.sweeps import _picture as picture
 from tests.sweeps.tiny import CUBIC
 
+pytestmark = pytest.mark.usefixtures("one_contour")
 PROBLEM = Problem.grid([1.0, 2.0], 3.0, np.inf, 0.1, [0.0, 1e-2], CUBIC)
 TIMES = [10.0, 0.1, np.inf, 1.0]
 ASKED = dict(quantities="training", times=TIMES, progress=False)
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, one_contour):
     folder = tmp_path_factory.mktemp("curves")
     return folder, sweep(PROBLEM, d=12, trials=3, key=2, store=folder, **ASKED)
 
