@@ -257,7 +257,7 @@ def test_an_accelerator_that_is_not_there(monkeypatch, capsys, home):
 @pytest.mark.slow
 def test_a_picture_that_cannot_be_drawn_costs_no_numbers(home, monkeypatch, capsys):
     monkeypatch.setenv("PATH", "")
-    for setting, value in {"text.usetex": True, "font.size": float("nan")}.items():
+    for setting, value in {"text.usetex": True, "font.size": float("nan"), "savefig.transparent": "never"}.items():
         with mpl.rc_context():
             dict.__setitem__(mpl.rcParams, setting, value)
             code = main([*GENERATED, "--output", "out"])

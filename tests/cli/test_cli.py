@@ -366,6 +366,7 @@ def test_folder_without_permission(asked, capsys, monkeypatch):
     ("failure", "code", "line"),
     [
         (MemoryError("needs 9 TiB"), 2, "rfdsm: error: not enough memory: needs 9 TiB\n"),
+        (MemoryError(), 2, "rfdsm: error: not enough memory\n"),
         (RuntimeError("RESOURCE_EXHAUSTED: Out\nof memory"), 2,
          "rfdsm: error: not enough memory: RESOURCE_EXHAUSTED: Out of memory\n"),
         (ValueError("several\nlines"), 2, "rfdsm: error: several lines\n"),

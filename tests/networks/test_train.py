@@ -207,6 +207,7 @@ def test_refusals(changes, text):
 def test_refusals_of_networks():
     for call, text in (
         (lambda: networks.unet((6, 6), depth=2), "multiples of 2"),
+        (lambda: networks.unet(8), "must be"),
         (lambda: networks.mlp(0, 4), "d = 0"),
         (lambda: networks.gaussian_images((4,)), "must be"),
         (lambda: networks.levels.uniform(1, 0.5), "high must be a number"),

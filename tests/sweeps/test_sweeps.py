@@ -208,6 +208,8 @@ def test_ridges_of_a_cell_stay_together(tmp_path):
         (dict(trials=5), "trials = 4 there, 5 here"),
         (dict(key=jax.random.key(3, impl="rbg")), "key.words"),
         (dict(dtype="float32"), 'dtype = "float64" there, "float32" here'),
+        (dict(quantities="simulation"), 'quantities = ["comparison"] there, ["simulation"] here'),
+        (dict(problem=dataclasses.replace(PROBLEM, activation="relu")), "problem.activation.polynomial"),
         (dict(problem=dataclasses.replace(PROBLEM, spectrum=spectra.atoms([0.5, 1.5]))), "problem.spectrum.nodes"),
     ],
 )
@@ -371,12 +373,14 @@ def test_full_disk(whole, tmp_path):
     ("arguments", "expected"),
     [
         (dict(problem=dict(psi_n=1, psi_p=1, m=1, t=0.1, ridge=0, psi=3)), ["'psi'", "psi_n, psi_p, m, t, ridge"]),
+        (dict(problem=3), ["problem = 3", "Problem"]),
         (dict(d=[16, 16]), ["d = [16, 16]", "different"]),
         (dict(d=[16, 2.5]), ["d = 2.5", "integer"]),
         (dict(trials=1), ["trials = 1", ">= 2"]),
         (dict(executor="threads"), ["executor = 'threads'", "processes:N", "dask"]),
         (dict(progress="yes"), ["progress = 'yes'"]),
         (dict(problem=one_cell(psi_n=np.linspace(1, 2, 10**7 + 1))), ["10000001 cells", "10000000", "confirm = True"]),
+        (dict(problem=one_cell(psi_n=np.linspace(1, 2, 10**6)), d=list(range(16, 27))), ["11000000 cells"]),
         (dict(problem=one_cell(psi_p=np.inf)), ["psi_p = inf"]),
         (dict(d=10**6), ["memory"]),
         (dict(store="/proc/nowhere"), ["store /proc/nowhere", "No such file"]),
