@@ -13,7 +13,7 @@ from rfdsm.sampling import NoiseLevel
 def test_a_unet_learns_images_of_a_common_size():
     """Waves of unequal variance: after some steps it is far better than no network, and all weights have moved."""
     law = networks.gaussian_images((28, 28), exponent=3)
-    network = networks.unet((28, 28), channels=4, depth=1)
+    network = networks.unet((28, 28), channels=4, depth=2)
     training = networks.train(
         network, law, level=1.0, target="data", steps=60, batch=16, measured=64, record=[0, 60],
         optimiser=optax.adam(5e-3),
@@ -30,7 +30,7 @@ def test_a_unet_learns_images_of_a_common_size():
 def test_the_level_is_told_to_narrow_networks():
     """Norms of single channels take out what is constant over an image: the level must come after them. Rows of several
     colours come back as such."""
-    network = networks.unet((4, 4, 3), channels=1, depth=2)
+    network = networks.unet((4, 4, 3), channels=1, depth=1)
     assert network.first.weight.shape[1] == 3 and network.last.weight.shape[0] == 3
     y = jax.numpy.linspace(-1.0, 1.0, 48, dtype=network.first.weight.dtype)
     one = network(y, NoiseLevel(*np.float32([0.5, 0.6, 0.1, 1.0])))
