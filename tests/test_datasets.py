@@ -51,15 +51,10 @@ NAMED = {
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_axes_are_named_after_the_field_that_alone_varies_along_them(name):
-    problem, expected = NAMED[name]
-    assert datasets.dims(problem) == expected
-
-
-@pytest.mark.parametrize("name", NAMED)
 def test_every_cell_finds_its_parameters_in_the_coordinates(name):
-    """Whatever the axes are called, coordinates broadcast back to the problem's own fields."""
+    """Axes are named after the field that alone varies along them; coordinates broadcast back to the problem's own."""
     problem, names = NAMED[name]
+    assert datasets.dims(problem) == names
     dataset = datasets.simulations(problem, made_up(problem), 10)
     assert dataset["train"].dims == ("trial", *names)
     for field in FIELDS:
@@ -123,12 +118,15 @@ def test_everything_has_a_unit_and_a_long_name(predicted):
     assert len(set(names)) == len(names)
 
 
-# --------------------------------------------------------------------------------------------------------- provenance
+# ----------------------------------------------------------------------------------------------- provenance and files
 
 
 @pytest.mark.parametrize("problem", [GRID, ZIPPED, SCALAR], ids=["grid", "zipped", "scalar"])
-def test_the_problem_can_be_rebuilt_from_the_attributes(problem):
-    dataset = datasets.simulations(problem, made_up(problem), 20, trials=2, key="7", dtype="float32")
+def test_the_problem_can_be_rebuilt_from_the_attributes_of_a_file(problem, tmp_path):
+    written = datasets.simulations(problem, made_up(problem), 20, trials=2, key="7", dtype="float32")
+    written.to_netcdf(tmp_path / "simulation.nc", engine="scipy")
+    dataset = xr.load_dataset(tmp_path / "simulation.nc", engine="scipy")
+    xr.testing.assert_identical(dataset, written)
     configuration = json.loads(dataset.attrs["configuration"])
     spectrum = spectra.Spectrum(*(np.array(configuration[f"spectrum_{name}"]) for name in ("nodes", "weights")))
     again = Problem(*(configuration[name] for name in FIELDS), configuration["activation"], spectrum)
@@ -138,13 +136,3 @@ def test_the_problem_can_be_rebuilt_from_the_attributes(problem):
     assert again.spectrum == problem.spectrum
     assert configuration["spectrum"] == problem.spectrum.label
     assert [configuration[name] for name in ("d", "trials", "key", "dtype")] == [20, 2, "7", "float32"]
-
-
-# -------------------------------------------------------------------------------------------------------------- files
-
-
-@pytest.mark.parametrize("problem", [GRID, ZIPPED, SCALAR], ids=["grid", "zipped", "scalar"])
-def test_simulations_survive_a_file(problem, tmp_path):
-    dataset = datasets.simulations(problem, made_up(problem), 20, trials=2, key="7")
-    dataset.to_netcdf(tmp_path / "simulation.nc", engine="scipy")
-    xr.testing.assert_identical(xr.load_dataset(tmp_path / "simulation.nc", engine="scipy"), dataset)

@@ -284,6 +284,8 @@ def test_file_equals_options(text, asked, tmp_path):
     assert_same(question.problem, expected.problem)
     assert question.d == expected.d == 8
     assert question.arguments["key"] == expected.arguments["key"] == 1
+    overridden = asked("simulate", "--config", "settings.toml", "--psi-n", "7")
+    assert overridden.problem.psi_n == 7 and overridden.d == 8
 
 
 # Refusals

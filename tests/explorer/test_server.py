@@ -51,11 +51,6 @@ def test_explore_serves_in_the_background_until_it_is_stopped():
         page.stop()
 
 
-def test_explore_refuses_grids():
-    with pytest.raises(ValueError, match="must be one concrete problem"):
-        rfdsm.explore(Problem([4, 8], 2, 4, 0.2, 0.01))
-
-
 @pytest.mark.slow
 def test_a_missing_extra_is_told_in_one_line():
     code = (

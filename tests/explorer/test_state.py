@@ -40,6 +40,7 @@ def test_what_the_address_leaves_out_is_usual():
     ("query", "words"),
     [
         ("psi_n=-1", "psi_n = -1 must be from 0.05 to 200"),
+        ("psi_p=1e9", r"psi_p = 1e\+09 must be from 0.05 to 500"),
         ("m=0.5", "m = 0.5 must be an integer"),
         ("t=2&schedule=flow", "t = 2 must be from 0.001 to 0.999"),
         ("activation=nonsense", "activation must be one of tanh"),

@@ -226,16 +226,6 @@ def test_float32_is_used_where_it_is_enough(fields, features, products):
         assert (settings.dtype, settings.products) == expected
 
 
-def test_float32_does_not_depend_on_the_global_precision():
-    problem = Problem(2.0, 1.5, 2, 0.2, 1e-2, CUBIC)
-    here = simulate(problem, 12, dtype="float32")
-    with jax.enable_x64(False):
-        there = simulate(problem, 12, dtype="float32")
-        double = simulate(problem, 12)
-    np.testing.assert_array_equal(here.test, there.test)
-    np.testing.assert_array_equal(double.test, simulate(problem, 12).test)
-
-
 def test_different_integers_are_different_keys():
     problem = Problem(2.0, 1.5, 2, 0.2, 1e-2, CUBIC)
     keys = (0, -1, 2**32 - 1, 2**32, 2**40)

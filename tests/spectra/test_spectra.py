@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rfdsm import spectra
 from rfdsm.spectra import Spectrum, atoms, from_covariance, from_data, from_eigenvalues, isotropic, power_law
 
 D = 5000
@@ -383,9 +382,3 @@ def test_covariances_of_single_precision_are_taken_with_a_note():
     for call in (lambda: from_covariance(skewed), lambda: from_covariance(exact - 1e-5 * np.eye(40))):
         with pytest.raises(ValueError, match=r"must be symmetric|must be >= 0"):
             call()
-
-
-def test_public_names():
-    assert set(spectra.__all__) == {
-        "Spectrum", "atoms", "from_covariance", "from_data", "from_eigenvalues", "isotropic", "power_law",
-    }  # fmt: skip

@@ -346,13 +346,3 @@ def test_units_convert_forth_and_back():
     # tau = learning rate * steps/d^2, psi_p = p/d
     np.testing.assert_allclose(units.flow_time_from_tau(0.5 * 100 / 16**2, 0.1, 4.0), theta, rtol=IDENTITY)
     np.testing.assert_allclose(units.tau_from_flow_time(theta, 0.1, 4.0), 0.5 * 100 / 16**2, rtol=IDENTITY)
-
-
-def test_no_result_depends_on_the_global_precision():
-    """Theory is float64 whatever the caller's setting."""
-    problem = Problem(1.0, 2.0, 1, 0.1, 1e-2)
-    exact = training_curve(problem, [0.1, 10.0])
-    with jax.enable_x64(False):
-        single = training_curve(problem, [0.1, 10.0])
-    assert single.test.dtype == np.float64
-    np.testing.assert_array_equal(single.test, exact.test)
