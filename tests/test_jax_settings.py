@@ -8,6 +8,7 @@ import tempfile
 import numpy as np
 import pytest
 
+import rfdsm
 from tests.claims.ledger import ROOT
 
 CODE = """
@@ -37,43 +38,27 @@ HOSTILE = {
 
 def values():
     """Of every door: `optimal_stopping` goes through those of `training_curve`, `advise` through those of others."""
-    from rfdsm import (
-        Problem,
-        activations,
-        boundary,
-        compare,
-        generated_law,
-        linear,
-        optimal,
-        predict,
-        sampling,
-        simulate,
-        simulate_training,
-        spectra,
-        spectral_density,
-        sweep,
-        training_curve,
-    )
+    Problem, spectra, linear = rfdsm.Problem, rfdsm.spectra, rfdsm.linear
 
     two, grid = spectra.atoms([0.5, 2.0]), (4, [2, 8], 2, 0.1, [[0], [0.1]])  # one cell is singular
     own = Problem(*grid, lambda x: x / (1 + x**2))
-    cubic = Problem(2, 3, 2, 0.1, 0.1, activations.polynomial([0.1, 1, 0.3, 0.1]))  # few terms in few dimensions
+    cubic = Problem(2, 3, 2, 0.1, 0.1, rfdsm.activations.polynomial([0.1, 1, 0.3, 0.1]))  # few terms in few dimensions
     small = Problem(2, 6, 2, 0.1, [0, 0.1], cubic.activation, two)
     rows = np.random.default_rng(0).standard_normal((40, 6))
-    levels = sampling.ddim(sampling.geometric(3, 0.05, steps=4))
+    levels = rfdsm.sampling.ddim(rfdsm.sampling.geometric(3, 0.05, steps=4))
     found = dict(
-        predict=predict(Problem(*grid, "tanh")).test,
-        custom=predict(own).test,
-        curve=training_curve(own, [0, 1, np.inf]).test,
-        density=spectral_density(own, [0.1, 1.0]).density,
-        simulate=simulate(small, 6, trials=2).test,
-        single=simulate(small.at(ridge=0.1), 6, dtype="float32").test,
-        flow=simulate_training(small, [0, 1, np.inf], 6).test,
-        rows=compare(small, data=rows, trials=2).theory_error,
-        sweep=sweep(small, d=6, trials=2, store=tempfile.mkdtemp(), progress=False)["mean"],
-        generated=generated_law(Problem(4, 2, 4, 1, 0.03, target="data"), levels).trace,
-        boundary=boundary(cubic, "harmful", "ridge").roots,
-        optimal=optimal(cubic, "ridge")["ridge"],
+        predict=rfdsm.predict(Problem(*grid, "tanh")).test,
+        custom=rfdsm.predict(own).test,
+        curve=rfdsm.training_curve(own, [0, 1, np.inf]).test,
+        density=rfdsm.spectral_density(own, [0.1, 1.0]).density,
+        simulate=rfdsm.simulate(small, 6, trials=2).test,
+        single=rfdsm.simulate(small.at(ridge=0.1), 6, dtype="float32").test,
+        flow=rfdsm.simulate_training(small, [0, 1, np.inf], 6).test,
+        rows=rfdsm.compare(small, data=rows, trials=2).theory_error,
+        sweep=rfdsm.sweep(small, d=6, trials=2, store=tempfile.mkdtemp(), progress=False)["mean"],
+        generated=rfdsm.generated_law(Problem(4, 2, 4, 1, 0.03, target="data"), levels).trace,
+        boundary=rfdsm.boundary(cubic, "harmful", "ridge").roots,
+        optimal=rfdsm.optimal(cubic, "ridge")["ridge"],
         linear=linear.predict(linear.Problem([0.5, 2.0], 1.0, 2, 0.1, spectrum=two)).test,
         finite=linear.simulate(linear.Problem(2.0, 1.0), 6, trials=2).losses.test,
     )

@@ -50,7 +50,6 @@ def test_refusals(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_pictures():
     """One law has three panels, a grid one with a line for each divergence."""
     sampler = sampling.ddim([1.0, 0.5, 0.1])

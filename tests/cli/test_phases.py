@@ -80,6 +80,7 @@ def test_what_is_asked(asked, tmp_path):
     assert options["data"].shape == (1797, 64) and options["spectrum"] is None
 
 
+@pytest.mark.slow
 def test_phases(tmp_path, capsys):
     grid = ["--psi-n", "0.5:50:6", "--psi-p", "0.5:50:8"]
     assert main(["phases", *grid]) == 0
@@ -127,6 +128,7 @@ def test_a_field_that_never_vanishes_is_said(capsys):
     assert "–" in captured.out
 
 
+@pytest.mark.slow
 def test_optimal(tmp_path, capsys):
     question = "optimal --psi-n 1 8 --psi-p 8 --over ridge psi_p --psi-p-bounds 0.1 10"
     found = rfdsm.optimal(Problem([1, 8], 8, 4, 0.1, 1), ("ridge", "psi_p"), bounds={"psi_p": (0.1, 10)})

@@ -88,7 +88,6 @@ def test_draws_and_ridge_zero(tab):
         ("activation", "relu", "activation"),
         ("network predicts", "velocity", "target"),
         ("schedule", "flow", "schedule"),
-        ("losses against", "t", "abscissa"),
         ("losses against", "ridge", "abscissa"),
         ("losses against", "psi_n", "abscissa"),
     ],

@@ -73,7 +73,6 @@ def test_refusals(changes, text):
         networks.study(networks.gaussian(5), **(ASKED | changes))
 
 
-@pytest.mark.slow
 def test_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "study.toml").write_text(

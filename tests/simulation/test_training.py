@@ -7,7 +7,7 @@ import optax
 import pytest
 import scipy.linalg
 
-from rfdsm import Losses, Problem, simulate, simulate_training
+from rfdsm import Losses, Problem, simulate, simulate_training, spectra
 from rfdsm.simulation import _design as design, _strips as strips, _training as training, _trial as trial
 from rfdsm.simulation._plan import plan
 from rfdsm.units import flow_time
@@ -173,3 +173,16 @@ def test_weights_can_be_given():
 def test_bad_arguments(times, options, message):
     with pytest.raises(ValueError, match=message):
         simulate_training(PROBLEM, times, **(OPTIONS | options))
+
+
+@pytest.mark.parametrize("target", ["noise", "data"])
+def test_small_steps_are_gradient_flow_of_other_schedules(target):
+    """Of data whose variance is not one, by which the schedule scales: steps of descent against the exact flow."""
+    problem = Problem(2.0, 1.5, 2, 0.7, 1e-2, CUBIC, spectra.isotropic(3.0), "edm", target)
+    steps, rate = 2000, 0.05
+    options = dict(schedule=problem.schedule, target=target, variance=3.0)
+    theta = flow_time(rate, steps, 0.7, P, D, **options)
+    descent = simulate_training(problem, [steps], D, optimiser=optax.sgd(rate), key=1)
+    flow = simulate_training(problem, [theta], D, key=1)
+    np.testing.assert_allclose(descent.test, flow.test, rtol=2e-3)
+    assert abs(float(simulate_training(problem, [2 * theta], D, key=1).test[0, 0] / flow.test[0, 0]) - 1) > 1e-2
