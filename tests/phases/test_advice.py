@@ -105,7 +105,7 @@ def test_gaussian_rows_get_the_advice_of_their_covariance(unhurried):
 
 def test_digits(unhurried, tmp_path):
     rows = load("digits")
-    advice = advise(data=rows, p=64, m=4, ridge=1e-3, budget=64, activation=CUBIC)
+    advice = advise(data=rows, p=64, m=4, ridge=1e-3, budget=64)
     assert (advice.n, advice.d) == rows.shape == (1797, 64)
     found = advice.evidence
     assert isinstance(found, Evidence)
