@@ -30,8 +30,8 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")  # in all tests, as som
 # Jobs in the background inherit an interrupt that is ignored, and so would the processes that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-MEMORY = 3e9
-"""Bytes of a worker from which it forgets what it compiled."""
+MEMORY = [3e9]
+"""Bytes of a worker from which it forgets what it compiled. They are used again, not given back: it then takes more."""
 LONGEST_FIRST = (
     "tests/test_notebooks.py",
     "tests/theory/test_generation.py",
@@ -117,9 +117,6 @@ QUICK = (
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--part", metavar="K/N", help="of the files with tests to run, every N-th from the K-th (from 0) on"
-    )
-    parser.addoption(
         "--unchecked", action="store_true", help="without annotations checked at run time: a sixth faster, as users are"
     )
 
@@ -135,37 +132,19 @@ def pytest_collection_modifyitems(items):
     )
 
 
-class _Part:
-    """After marks have selected tests: files of every length in every part, as the longest are first."""
-
-    def __init__(self, words):
-        place, _, count = words.partition("/")
-        if not (place.isdecimal() and count.isdecimal() and int(place) < int(count)):
-            raise pytest.UsageError(f"--part {words} must be K/N with 0 <= K < N")
-        self.of = int(place), int(count)
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, config, items):
-        place, count = self.of
-        files = list(dict.fromkeys(item.path for item in items))
-        mine = set(files[place % count :: count])
-        config.hook.pytest_deselected(items=[item for item in items if item.path not in mine])
-        items[:] = [item for item in items if item.path in mine]
-
-
 def pytest_configure(config):
     if not config.getoption("unchecked"):
         install_import_hook("rfdsm", "beartype.beartype")
-    if config.getoption("part"):
-        config.pluginmanager.register(_Part(config.getoption("part")))
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _bounded_memory():
     """Long suites otherwise keep every compiled executable alive."""
     yield
-    if psutil.Process().memory_info().rss > MEMORY:
+    held = psutil.Process().memory_info().rss
+    if held > MEMORY[0]:
         jax.clear_caches()
+        MEMORY[0] = held + 1e9
 
 
 @pytest.fixture(scope="module")

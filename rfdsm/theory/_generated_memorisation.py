@@ -65,7 +65,7 @@ def generated_memorisation(
     Examples:
         >>> from rfdsm import Problem, generated_memorisation, sampling
         >>> problem = Problem(psi_n=[0.5, 4], psi_p=2, m=4, t=1, ridge=0.03, target="data")
-        >>> found = generated_memorisation(problem, sampling.ddim([2, 1, 0.5, 0.1]), d=10, trials=20)
+        >>> found = generated_memorisation(problem, sampling.ddim([2, 1, 0.5, 0.1]), d=16, trials=20)
         >>> found.sign.shape, bool(found.probability[0] < found.probability[1])
         ((20, 2), True)
     """
