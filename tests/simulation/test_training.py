@@ -178,7 +178,7 @@ def test_bad_arguments(times, options, message):
 @pytest.mark.parametrize("target", ["noise", "data"])
 def test_small_steps_are_gradient_flow_of_other_schedules(target):
     """Of data whose variance is not one, by which the schedule scales: steps of descent against the exact flow."""
-    problem = Problem(2.0, 1.5, 2, 0.7, 1e-2, CUBIC, spectra.isotropic(3.0), "edm", target)
+    problem = Problem(2.0, 1.5, 2, 0.7, 1e-2, "tanh", spectra.isotropic(3.0), "edm", target)
     steps, rate = 2000, 0.05
     options = dict(schedule=problem.schedule, target=target, variance=3.0)
     theta = flow_time(rate, steps, 0.7, P, D, **options)
