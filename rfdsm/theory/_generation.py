@@ -29,9 +29,9 @@ from rfdsm.theory._generated_equations import TOLERANCE, Chain, Level, Ratios, f
 from rfdsm.theory._generated_overlap import bhattacharyya as overlap
 from rfdsm.theory._generated_targets import Target, given_spectrum, spectra_of
 from rfdsm.theory._populations import all_moments, populations
-from rfdsm.theory._sample_covariance import SampleSpectrum, sample_density
+from rfdsm.theory._sample_covariance import SampleSpectrum, isotropic_spectrum, sample_density
 
-BATCH, STEPS, NODES, PLACES = 8, 8, 337, 64
+BATCH, STEPS, NODES, PLACES = 8, 8, isotropic_spectrum(1.0)[0].size, 64
 """Few executables serve all: laws computed in one call; what numbers of steps are rounded up to; nodes, those of
 isotropic data, and places elsewhere at least."""
 DENSITY_POINTS = 400
@@ -144,7 +144,7 @@ class GeneratedLaw(Printed):
             if is_traced((chain, places)):
                 found = mapped(chain, jnp.asarray(places, float))
             else:
-                wide = padded(filled(places, max(count, PLACES)))
+                wide = padded(np.resize(places, max(count, PLACES)))
                 cells = len(chain.nodes)
                 found = in_chunks(
                     lambda x: mapped(x, wide), lambda at: jax.tree.map(lambda x: x[at], chain), cells, BATCH

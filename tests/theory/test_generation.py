@@ -57,6 +57,8 @@ def test_reference_values(row):
     np.testing.assert_allclose((law.trace, law.kl, law.reverse_kl), expected, rtol=REFERENCE)
     x, variance = AT[target]
     np.testing.assert_allclose(law.variance_at(x), variance, rtol=REFERENCE)
+    np.testing.assert_array_equal(law.variance_at(x * 40), np.tile(law.variance_at(x), 40))  # any number of places
+    assert law.variance_at([]).shape == (0,)
 
 
 @pytest.mark.slow
