@@ -76,7 +76,6 @@ SLOW = (
 QUICK = (
     "tests/linear/test_chain.py::test_ancestral_update_is_the_posterior_of_the_process",
     "tests/linear/test_generated.py::test_exact_noise_by_marchenko_pastur_averages[0.4-0.2-0.0]",
-    "tests/linear/test_generated.py::test_published_setting",
     "tests/linear/test_generated.py::test_quadrature_rule",
     "tests/linear/test_memorisation.py::test_a_trial_done_plainly[psi1-False]",
     "tests/linear/test_predict.py::test_exact_noise_is_a_function_of_the_sample_covariance",

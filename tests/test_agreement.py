@@ -18,10 +18,9 @@ LARGE = "underparametrised, larger"
 PROBLEMS = {
     "between n and nm": Problem(1.0, 2.0, np.array([3, 8]), 0.1, 1e-2, "erf"),
     "interpolating": Problem(0.5, 3.0, np.array([1, np.inf]), 0.3, 1e-2, "relu"),
-    "structured covariance": Problem(
-        2.0, 1.5, np.array([1, np.inf]), 0.2, 1e-2, "softplus", spectra.atoms([0.2, 1.0, 3.0], [2, 1, 1])
+    "rank-deficient covariance": Problem(
+        2.0, 1.5, np.array([1, np.inf]), 0.2, 1e-2, "softplus", spectra.atoms([0.0, 0.4, 3.0], [2, 1, 1])
     ),
-    "rank-deficient covariance": Problem(1.5, 1.0, np.array([2, np.inf]), 0.4, 1e-2, "gelu", spectra.atoms([0.0, 2.0])),
     "late time, strong ridge": Problem(2.0, 2.0, np.array([5, np.inf]), 1.0, 0.1, "abs"),
     "user activation": Problem(1.0, 1.0, np.array([2, np.inf]), 0.2, 1e-2, lambda u: u + 0.3 * u**2),
 }

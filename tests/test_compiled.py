@@ -10,7 +10,7 @@ from rfdsm import compiled
 
 PREDICT = "from rfdsm.cli import main; raise SystemExit(main(['predict', '--psi-p', '2', '--m', '1', *sys.argv[1:]]))"
 SMALL = "import rfdsm; rfdsm.predict = lambda _: (__import__('jax').jit(lambda x: x + 1)(1.0), sys.exit()); " + PREDICT
-LIBRARY = "from rfdsm import linear; linear.predict(linear.Problem(2.0, 1.0))"
+LIBRARY = "from rfdsm import activations; activations.get('tanh').moments(0.5, 0.5)"
 START = (
     "from rfdsm.cli._environment import start_jax; start_jax(double=False); import jax; jax.jit(lambda x: x + 1)(1.0)"
 )

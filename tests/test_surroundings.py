@@ -299,6 +299,7 @@ def test_environments_of_a_process(tmp_path):
     assert [name for name in tree(tmp_path) if name[1] == "/"] == [f"{x}/generated.nc" for x in "ab"]
 
 
+@pytest.mark.slow
 def test_a_defect_in_drawing_keeps_its_traceback(home, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("a defect")

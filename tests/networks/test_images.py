@@ -15,7 +15,7 @@ def test_a_unet_learns_images_of_a_common_size():
     law = networks.gaussian_images((28, 28), exponent=3)
     network = networks.unet((28, 28), channels=4, depth=2)
     training = networks.train(
-        network, law, level=1.0, target="data", steps=60, batch=16, measured=64, record=[0, 60],
+        network, law, level=1.0, target="data", steps=20, batch=8, measured=32, record=[0, 20],
         optimiser=optax.adam(5e-3),
     )  # fmt: skip
     losses = training.losses

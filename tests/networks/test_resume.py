@@ -25,13 +25,13 @@ def trained(checkpoint=None, progress=None):
         networks.mlp(4, 64),
         np.random.default_rng(0).normal(size=(30, 4)),
         m=3,
-        steps=6000,
+        steps=4000,
         batch=64,
         measured=200,
         levels=networks.levels.log_uniform(0.1, 1.0),
         ema=0.9,
         keep=True,
-        record=[0, 500, 6000],
+        record=[0, 500, 4000],
         key=5,
         checkpoint=checkpoint,
         progress=progress,
@@ -46,14 +46,14 @@ def test_killed_between_checkpoints(tmp_path):
     command, double = [sys.executable, "-c", SCRIPT, str(tmp_path / "state")], {"JAX_ENABLE_X64": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env=os.environ | double) as process:
         for line in process.stdout:
-            if int(line) >= 2500:
+            if int(line) >= 1500:
                 process.send_signal(signal.SIGKILL)
                 break
         assert process.wait(600) == -signal.SIGKILL
     (tmp_path / ".state.draft").write_bytes(b"half a file")  # of a death while it is written
     began = []
     resumed = trained(tmp_path / "state", lambda done, _: began.append(done))
-    assert 2500 <= began[0] < 6000
+    assert 1500 <= began[0] < 4000
     assert len(whole) == len(resumed) > 40
     for one, other in zip(resumed, whole, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -217,6 +217,7 @@ def test_refusals_of_networks():
             call()
 
 
+@pytest.mark.slow
 def test_batches_of_frozen_pairs_reach_their_least_squares():
     """All pairs are drawn, and no others: a linear network ends at the solution of the normal equations."""
     rows, draws = np.random.default_rng(3).normal(size=(12, 3)), np.random.default_rng(4).normal(size=(12, 2, 3))
@@ -233,6 +234,7 @@ def test_batches_of_frozen_pairs_reach_their_least_squares():
     np.testing.assert_allclose(training.network.layers[0].weight, best.T, atol=0.03)
 
 
+@pytest.mark.slow
 def test_frozen_draws_are_learnt_by_heart_and_fresh_ones_cannot_be():
     """One executable makes both: a draw per point is fitted, its points with fresh noise are not."""
     rows = np.random.default_rng(3).normal(size=(12, 3))

@@ -13,7 +13,7 @@ def system(size, columns=3):
     return rows @ rows.T, strips.gram(jnp.asarray(rows)), rng.standard_normal((size, columns))
 
 
-@pytest.mark.parametrize("size", (100, 641))
+@pytest.mark.parametrize("size", [100, pytest.param(641, marks=pytest.mark.slow)])
 def test_solutions_of_blocks_and_of_the_whole(size, monkeypatch):
     matrix, parts, right = system(size)
     wanted = np.linalg.solve(matrix + 0.01 * np.eye(size), right)

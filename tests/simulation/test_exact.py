@@ -132,7 +132,7 @@ def test_moments_by_quadrature_of_every_pair(name):
 def test_chunks_of_points_and_strips_do_not_show():
     """Chunks that do not divide the number of points; the first features of a larger network have their own moments."""
     trial, _, _ = drawn(70, 20, 7)
-    series, law = Series(4, None), law_of(trial, "relu")
+    series, law = Series(4, rule_for(CASES["polynomial"], 2.0)), law_of(trial, "polynomial")
     small = law._replace(W=law.W[:20])
     many, chunked, few = (
         conditional_moments(own, trial.training, series, chunk) for own, chunk in ((law, 7), (law, 3), (small, 7))

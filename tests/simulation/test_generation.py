@@ -13,6 +13,7 @@ from tests.sweeps.tiny import CUBIC
 SAMPLER = sampling.ddim(sampling.geometric(2, 0.1, 4))
 
 
+@pytest.mark.slow
 def test_a_fitted_network_is_that_of_simulate():
     """Its losses on very many fresh points are those that `simulate` knows exactly."""
     problem = Problem(2.0, 3.0, 2, 0.3, 0.02, target="velocity", activation="erf")
