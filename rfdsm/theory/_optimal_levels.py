@@ -56,10 +56,10 @@ def optimal_levels(
 
     Examples:
         >>> from rfdsm import Problem, optimal_levels, sampling
-        >>> problem = Problem(psi_n=4, psi_p=2, m=4, t=1, ridge=0.03, target="data")
-        >>> best = optimal_levels(problem, sampling.ddim([2, 0.5, 0.1]))
-        >>> best.ridges.shape, best.value <= best.common
-        ((2,), True)
+        >>> problem = Problem(psi_n=2, psi_p=4, m=2, t=1, ridge=0.03)
+        >>> best = optimal_levels(problem, sampling.ddim([3, 0.9, 0.3, 0.08]))
+        >>> best.ridges.round(3), best.value < best.common
+        (array([0.017, 0.022, 0.026]), True)
     """
     if distance not in DISTANCES:
         raise ValueError(f"distance = {one_line(distance)} must be one of {', '.join(DISTANCES)}")

@@ -41,11 +41,16 @@ LAWS = [
 AT = {
     "noise": ([0.16157463017912543, 2.494225035404302], [0.575923235030775, 3.4103780001572805]),
     "data": ([0.06569214913272181, 2.966500428765852], [0.15830131274170364, 2.8627756593298104]),
-    "velocity": ([0.22417307804716402, 2.277911689886814], [0.30228560627397966, 1.685583064013631]),
     "flow": ([0.0, 4.063844749116896], [0.00864003416101545, 2.6248080194739805]),
 }
 """Eigenvalues of the sample covariance, and the variances there."""
 SLOWER = ((), pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def one_size(monkeypatch):
+    """Chains of up to 16 steps share executables, else they would be those of 8 and of 16."""
+    monkeypatch.setattr(_generation, "STEPS", 16)
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row[1], marks=SLOWER[row[1] != "data"]) for row in LAWS])
@@ -55,10 +60,12 @@ def test_reference_values(row):
     law = generated_law(problem, sampler, start=1.0)
     assert law.converged
     np.testing.assert_allclose((law.trace, law.kl, law.reverse_kl), expected, rtol=REFERENCE)
-    x, variance = AT[target]
-    np.testing.assert_allclose(law.variance_at(x), variance, rtol=REFERENCE)
-    np.testing.assert_array_equal(law.variance_at(x * 40), np.tile(law.variance_at(x), 40))  # any number of places
-    assert law.variance_at([]).shape == (0,)
+    if target in AT:
+        x, variance = AT[target]
+        np.testing.assert_allclose(law.variance_at(x), variance, rtol=REFERENCE)
+        assert law.variance_at([]).shape == (0,)
+    if target == "noise":  # any number of places, more than those of one executable
+        np.testing.assert_array_equal(law.variance_at(x * 40), np.tile(law.variance_at(x), 40))
 
 
 @pytest.mark.slow
@@ -196,7 +203,10 @@ def test_one_bulk_in_closed_form(psi_n):
 
 @pytest.mark.slow
 def test_derivatives():
-    """By psi_n, psi_p, the ridge of every level, start, schedule and target, against differences."""
+    """By psi_n, psi_p, the ridge of every level, start, schedule and target, against differences.
+
+    Forwards: backwards they are those of the best ridges, and of data that are not isotropic.
+    """
     sampler = sampling.euler([2.0, 0.5, 0.05])
 
     def kl(v):
@@ -205,7 +215,7 @@ def test_derivatives():
 
     place = np.array([3.0, 2.0, 0.8, 0.9, 1.2, 0.1, 0.05])
     with jax.enable_x64(True):
-        slope = np.asarray(jax.jit(jax.grad(kl))(place))
+        slope = np.asarray(jax.jit(jax.jacfwd(kl))(place))
     for k, step in enumerate(np.diag(1e-4 * place)):
         np.testing.assert_allclose(slope[k], (kl(place + step) - kl(place - step)) / (2 * step[k]), rtol=1e-5)
 
@@ -223,7 +233,15 @@ def test_spectrum_of_the_generated_covariance():
         np.testing.assert_allclose(np.trapezoid(density * v, v) + atom, law.trace, rtol=1e-3)
 
 
-@pytest.mark.parametrize("rule", [sampling.ddim, pytest.param(sampling.reverse_sde, marks=pytest.mark.slow)])
+def test_a_network_that_outputs_nothing_leaves_the_noise_its_amplitude():
+    """In infinitely many steps, too: an estimate of the data that is zero, at an infinite ridge."""
+    limit = generated_limit(Problem(4.0, 2.0, 4, 0.5, 1e9, target="data"), sampling.ddim([2.0, 0.1]))
+    assert limit.converged
+    np.testing.assert_allclose(limit.variance, np.expm1(-0.2) / np.expm1(-4), rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", [sampling.ddim, sampling.reverse_sde])
 def test_many_steps_are_an_equation_in_time(rule, monkeypatch):
     """The law tends to the solution of the equation like 1/K."""
     monkeypatch.setattr(_generation, "STEPS", 128)  # one executable for both numbers of steps
@@ -255,9 +273,10 @@ def test_integrals_over_time():
 
 
 @pytest.mark.slow
-def test_best_ridges_beat_the_best_common_one():
+def test_best_ridges_beat_the_best_common_one(monkeypatch):
     """And no ridge of a level can be changed for the better."""
-    problem, sampler = Problem(2.0, 4.0, 2, 0.5, 0.05, "relu"), sampling.ddim(TIMES[::3])
+    monkeypatch.setattr(_generation, "STEPS", 8)  # compiled for the docstring's example, whose problem it is
+    problem, sampler = Problem(2.0, 4.0, 2, 1.0, 0.03), sampling.ddim([3, 0.9, 0.3, 0.08])
     found = optimal_levels(problem, sampler)
     assert found.value < found.common - 1e-4
     for k in range(sampler.size):
@@ -266,7 +285,7 @@ def test_best_ridges_beat_the_best_common_one():
             assert generated_law(problem, sampler, ridges=ridges).kl > found.value - 1e-9
     for factor in (0.9, 1.1):
         ridge = factor * found.ridge
-        assert generated_law(Problem(2.0, 4.0, 2, 0.5, ridge, "relu"), sampler).kl > found.common
+        assert generated_law(problem.at(ridge=ridge), sampler).kl > found.common
 
 
 @pytest.mark.slow
@@ -304,7 +323,7 @@ def test_divergences_mix_two_covariances():
     sigma = np.repeat(s, d // 2)
     X = np.random.default_rng(1).normal(size=(int(psi_n * d), d)) * np.sqrt(sigma)
     x, vectors = np.linalg.eigh(X.T @ X / len(X))
-    variance, squares = law.variance_at(x), vectors**2
+    variance, squares = np.concatenate([law.variance_at(part) for part in np.split(x, 20)]), vectors**2
     end = np.exp(-2 * TIMES[-1]) * sigma - np.expm1(-2 * TIMES[-1])
     for target, forward, reverse in (
         (sigma, law.kl, law.reverse_kl),
@@ -316,13 +335,20 @@ def test_divergences_mix_two_covariances():
         np.testing.assert_allclose(reverse, (np.mean((squares.T @ target) / variance) - 1 + difference) / 2, rtol=5e-3)
 
 
-@pytest.mark.parametrize("trials", [8, pytest.param(48, marks=pytest.mark.slow)])
-def test_memorisation_of_the_law_is_that_of_networks(trials):
+def test_the_law_memorises_where_samples_are_few():
+    """Nearer to the training points in every trial, or in none."""
+    problem = Problem([0.25, 64.0], 2.0, 4, 1.0, 0.03, target="data")
+    found = generated_memorisation(problem, sampling.ddim(TIMES[::2]), 16, trials=8)
+    np.testing.assert_array_equal(found.probability, [0, 1])
+
+
+@pytest.mark.slow
+def test_memorisation_of_the_law_is_that_of_networks():
     """P(nearer to fresh points) of theory's covariance, and of samples of real networks, between 0 and 1."""
     problem = Problem(1.0, 4.0, 2, 0.5, 0.05, target="velocity")
     sampler = sampling.ddim(TIMES[::3])
-    law = generated_memorisation(problem, sampler, 16, trials=trials)
-    networks = simulate_generation(problem, sampler, 16, samples=1000, trials=trials // 2)
+    law = generated_memorisation(problem, sampler, 16, trials=48)
+    networks = simulate_generation(problem, sampler, 16, samples=1000, trials=24)
     assert 0.1 < law.probability < 0.9
     error = np.hypot(law.probability_error, networks.probability_error)
     assert abs(law.probability - networks.probability) < 3 * error
