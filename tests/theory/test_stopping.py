@@ -1,11 +1,14 @@
 """Early stopping and time scales: against dense curves, and what they say about m, n and the ridge."""
 
+import jax
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
 from rfdsm import Problem, optimal_stopping, predict, training_curve
 from rfdsm.theory import _paths as paths
+from rfdsm.theory._stopping import optimal_ridge
+from tests.theory.contours import filled
 from tests.tolerances import ROUTES
 
 PROBLEM = Problem(
@@ -23,24 +26,29 @@ def found():
 
 
 @pytest.fixture(scope="module")
-def dense():
-    return training_curve(PROBLEM, DENSE)
+def curves(found):
+    """On the dense grid, and at the four times found."""
+    both = training_curve(PROBLEM, [*DENSE, *found.time])
+    return tuple(jax.tree.map(lambda x, part=part: x[:, part], both) for part in (slice(-4), slice(-4, None)))
 
 
 @pytest.mark.slow
-def test_time_is_where_the_dense_curve_is_least(found, dense):
+def test_time_is_where_the_dense_curve_is_least(found, curves):
+    dense, there = curves
     least = np.argmin(dense.test, axis=1)
     spacing = DENSE[1] / DENSE[0]
     assert np.all(np.abs(np.log(found.time / DENSE[least])) <= np.log(spacing))
     assert np.all(found.loss <= dense.test.min(axis=1))
     np.testing.assert_allclose(found.loss, dense.test.min(axis=1), rtol=1e-4)
-    curve = training_curve(PROBLEM, found.time)
-    np.testing.assert_allclose(np.diagonal(curve.test), found.loss, rtol=ROUTES)
+    np.testing.assert_allclose(np.diagonal(there.test), found.loss, rtol=ROUTES)
     np.testing.assert_array_equal(found.final, predict(PROBLEM).test)
+    np.testing.assert_array_equal([found.ridge, found.ridge_loss], optimal_ridge(PROBLEM, "test"))
 
 
 @pytest.mark.slow
-def test_crossings_are_those_of_the_dense_curve(found, dense):
+def test_crossings_are_those_of_the_dense_curve(found, curves):
+    dense, _ = curves
+
     def first(passed):
         return np.where(passed.any(axis=1), DENSE[np.argmax(passed, axis=1)], np.inf)
 
@@ -60,7 +68,8 @@ def test_crossings_are_those_of_the_dense_curve(found, dense):
     assert np.isinf(found.memorisation_time[0]) and np.isfinite(found.memorisation_time[2])
 
 
-def test_best_ridge_is_that_of_a_scalar_search(found):
+def test_best_ridge_is_that_of_a_scalar_search():
+    ridge, least = optimal_ridge(PROBLEM, "test")
     for k in range(4):
 
         def loss(log_ridge, k=k):
@@ -68,8 +77,8 @@ def test_best_ridge_is_that_of_a_scalar_search(found):
             return float(predict(Problem(*fields, np.exp(log_ridge))).test)
 
         best = minimize_scalar(loss, bounds=(-6, 6), method="bounded", options={"xatol": 1e-9})
-        np.testing.assert_allclose(found.ridge_loss[k], best.fun, rtol=ROUTES)
-        np.testing.assert_allclose(np.log(found.ridge[k]), best.x, atol=1e-4)
+        np.testing.assert_allclose(least[k], best.fun, rtol=ROUTES)
+        np.testing.assert_allclose(np.log(ridge[k]), best.x, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -126,7 +135,7 @@ def test_few_draws_delay_memorisation_or_prevent_it():
 
 @pytest.mark.slow
 def test_a_curve_that_is_not_accurate_is_flagged(monkeypatch):
-    monkeypatch.setattr(paths, "size", lambda ratio, digits: 24)
+    monkeypatch.setattr(paths, "contour", lambda ratio, count: filled(ratio, 24, count))
     result = optimal_stopping(Problem(2.0, 8.0, np.inf, 0.1, 0.0))
     assert not result.converged
     for name in ("time", "loss", "generalisation_time", "memorisation_time"):

@@ -19,6 +19,7 @@ from rfdsm.theory import (
 from rfdsm.theory._fixed_point import solve
 from rfdsm.theory._populations import cells_of, populations
 from tests.theory.boxes import fields
+from tests.theory.contours import filled
 from tests.tolerances import IDENTITY, QUADRATURE, REFERENCE, ROUTES
 
 LOSSES = ("train", "empirical_test", "test", "score")
@@ -161,7 +162,8 @@ def raw(path, shared, own):
 
 def box(problem, refined, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(paths, "size", lambda ratio, digits: int(refined * contour.size(ratio, digits) / 2) * 2)
+        # By the finest one's size, which all are filled up to, they share an executable.
+        patch.setattr(paths, "contour", lambda ratio, _: filled(ratio, int(refined * contour.size(ratio) / 2) * 2, 180))
         prepared = paths.paths(problem, 0.0, lambda extent, ridge: 1e8 / extent)
     times = np.geomspace(np.full(len(prepared.ridge), 1e-3), 1e8 / prepared.extent, 8, axis=1)
     return paths.mapped(raw, prepared, np.zeros(()), times)
@@ -199,7 +201,7 @@ def test_the_error_estimate_sees_a_contour_that_is_too_coarse(monkeypatch):
 
 
 def test_values_that_are_not_accurate_are_nan(monkeypatch):
-    monkeypatch.setattr(paths, "size", lambda ratio, digits: 24)
+    monkeypatch.setattr(paths, "contour", lambda ratio, count: filled(ratio, 24, count))
     curve = training_curve(Problem(2.0, 8.0, np.array([1, np.inf]), 0.1, 0.0), [0.0, 1.0, 1e7])
     assert not np.any(curve.converged[:, -1])
     assert np.all(curve.residual[:, -1] > 1e-8)
