@@ -26,6 +26,8 @@ CASES = {
 }
 VALUES = np.array([list((BASE | case).values()) for case in CASES.values()])
 """All parameters of all cases."""
+SINGULAR = np.array(list((BASE | dict(m=3.0, psi_p=6.0, ridge=0.0)).values()))
+"""p = nm without ridge."""
 
 
 def losses_of(x):
@@ -73,22 +75,25 @@ def exact_along(x, direction):
 
 @pytest.fixture(scope="module")
 def derivatives():
-    """Our derivatives along each parameter (relative) and along a direction of all; exact ones by differences."""
+    """Our derivatives along each parameter (relative) and along a direction of all; exact ones by differences.
+
+    And, from the same batch, ours at the singular point.
+    """
     count = len(PARAMETERS)
     directions = np.concatenate([np.eye(count), np.random.default_rng(0).standard_normal((1, count))])
     x = np.repeat(VALUES, len(directions), axis=0)
     # Relative steps; none at infinity, and an absolute one upwards from ridge = 0.
     v = np.tile(directions, (len(VALUES), 1)) * np.where(np.isinf(x), 0, x)
     v = np.where(x == 0, np.abs(np.tile(directions, (len(VALUES), 1))), v)
-    ours = [
-        np.asarray(part).reshape(len(VALUES), len(directions), -1) for part in along(jnp.asarray(x), jnp.asarray(v))
-    ]
+    found = along(jnp.asarray([*x, SINGULAR]), jnp.asarray([*v, SINGULAR]))
+    singular = [np.asarray(part)[-1] for part in found]
+    ours = [np.asarray(part)[:-1].reshape(len(VALUES), len(directions), -1) for part in found]
     moved = np.any(v != 0, axis=1)
     theirs = [
         exact_along(*pair) if move else (np.zeros(5), np.zeros(5)) for *pair, move in zip(x, v, moved, strict=True)
     ]
     first, second = (np.array(part).reshape(ours[0].shape) for part in zip(*theirs, strict=True))
-    return ours, first, second
+    return ours, first, second, singular
 
 
 def deviation(value, ours, exact):
@@ -98,36 +103,29 @@ def deviation(value, ours, exact):
     return np.max(np.abs(ours - exact) / np.maximum(scale, 1e-20))
 
 
-FORWARD = jitted(jax.vmap(lambda x, v: jax.jvp(losses_of, (x,), (v,))))
-
-
-def test_slopes_beside_a_singular_point():
-    """Along a direction of all parameters; p = nm at ridge = 0, in the same batch, has none."""
-    x = np.array([list((BASE | place).values()) for place in ({}, dict(m=3.0, psi_p=6.0, ridge=0.0), dict(psi_p=20.0))])
-    v = x * np.random.default_rng(1).uniform(-1, 1, x.shape)
-    value, slope = map(np.asarray, FORWARD(jnp.asarray(x), jnp.asarray(v)))
-    assert np.isinf(value[1, 1:4]).all() and np.isnan(slope[1]).all()
-    for k in (0, 2):
-        assert deviation(value[k], slope[k], exact_along(x[k], v[k])[0]) < REFERENCE
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("case", CASES)
 def test_derivatives_by_every_parameter(derivatives, case, order):
-    ours, *exact = derivatives
+    ours, *exact, _ = derivatives
     k = list(CASES).index(case)
     assert deviation(ours[0][k], ours[order][k], exact[order - 1][k]) < REFERENCE
     assert np.count_nonzero(np.abs(exact[0][k]) > 1e-6 * ours[0][k]) > 20
 
 
 @pytest.mark.slow
+def test_a_singular_point_has_no_slope(derivatives):
+    """Nor do the cases in its batch, whose derivatives are right, notice."""
+    value, first, second = derivatives[-1]
+    assert np.isinf(value[1:4]).all() and np.isnan(first).all() and np.isnan(second).all()
+
+
+@pytest.mark.slow
 def test_reverse_mode_equals_forward_mode(derivatives):
     """jax.grad by all parameters at once, one gradient for each case."""
-    (_, ours, _), _, _ = derivatives
+    (_, ours, _), _, _, _ = derivatives
     weights = jnp.array([1.0, -2.0, 0.5, 0.3, 3.0])
-    singular = list((BASE | dict(m=3.0, psi_p=6.0, ridge=0.0)).values())
-    places = jnp.asarray([*VALUES, singular])
+    places = jnp.asarray([*VALUES, SINGULAR])
     *gradient, at_peak = np.asarray(jitted(jax.vmap(jax.grad(lambda x: losses_of(x) @ weights)))(places))
     assert np.isnan(at_peak[:4]).all()
     gradient = np.array(gradient)
@@ -156,10 +154,6 @@ def test_derivatives_need_no_second_solve(transform):
     assert loops(jaxpr.jaxpr) == 1
 
 
-def score(psi_p):
-    return predict(Problem(2.0, psi_p, 3, 0.3, 0.0, "erf")).score
-
-
 @pytest.mark.slow
 def test_losses_are_differentiable_by_a_power_law():
     """By its exponent, cutoff and variance, with and without jit, against central differences of concrete ones."""
@@ -175,14 +169,3 @@ def test_losses_are_differentiable_by_a_power_law():
         ends = [at + sign * step * at[k] * np.eye(3)[k] for sign in (1, -1)]
         slope = np.subtract(*(test_loss(*end) for end in ends)) / (2 * step * at[k])
         np.testing.assert_allclose(found[k], slope, rtol=1e-6)
-
-
-@pytest.mark.slow
-def test_gradients_come_in_the_default_precision():
-    """A caller who never enables float64 gets float32 derivatives of a float64 computation."""
-    with jax.enable_x64(False):
-        value, gradient = jax.jit(jax.value_and_grad(score))(jnp.asarray(5.0))
-        assert value.dtype == gradient.dtype == np.float32
-    step = 1e-3
-    up, down = (predict(Problem(2.0, 5.0 + k * step, 3, 0.3, 0.0, "erf")).score for k in (1, -1))
-    np.testing.assert_allclose(gradient, (up - down) / (2 * step), rtol=1e-5)
