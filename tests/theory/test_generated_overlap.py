@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from rfdsm import Problem, generated_law, optimal_levels, sampling, spectra
+from rfdsm.theory import _generation
 from rfdsm.theory._generated_overlap import log_determinants
 from rfdsm.theory._sample_covariance import sample_spectrum
 from rfdsm.theory.generation_limit import generated_limit
@@ -81,7 +82,8 @@ def test_infinitely_many_samples_commute():
 
 
 @pytest.mark.slow
-def test_many_steps_tend_to_that_of_the_equation_in_time():
+def test_many_steps_tend_to_that_of_the_equation_in_time(monkeypatch):
+    monkeypatch.setattr(_generation, "STEPS", 80)  # one executable for both numbers of steps
     cell = Problem(2.0, 2.0, 2, 0.5, 0.05, spectrum=spectra.atoms([0.4, 1.6]), target="data")
     limit, steps = generated_limit(cell, sampling.ddim([3, 0.05])), []
     for K in (40, 80):
@@ -91,11 +93,11 @@ def test_many_steps_tend_to_that_of_the_equation_in_time():
 
 @pytest.mark.slow
 def test_where_there_is_none():
-    singular = Problem(2.0, 2.0, 2, 0.5, 0.05, spectrum=spectra.atoms([0.0, 2.0]), target="data")
+    singular = Problem(2.0, 2.0, 2, 0.5, 0.05, spectrum=spectra.atoms([0.0, 0.4, 2.6]), target="data")
     assert np.isposinf(generated_law(singular, SAMPLER).bhattacharyya)
     law, fields = spectra.atoms([0.4, 1.6]), {"m": 2, "t": 0.5, "ridge": 0.05, "target": "data"}
     problem = Problem(2.0, 2.0, spectrum=law, **fields)
-    assert np.isnan(generated_law(problem, SAMPLER, given=[0.1, 2.0]).bhattacharyya)
+    assert np.isnan(generated_law(problem, SAMPLER, given=np.linspace(0.1, 2.0, 1281)).bhattacharyya)
     with pytest.raises(ValueError, match="gradient for isotropic data only"):
         optimal_levels(problem, SAMPLER, distance="bhattacharyya")
 
