@@ -90,8 +90,8 @@ def test_two_fields_against_brute_force():
 
 
 def test_draws_and_ridge_together():
-    found = optimal(Problem([2.0, 20.0], 8.0, 1, 0.1, 1.0), ("m", "ridge"), bounds={"m": (1, 6)})
-    each = [optimal(Problem([2.0, 20.0], 8.0, m, 0.1, 1.0), "ridge").minimum for m in range(1, 7)]
+    found = optimal(Problem([2.0, 20.0], 7.0, 1, 0.1, 1.0), ("m", "ridge"), bounds={"m": (1, 6)})
+    each = [optimal(Problem([2.0, 20.0], 7.0, m, 0.1, 1.0), "ridge").minimum for m in range(1, 7)]
     np.testing.assert_allclose(found.minimum, np.min(each, axis=0), rtol=1e-10)
     np.testing.assert_array_equal(found["m"], 1 + np.argmin(each, axis=0))
 

@@ -22,6 +22,7 @@ def hard_and_easy(count: int) -> Problem:
     return Problem(psi_n, psi_p, 3, 0.3, ridge)
 
 
+@pytest.mark.slow
 def test_second_pass_finishes_what_the_first_leaves():
     """Same bits as in one pass, and as alone, where other code solves them, the same numbers to rounding."""
     problem = hard_and_easy(2 * CHUNK + 100)

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from rfdsm import Losses, Problem, activations, predict, spectra
@@ -34,6 +35,7 @@ FIELDS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(FIELDS)
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_bounds(fields):
