@@ -21,6 +21,7 @@ EXAMPLES = {
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_contour")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

@@ -119,8 +119,8 @@ def generated(problem: Problem, smoothing: Numbers = 0.0) -> GeneratedLaw:
 
     Examples:
         >>> from rfdsm import linear
-        >>> linear.generated(linear.Problem(psi=[1.25, 5, 20], T=2.0)).kl.round(4)
-        array([0.968 , 0.1562, 0.1073])
+        >>> linear.generated(linear.Problem(psi=[1.25, 1.5, 2, 3, 5, 10, 30], T=2.0)).kl.round(4)
+        array([0.968 , 0.5495, 0.342 , 0.2181, 0.1562, 0.1218, 0.1028])
     """
     rho = checked_smoothing(smoothing, problem)
     shape = np.broadcast_shapes(problem.shape, rho.shape)

@@ -82,7 +82,7 @@ def study(
 
     Examples:
         >>> from rfdsm import networks
-        >>> found = networks.study(networks.gaussian(4), widths=[4, 8], m=[2], n=20, steps=20, seeds=1)
+        >>> found = networks.study(networks.gaussian(4), widths=[8], m=[1, 2], n=20, steps=20, seeds=2)
         >>> found.test.dims, found.theory_test.dims
         (('m', 'width', 'network', 'step'), ('m', 'theory_width'))
     """

@@ -94,10 +94,10 @@ def over_time(
         >>> from rfdsm import networks
         >>> levels = networks.levels.log_uniform(0.05, 2)
         >>> found = networks.over_time(
-        ...     networks.gaussian(3), n=[4, 8], levels=levels, width=8, steps=20, seeds=1, record=[2, 20], samples=50
+        ...     networks.gaussian(3), n=[8], levels=levels, width=8, steps=20, seeds=2, record=[2, 20], samples=50
         ... )
-        >>> found.copied.dims, found.copied_copier.shape
-        (('n', 'network', 'step'), (2, 1))
+        >>> found.copied.dims, found.copied.shape, found.copied_copier.shape
+        (('n', 'network', 'step'), (1, 2, 2), (1, 2))
     """
     sizes, count = whole_numbers("n", n), check_whole("seeds", seeds, 1)
     width, samples = check_whole("width", width, 1), check_whole("samples", samples, 1)

@@ -65,9 +65,9 @@ def generated_memorisation(
     Examples:
         >>> from rfdsm import Problem, generated_memorisation, sampling
         >>> problem = Problem(psi_n=[0.5, 4], psi_p=2, m=4, t=1, ridge=0.03, target="data")
-        >>> found = generated_memorisation(problem, sampling.ddim([2, 1, 0.5, 0.1]), d=16, trials=20)
+        >>> found = generated_memorisation(problem, sampling.ddim([2, 1, 0.5, 0.1]), d=16, trials=8)
         >>> found.sign.shape, bool(found.probability[0] < found.probability[1])
-        ((20, 2), True)
+        ((8, 2), True)
     """
     d, trials, fresh = check_whole("d", d, 1), check_whole("trials", trials, 1), check_whole("fresh", fresh, 2)
     base = base_key(key)
