@@ -139,8 +139,9 @@ for row, m in enumerate((1, 4, np.inf)):
 # ## Real data
 #
 # The handwritten digits of scikit-learn, whose covariance has most of its variance in few directions: theory for
-# their covariance at the best of 101 ridges, and networks trained on the digits themselves. Their true score is unknown, but not the excess of
-# the test loss over that of another target: in units of the score, all have the same floor.
+# their covariance at the best of 101 ridges, and networks trained on the digits themselves. Their true score is
+# unknown, but not the excess of the test loss over that of another target: in units of the score, all have the same
+# floor.
 
 # %%
 digits = rfdsm.data.standardise(rfdsm.data.load("digits"))
