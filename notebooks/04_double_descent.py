@@ -220,13 +220,13 @@ plt.show()
 # `optimal` finds the ridge of least test loss for each width and m.
 
 # %%
-fine = np.geomspace(0.25, 256, 31)
+fine = np.geomspace(0.25, 250, 31)
 best = optimal(Problem.grid(psi_n, fine, all_draws, t, ridge), "ridge")
-wide = optimal(Problem.grid(psi_n, [1, 8, 64, 1024], all_draws, t, ridge), "ridge")
+wide = optimal(Problem.grid(psi_n, [1, 10, 60, 1000], all_draws, t, ridge), "ridge")
 print("largest step of the least test loss from one width to the next:", f"{np.diff(best.minimum, axis=0).max():.1e}")
 print("largest step from one m to the next larger one:                ", f"{np.diff(best.minimum, axis=1).max():.1e}")
 print("   p/d  " + "".join(f"m = {number:<6g}" for number in all_draws) + " least test loss, then the best ridge")
-for k, value in enumerate([1, 8, 64, 1024]):
+for k, value in enumerate([1, 10, 60, 1000]):
     row = "".join(f"{x:10.4f}" for x in wide.minimum[k]) + "  |" + "".join(f"{x:9.3f}" for x in wide["ridge"][k])
     print(f"{value:6d}{row}")
 
