@@ -119,7 +119,7 @@ plt.show()
 # crossover p = n and the peak at p = nm as vertical lines.
 
 # %%
-curves = phase_diagram(Problem.grid(4, np.geomspace(0.25, 60, 201), draws, 0.1, 0.01))
+curves = phase_diagram(Problem.grid(4, np.geomspace(0.25, 70, 201), draws, 0.1, 0.01))
 figure, axes = plt.subplots(2, 2, figsize=(10, 7.4), sharex=True, layout="constrained")
 for axis, name in zip(axes.flat, comparison.names, strict=True):
     plots.loss(axis, comparison.to_dataset().sel(loss=name), curves, name, "psi_p")

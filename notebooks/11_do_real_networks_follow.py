@@ -113,5 +113,5 @@ for n in times.n.values:
 # random features one draw has the least test loss on normal points, of these networks fresh noise, on the digits, too.
 #
 # **Stopping.** With 16 digits the loss on fresh ones, over all levels, is least at step 100, before the copies: there
-# are none yet. The generated law is no nearer to that of the digits for it: 0.124 against 0.107 at the end. Fewer
-# copies are not yet better samples; more points are: 0.022 with 256 digits.
+# are none yet. In this one run the generated law is no nearer to that of the digits for it: 0.124 against 0.107 at the
+# end. Fewer copies need not be better samples; more points make better ones: 0.022 with 256 digits.
