@@ -30,7 +30,7 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")  # in all tests, as som
 # Jobs in the background inherit an interrupt that is ignored, and so would the processes that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-MEMORY = [3e9]
+MEMORY = [psutil.virtual_memory().total / 2 / int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))]
 """Bytes of a worker from which it forgets what it compiled. They are used again, not given back: it then takes more."""
 LONGEST_FIRST = (
     "tests/test_notebooks.py",
@@ -103,7 +103,6 @@ QUICK = (
     "tests/sweeps/test_sweeps.py::test_counts_in_words",
     "tests/sweeps/test_sweeps.py::test_results_keep_their_precision",
     "tests/sweeps/test_workers.py::test_a_cell_that_raises_is_given_up_on_a_cluster",
-    "tests/sweeps/test_workers.py::test_a_function_of_ones_own_travels",
     "tests/theory/test_spectrum.py::test_edges_at_one_draw_are_critical_values_of_a_rational_function[8.0-64.0-0.01]",
     "tests/theory/test_spectrum.py::test_masses_of_separated_bulks_are_eigenvalue_counts_of_real_networks",
     "tests/theory/test_spectrum.py::test_picture_shows_density_atoms_and_eigenvalues_on_both_scales",

@@ -128,7 +128,7 @@ HARD = {
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=() if k in (3, 7, 9, 15) else pytest.mark.slow) for k, case in enumerate(HARD)]
+    "case", [pytest.param(case, marks=() if k in (3, 7, 15) else pytest.mark.slow) for k, case in enumerate(HARD)]
 )
 def test_the_hardest_points(case):
     problem = HARD[case]

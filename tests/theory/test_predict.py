@@ -172,6 +172,7 @@ def test_a_grid_equals_its_cells():
             np.testing.assert_allclose(at(grid, name)[cell], at(alone, name), rtol=IDENTITY)
 
 
+@pytest.mark.slow
 def test_many_distinct_times_equal_few():
     """Many diffusion times go through a table of the moments; it must not show."""
     t = np.geomspace(1e-4, 10, 3000)
