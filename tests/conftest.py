@@ -87,7 +87,6 @@ QUICK = (
     "tests/linear/test_simulate.py::test_the_denoiser_is_the_ridge_regression_with_intercept[9-2-0.0-primal]",
     "tests/phases/test_best_target.py::test_directions",
     "tests/phases/test_generation.py",
-    "tests/phases/test_advice.py::test_nothing_is_recommended_where_nothing_can_be_learnt",
     "tests/phases/test_boundaries.py::test_memorisation_begins_where_published",
     "tests/phases/test_optimal.py::test_descent_on_known_functions",
     "tests/phases/test_regimes.py::test_labels_of_hand_checked_points",
@@ -106,6 +105,7 @@ QUICK = (
     "tests/theory/test_spectrum.py::test_edges_at_one_draw_are_critical_values_of_a_rational_function[8.0-64.0-0.01]",
     "tests/theory/test_spectrum.py::test_masses_of_separated_bulks_are_eigenvalue_counts_of_real_networks",
     "tests/theory/test_spectrum.py::test_picture_shows_density_atoms_and_eigenvalues_on_both_scales",
+    "tests/theory/test_training.py::test_infinite_time_is_the_minimiser",
     "tests/theory/test_training.py::test_a_contour_integrates_filters_of_every_time_over_the_whole_interval",
 )
 """Of these files, for every part of the package: what takes some seconds at most."""

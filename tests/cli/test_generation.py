@@ -7,6 +7,7 @@ import xarray as xr
 from rfdsm import Problem, generated_law, plots, sampling
 from rfdsm.cli import main
 from rfdsm.datasets import generation
+from rfdsm.theory import _generation
 from tests.sweeps.tiny import CUBIC
 
 
@@ -50,8 +51,9 @@ def test_refusals(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_pictures():
+def test_pictures(monkeypatch):
     """One law has three panels, a grid one with a line for each divergence."""
+    monkeypatch.setattr(_generation, "STEPS", 16)  # as in tests/theory: compiled once
     sampler = sampling.ddim([1.0, 0.5, 0.1])
     problem = Problem(0.5, 2.0, 2, 1.0, 0.05, target="data")
     one = generation(problem, sampler, generated_law(problem, sampler))

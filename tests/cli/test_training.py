@@ -48,6 +48,7 @@ def test_table_dataset_and_picture_with_simulation(folder, capsys):
     assert f"{stopping.loss[0]:.4g}" in out
 
 
+@pytest.mark.slow
 def test_times_given_and_no_picture(folder, capsys):
     command = ["train-curve", "--psi-n", "2", "--psi-p", "4", "--m", "2", "--ridge", "0.1", "--no-plot", *CUBIC]
     assert main([*command, "--times", "5", "0.1:10:3", "--output", "here"]) == 0

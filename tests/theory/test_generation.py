@@ -254,6 +254,7 @@ def test_many_steps_are_an_equation_in_time(rule, monkeypatch):
         assert abs(second - last) < 0.65 * abs(first - last)
 
 
+@pytest.mark.slow
 def test_integrals_over_time():
     """Against a sum of very many times; and the best score costs nothing but the start."""
     problem = Problem(4.0, [2.0, 30.0], 4, 0.5, 0.05)

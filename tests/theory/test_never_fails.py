@@ -232,6 +232,7 @@ def test_derivatives_at_the_peak():
     np.testing.assert_allclose(by_time, difference, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_exact_singularities_by_rule():
     """p = nm, or nm = min(p, d) for linear features, at ridge = 0 only; whatever rounding makes of n m."""
     psi_n, m = np.array([0.1, 0.7, 1e-3, 123.4]), np.array([3, 7, 1e4, 1])
