@@ -32,6 +32,8 @@ def train_curve(*, options: TrainCurveOptions = TrainCurveOptions(), config: Con
 
     Example: rfdsm train-curve --psi-n 4 16 --psi-p 16 --m inf --t 0.1 --simulate --d 64 --trials 4
     """
+    import numpy as np
+
     from rfdsm.cli import _build as build, _environment as environment, _output as output
 
     settings = resolve("train-curve", options, config, RFDSM._replace(defaults=DEFAULTS | TRAINING_DEFAULTS))
@@ -40,6 +42,8 @@ def train_curve(*, options: TrainCurveOptions = TrainCurveOptions(), config: Con
     rows = build.data(settings) if "data" in settings else None
     if isinstance(settings["d"], list):
         raise ValueError(f"d = {settings['d']} must be one dimension in rfdsm train-curve")
+    if settings["simulate"] and np.all(np.isinf(settings.get("times", 0.0))):
+        raise ValueError("times must hold a finite one to simulate")
     problem = build.problem(settings, rows)
 
     import rfdsm
@@ -81,8 +85,6 @@ def _simulated(
     from rfdsm.cli import _output as output
 
     finite = np.sort(times[np.isfinite(times)])
-    if not finite.size:
-        raise ValueError("times must hold a finite one to simulate")
     chosen = np.unique(finite[np.linspace(0, finite.size - 1, SIMULATED_POINTS).round().astype(int)])
     how = {name: settings[name] for name in ("trials", "key", "dtype")}
     with output.progress("simulating") as report:

@@ -9,6 +9,7 @@ from rfdsm.cli import main
 from rfdsm.losses import Losses
 from rfdsm.model import LearningCurves
 from rfdsm.sweeps import SweepError, _picture as picture
+from rfdsm.theory import _paths as paths
 
 pytestmark = pytest.mark.usefixtures("one_contour")
 CUBIC = ["--activation", "polynomial:0.1,1,0.3,0.1"]
@@ -67,7 +68,9 @@ def test_times_given_and_no_picture(folder, capsys):
         (["--times", "inf", "--simulate"], "times must hold a finite one to simulate"),
     ],
 )
-def test_refuses_in_one_line(folder, capsys, arguments, message):
+def test_refuses_in_one_line(folder, capsys, monkeypatch, arguments, message):
+    """Before anything is computed."""
+    monkeypatch.setattr(paths, "_chunk", None)
     code = main(["train-curve", "--psi-n", "2", "--psi-p", "4", *CUBIC, *arguments])
     err = capsys.readouterr().err
     assert code == 2
