@@ -12,15 +12,15 @@ from rfdsm.simulation._plan import plan
 from rfdsm.simulation._strips import bounds, gram, leading, lower
 from tests.sweeps.tiny import CUBIC
 
-PSI_P = np.array([1, 1, 4, 4, 4])
-"""Two that have moments and draws in common with a wider network, and there every kind of system."""
+PSI_P = np.array([1, 4, 4, 4])
+"""One that has moments and draws in common with a wider network, and there every kind of system."""
 CASES = {
     "several ridges and none": (
-        Problem(2.0, PSI_P, np.array([4, np.inf, 4, 1, np.inf]), 0.1, np.array([[1e-3], [1e-1], [0]]), CUBIC),
+        Problem(2.0, PSI_P, np.array([np.inf, 4, 1, np.inf]), 0.1, np.array([[1e-3], [1e-1], [0]]), CUBIC),
         {},
     ),
     "data in single precision": (
-        Problem(2.0, PSI_P[1:4], np.array([2, 2, np.inf]), 0.1, 1e-1, CUBIC),
+        Problem(2.0, PSI_P[:3], np.array([2, 2, np.inf]), 0.1, 1e-1, CUBIC),
         {"dtype": "float32", "data": np.random.default_rng(0).standard_normal((80, 16))},
     ),
 }
