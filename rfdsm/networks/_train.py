@@ -159,8 +159,8 @@ def train(
         >>> import jax
         >>> from rfdsm import networks
         >>> law = networks.gaussian(4)
-        >>> rows = law.draw(jax.random.key(0), 50)
-        >>> training = networks.train(networks.mlp(4, 16), rows, m=2, level=0.5, steps=100, test=law)
+        >>> rows = law.draw(jax.random.key(0), 30)
+        >>> training = networks.train(networks.mlp(4, 8), rows, m=2, level=0.5, steps=100, batch=16, test=law)
         >>> training.losses.test.shape == training.steps.shape
         True
     """

@@ -175,11 +175,12 @@ def pair_moment(name, means, deviations, rho):
 
 # --- kernels ----------------------------------------------------------------------------------------------------------
 
-KERNELS = [name for name in CASES if CASES[name].kernel(jnp.ones(1), jnp.ones(1), jnp.zeros(1)) is not None]
+KERNELS = ["erf", "relu", "leaky_relu", "abs", "sign", "sin", "linear", "slope"]
 
 
 def test_closed_kernels_are_those_announced():
-    assert {"relu", "leaky_relu", "abs", "sign", "erf", "sin", "linear"} <= set(KERNELS)
+    at = jnp.ones(1), jnp.ones(1), jnp.zeros(1)
+    assert [name for name in CASES if CASES[name].kernel(*at) is not None] == KERNELS
 
 
 @pytest.mark.parametrize("name", KERNELS)

@@ -22,7 +22,7 @@ trained(sys.argv[1], lambda done, _: print(done, flush=True))
 
 def trained(checkpoint=None, progress=None):
     found = networks.train(
-        networks.mlp(4, 64),
+        networks.mlp(4, 16),
         np.random.default_rng(0).normal(size=(30, 4)),
         m=3,
         steps=4000,
