@@ -18,6 +18,7 @@ import rfdsm
 from rfdsm import _files as files, activations, spectra
 from rfdsm._problem import FIELDS, Problem
 from rfdsm.cli import _output as output, main
+from rfdsm.cli._linear import COMMANDS as LINEAR
 from rfdsm.cli._settings import COMMANDS
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -79,17 +80,17 @@ def test_import_loads_nothing_heavy():
     assert result.stdout == "[]\n", result.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_names_every_option(command, capsys):
-    assert main([command, "--help"]) == 0
-    text = capsys.readouterr().out
-    options = get_type_hints(COMMANDS[command], include_extras=True)
-    for name in COMMANDS[command].__dataclass_fields__:
+@pytest.mark.parametrize("command, fields", [*COMMANDS.items(), *((f"linear {k}", v) for k, v in LINEAR.items())])
+def test_help_names_every_option(command, fields, capsys):
+    above = command.split()[:-1]
+    assert main([*command.split(), "--help"]) == 0
+    text, options = capsys.readouterr().out, get_type_hints(fields, include_extras=True)
+    for name in fields.__dataclass_fields__:
         hidden = any(getattr(more, "show", None) is False for more in options[name].__metadata__)  # refused in words
         assert ("--" + name.replace("_", "-") in text) or hidden
     assert "--config" in text
-    assert main(["--help"]) == 0
-    assert command in capsys.readouterr().out
+    assert main([*above, "--help"]) == 0
+    assert command.split()[-1] in capsys.readouterr().out
 
 
 def test_one_version_everywhere():
