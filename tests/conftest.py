@@ -106,6 +106,7 @@ QUICK = (
     "tests/theory/test_spectrum.py::test_masses_of_separated_bulks_are_eigenvalue_counts_of_real_networks",
     "tests/theory/test_spectrum.py::test_picture_shows_density_atoms_and_eigenvalues_on_both_scales",
     "tests/theory/test_training.py::test_infinite_time_is_the_minimiser",
+    "tests/theory/test_training.py::test_time_zero_is_the_zero_network",
     "tests/theory/test_training.py::test_a_contour_integrates_filters_of_every_time_over_the_whole_interval",
 )
 """Of these files, for every part of the package: what takes some seconds at most."""

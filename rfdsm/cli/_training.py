@@ -34,6 +34,7 @@ def train_curve(*, options: TrainCurveOptions = TrainCurveOptions(), config: Con
     """
     import numpy as np
 
+    from rfdsm._arguments import flow_times
     from rfdsm.cli import _build as build, _environment as environment, _output as output
 
     settings = resolve("train-curve", options, config, RFDSM._replace(defaults=DEFAULTS | TRAINING_DEFAULTS))
@@ -42,7 +43,7 @@ def train_curve(*, options: TrainCurveOptions = TrainCurveOptions(), config: Con
     rows = build.data(settings) if "data" in settings else None
     if isinstance(settings["d"], list):
         raise ValueError(f"d = {settings['d']} must be one dimension in rfdsm train-curve")
-    if settings["simulate"] and np.all(np.isinf(settings.get("times", 0.0))):
+    if "times" in settings and np.all(np.isinf(flow_times(settings["times"]))) and settings["simulate"]:
         raise ValueError("times must hold a finite one to simulate")
     problem = build.problem(settings, rows)
 

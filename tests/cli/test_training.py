@@ -63,6 +63,7 @@ def test_times_given_and_no_picture(folder, capsys):
     ("arguments", "message"),
     [
         (["--times", "soon"], "'soon' is not a number"),
+        (["--times", "-1", "inf"], "times = -1 must be >= 0"),
         (["--minimise", "train"], "minimise = 'train' must be one of"),
         (["--d", "4", "8"], "must be one dimension"),
         (["--times", "inf", "--simulate"], "times must hold a finite one to simulate"),

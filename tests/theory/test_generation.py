@@ -44,6 +44,7 @@ AT = {
     "flow": ([0.0, 4.063844749116896], [0.00864003416101545, 2.6248080194739805]),
 }
 """Eigenvalues of the sample covariance, and the variances there."""
+QUICK = (), pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +53,7 @@ def one_size(monkeypatch):
     monkeypatch.setattr(_generation, "STEPS", 16)
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, id=row[1], marks=pytest.mark.slow) for row in LAWS])
+@pytest.mark.parametrize("row", [pytest.param(row, id=row[1], marks=QUICK[row[1] != "data"]) for row in LAWS])
 def test_reference_values(row):
     schedule, target, sampler, psi_n, psi_p, m, ridge, activation, expected = row
     problem = Problem(psi_n, psi_p, m, 0.5, ridge, activation, schedule=schedule, target=target)
