@@ -13,8 +13,6 @@ UNASKED = {"xla_backend_optimization_level": "3", "xla_cpu_use_fusion_emitters":
 
 
 def numbers():
-    """Of what was not compiled yet: caches are cleared."""
-    jax.clear_caches()
     problem = Problem(3.0, 4.0, 2, 0.2, 1e-2, activations.polynomial([0.1, 1.0, 0.3, 0.1]))
     return [np.asarray(spectral_density(problem, [0.05, 0.3, 1.0]).density, float), np.asarray(predict(problem).test)]
 
@@ -32,10 +30,13 @@ def compiler(monkeypatch):
 
 
 @pytest.mark.slow
-def test_theory_with_and_without_options(monkeypatch):
+def test_theory_with_and_without_options(monkeypatch, caplog):
     expected = numbers()
     monkeypatch.setattr(executables, "options", lambda: UNASKED)
-    for one, other in zip(numbers(), expected, strict=True):
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        unasked = numbers()
+    assert all(f"XLA compilation of jit({name})" in caplog.text for name in ("solve_pairs", "_solve_cells"))
+    for one, other in zip(unasked, expected, strict=True):
         assert one.size and np.any(np.isfinite(other))
         np.testing.assert_allclose(one, other, rtol=1e-9)
 

@@ -6,12 +6,10 @@ judge        of three sets                    nearer_to    the same as a sign, d
 
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from rfdsm._arguments import check_whole
 from rfdsm._samples import check_rows
-from rfdsm._scope import jax_scope
 from rfdsm._values import number
 from rfdsm.sampling import metrics
 
@@ -159,15 +157,14 @@ def alignment(samples: Any, training: Any, fresh: Any, *, width: Any = None) -> 
     for name, points in (("training", t), ("fresh", f)):
         if points.shape[1] != g.shape[1]:
             raise ValueError(f"{name} has {points.shape[1]} columns, must be as many as samples, {g.shape[1]}")
-    with jax_scope():
-        among = _squares(f, f)
-        if width is None:
-            scale = float(np.median(among[np.triu_indices(len(f), 1)])) / 4
-        else:
-            scale = number("width", width, "> 0", lambda w: w > 0) ** 2
-        if not scale > 0:
-            raise ValueError("fresh has a median distance of 0, must be > 0: give a width")
-        gg, tt, gt, gf, tf = (_kernel(_squares(*x), scale) for x in ((g, g), (t, t), (g, t), (g, f), (t, f)))
+    among = _squares(f, f)
+    if width is None:
+        scale = float(np.median(among[np.triu_indices(len(f), 1)])) / 4
+    else:
+        scale = number("width", width, "> 0", lambda w: w > 0) ** 2
+    if not scale > 0:
+        raise ValueError("fresh has a median distance of 0, must be > 0: give a width")
+    gg, tt, gt, gf, tf = (_kernel(_squares(*x), scale) for x in ((g, g), (t, t), (g, t), (g, f), (t, f)))
     generated, law, density = _unbiased(gg), _unbiased(_kernel(among, scale)), float(tt.mean())
     apart = density + law - 2 * float(tf.mean())
     to_fresh = generated + law - 2 * float(gf.mean())
@@ -188,8 +185,7 @@ def nearer_to(samples: Any, training: Any, fresh: Any) -> float:
     count, d = min(len(t), len(f)), g.shape[1]
     t, f = t[:count], f[:count]
     width = float(np.sqrt(np.mean(np.var(fresh, axis=0)))) * count ** (-1 / d)
-    with jax_scope():
-        tt, ff, gt, gf = (np.mean(np.exp(-_squares(*x) / (4 * width**2))) for x in ((t, t), (f, f), (g, t), (g, f)))
+    tt, ff, gt, gf = (np.mean(np.exp(-_squares(*x) / (4 * width**2))) for x in ((t, t), (f, f), (g, t), (g, f)))
     return float(np.sign(tt - ff - 2 * (gt - gf)))
 
 
@@ -203,8 +199,7 @@ def discrepancy(samples: Any, points: Any, width: Any = None) -> float:
     Source: Gretton et al. 2012, equation 3.
     """
     x, y = check_rows(samples, "samples"), check_rows(points, "points")
-    with jax_scope():
-        inside, across, own = (_squares(a, b) for a, b in ((x, x), (x, y), (y, y)))
+    inside, across, own = (_squares(a, b) for a, b in ((x, x), (x, y), (y, y)))
     if width is None:
         scale = float(np.median(own[np.triu_indices(len(y), 1)]))
     else:
@@ -223,8 +218,7 @@ def _unbiased(kernel: np.ndarray) -> float:
 
 
 def _squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    a, b = jnp.asarray(x), jnp.asarray(y)
-    return np.asarray(jnp.maximum(jnp.sum(a**2, 1)[:, None] + jnp.sum(b**2, 1)[None] - 2 * a @ b.T, 0.0))
+    return np.maximum(np.sum(x**2, 1)[:, None] + np.sum(y**2, 1) - 2 * x @ y.T, 0.0)
 
 
 def _rows(samples: Any, training: Any, fresh: Any) -> list[np.ndarray]:
