@@ -7,7 +7,6 @@ import xarray as xr
 from rfdsm import Problem, generated_law, plots, sampling
 from rfdsm.cli import main
 from rfdsm.datasets import generation
-from rfdsm.theory import _generation
 from tests.sweeps.tiny import CUBIC
 
 
@@ -51,9 +50,8 @@ def test_refusals(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_pictures(monkeypatch):
-    """One law has three panels, a grid one with a line for each divergence."""
-    monkeypatch.setattr(_generation, "STEPS", 16)  # as in tests/theory: compiled once
+@pytest.mark.slow
+def test_picture_of_one_law():
     sampler = sampling.ddim([1.0, 0.5, 0.1])
     problem = Problem(0.5, 2.0, 2, 1.0, 0.05, target="data")
     one = generation(problem, sampler, generated_law(problem, sampler))
@@ -61,9 +59,13 @@ def test_pictures(monkeypatch):
     assert len(axes) == 3 and float(one["mass"]) == 0.5
     line = axes[0].lines[0]
     np.testing.assert_allclose(np.sort(line.get_ydata()), np.sort(one["path"].values[-1][one["weights"].values > 0]))
-    grid = Problem(0.5, [1.0, 2.0, 4.0], 2, 1.0, 0.05, target="data")
-    law = generated_law(grid, sampler)
-    (axis,) = plots.generation(generation(grid, sampler, law))
+
+
+def test_picture_of_a_grid():
+    """A line for each divergence."""
+    problem, sampler = Problem(0.5, [1.0, 2.0, 4.0], 2, 1.0, 0.05, target="data"), sampling.ddim([1.0, 0.5, 0.1])
+    law = generated_law(problem, sampler)
+    (axis,) = plots.generation(generation(problem, sampler, law))
     np.testing.assert_allclose(axis.lines[0].get_ydata(), law.kl)
     with pytest.raises(ValueError, match="axes: 3 given, must be 1"):
-        plots.generation(generation(grid, sampler, law), axes)
+        plots.generation(generation(problem, sampler, law), [axis] * 3)
