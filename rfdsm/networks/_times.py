@@ -94,7 +94,7 @@ def over_time(
         >>> from rfdsm import networks
         >>> levels = networks.levels.log_uniform(0.05, 2)
         >>> found = networks.over_time(
-        ...     networks.gaussian(3), n=[8], levels=levels, width=8, steps=20, seeds=2, record=[2, 20], samples=50
+        ...     networks.gaussian(4), n=[8], levels=levels, width=8, steps=20, seeds=2, record=[2, 20], samples=50
         ... )
         >>> found.copied.dims, found.copied.shape, found.copied_copier.shape
         (('n', 'network', 'step'), (1, 2, 2), (1, 2))

@@ -51,13 +51,14 @@ def test_multiples_of_the_sample_covariance(psi_n):
         (0.5, [0.1, 3.0], [0.75, 0.25], {"psi_p": 4.0, "m": 1, "ridge": 0.01, "target": "noise"}),
     ],
 )
-def test_matrices(psi_n, s, w, fields):
+def test_matrices(psi_n, s, w, fields, monkeypatch):
     """Sigma, and Lambda of sample covariances of Sigma: the determinant is that of the mean to 1/d^2.
 
     Half of either Chernoff bound: 0 < rate < half the smaller divergence.
     """
     law = generated_law(Problem(psi_n, t=0.5, spectrum=spectra.atoms(s, w), **fields), SAMPLER)
     assert 0 < law.bhattacharyya < min(law.kl, law.reverse_kl) / 2
+    monkeypatch.setattr(_generation, "BATCH", 1)  # one law at a time: nothing to fill up
     d, rng, found = 60, np.random.default_rng(0), []
     sigma = np.repeat(s, np.round(np.array(w) * d).astype(int))
     for _ in range(60):

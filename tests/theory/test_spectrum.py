@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from rfdsm import Problem, plots, spectra, spectral_density
+from rfdsm.theory import _resolvent as resolvent
 from rfdsm.theory._fixed_point import solve
 from rfdsm.theory._populations import cells_of, populations
 from tests.tolerances import QUADRATURE, ROUTES
@@ -13,6 +14,12 @@ INFINITY = np.inf
 SEPARATED = Problem.grid(8.0, 64.0, [1, 4, 16, INFINITY], 0.01, 0.0)
 """The setting of arXiv 2505.17638's figure: bulks far apart, over five decades."""
 THREE_ATOMS = spectra.atoms([0.0, 1.0, 5.0], [0.3, 0.4, 0.3])
+
+
+@pytest.fixture(autouse=True)
+def one_size(monkeypatch):
+    """Pairs in chunks of the smaller size only: one executable for each number of atoms."""
+    monkeypatch.setattr(resolvent, "CHUNK", resolvent.SMALL_CHUNK)
 
 
 def random_problems(count, spectrum=None, seed=3):

@@ -79,8 +79,8 @@ def parameters(problem):
     cells, spectrum = cells_of(problem), problem.spectrum
     first = jax.tree.map(lambda values: values[0], cells)
     P, _ = populations(*first[:4], np.ones(()), first.moments, spectrum.nodes, spectrum.weights)
-    P = jax.tree.map(jnp.asarray, P)
-    return P._replace(nodes=P.nodes.reshape(-1, 1), weights=P.weights.reshape(-1, 1))
+    P = P._replace(nodes=P.nodes.reshape(-1, 1), weights=P.weights.reshape(-1, 1))
+    return jax.tree.map(jnp.asarray, P)
 
 
 @jax.jit
@@ -88,11 +88,21 @@ def order_parameters(z, P):
     return resolvent.track(z, P, resolvent.MAX_STEPS)
 
 
+@jax.jit
+def two_points(y, P):
+    """One-point functions, and two-point functions of the identity and of fresh noise."""
+    points = two_point.one_point(y, P)
+    other = jax.tree.map(jnp.conj, points)
+    probes = two_point.Probe(1.0, 0.0, 0.0, 0.0), two_point.fresh_noise_probe(points, other, P)
+    return points, *two_point.two_point(points, other, P, probes)
+
+
+ONE = spectra.Spectrum(np.ones(3), np.full(3, 1 / 3))  # an atom in the shape of three: compiled once
 PROBLEMS = {
-    "m = 1": Problem(2.0, 3.0, 1, 0.3, 0.0, "tanh"),
+    "m = 1": Problem(2.0, 3.0, 1, 0.3, 0.0, "tanh", ONE),
     "m = 4, three atoms": Problem(0.7, 1.3, 4, 0.1, 0.0, "erf", spectra.atoms([0.2, 1.0, 3.0])),
-    "m = inf": Problem(3.0, 8.0, np.inf, 0.05, 0.0, "relu"),
-    "linear": Problem(0.7, 2.0, 2, 0.5, 0.0, "linear"),
+    "m = inf": Problem(3.0, 8.0, np.inf, 0.05, 0.0, "relu", ONE),
+    "linear": Problem(0.7, 2.0, 2, 0.5, 0.0, "linear", ONE),
 }
 Z = np.array([0.3 + 0.8j, -0.5 + 0.1j, 2.0 + 3.0j, -3.0 + 1e-3j])
 
@@ -104,10 +114,10 @@ def test_order_parameters_continue_the_positive_solution(name):
     y, found = order_parameters(jnp.asarray(Z), P)
     assert np.all(found)
     radius = np.abs(Z)
-    real = solve(P._replace(unit=jnp.ones(4), ridge=jnp.asarray(radius) * P.inverse_psi_p))
+    real = jax.jit(solve)(P._replace(unit=jnp.ones(4), ridge=jnp.asarray(radius * float(P.inverse_psi_p))))
     on_axis, found = order_parameters(jnp.asarray(-radius + 0j), P)
     assert np.all(found)
-    np.testing.assert_allclose(1 / on_axis[2], real.G, rtol=ROUTES)
+    np.testing.assert_allclose(1 / np.asarray(on_axis[2]), real.G, rtol=ROUTES)
     step = 1e-4
     shifts = np.array([step, -step, 1j * step, -1j * step])
     around = [np.asarray(order_parameters(jnp.asarray(Z + shift), P)[0][2]) for shift in shifts]
@@ -122,20 +132,16 @@ def test_resolvent_identities_of_two_points(name):
     with jax.numpy_dtype_promotion("standard"):  # real populations, complex resolvents
         P = parameters(PROBLEMS[name])
         y, _ = order_parameters(jnp.asarray(Z), P)
-        points = two_point.one_point(y, P)
-        other = jax.tree.map(jnp.conj, points)
-        identity = two_point.Probe(1.0, 0.0, 0.0, 0.0)
-        (found,) = two_point.two_point(points, other, P, [identity])
-        difference = Z[:, None] - np.conj(Z)[None, :]
+        points, unit, fresh = jax.tree.map(np.asarray, two_points(y, P))
+    difference = Z[:, None] - np.conj(Z)[None, :]
+    cases = [(unit, np.ones(4))]
+    if np.isinf(PROBLEMS[name].m):  # fresh noise on the training points is U itself
+        cases.append((fresh, Z))
+    for found, factor in cases:
         for values, expected in ((found.transfer, points.explained), (found.gain, points.gain)):
-            quotient = (expected[:, None] - np.conj(expected)[None, :]) / difference
+            scaled = factor * expected
+            quotient = (scaled[:, None] - np.conj(scaled)[None, :]) / difference
             np.testing.assert_allclose(values, quotient, rtol=1e-7, atol=1e-10)
-        if np.isinf(PROBLEMS[name].m):  # fresh noise on the training points is U itself
-            (found,) = two_point.two_point(points, other, P, [two_point.fresh_noise_probe(points, other, P)])
-            for values, expected in ((found.transfer, points.explained), (found.gain, points.gain)):
-                scaled = Z * np.asarray(expected)
-                quotient = (scaled[:, None] - np.conj(scaled)[None, :]) / difference
-                np.testing.assert_allclose(values, quotient, rtol=1e-7, atol=1e-10)
 
 
 # --- curves ----------------------------------------------------------------------------------------------------------
@@ -155,18 +161,24 @@ def test_reference_values(case):
 
 
 def raw(path, shared, own):
-    """Losses with their estimated errors."""
+    """Losses with their estimated errors, and slopes: one executable for contours and derivatives."""
     del shared
-    return flow.curves(path, own), path.found
+    return flow.curves(path, own), path.found, flow.slopes(path, own)
+
+
+TOTAL = 180
+"""Nodes of the finest contour, which all are filled up to."""
 
 
 def box(problem, refined, monkeypatch):
     with monkeypatch.context() as patch:
-        # By the finest one's size, which all are filled up to, they share an executable.
-        patch.setattr(paths, "contour", lambda ratio, _: filled(ratio, int(refined * contour.size(ratio) / 2) * 2, 180))
+        patch.setattr(
+            paths, "contour", lambda ratio, _: filled(ratio, int(refined * contour.size(ratio) / 2) * 2, TOTAL)
+        )
         prepared = paths.paths(problem, 0.0, lambda extent, ridge: 1e8 / extent)
     times = np.geomspace(np.full(len(prepared.ridge), 1e-3), 1e8 / prepared.extent, 8, axis=1)
-    return paths.mapped(raw, prepared, np.zeros(()), times)
+    start = np.zeros(len(prepared.ridge))  # of no variance
+    return paths.mapped(raw, prepared._replace(initial=start), np.zeros(()), times)[:2]
 
 
 def problems(activation):
@@ -254,22 +266,17 @@ def test_the_objective_falls_and_at_m_infinite_fresh_noise_is_that_of_training()
     assert np.all(np.diff(curve.train[:, :11], axis=1) < 0)
 
 
-def test_slopes_are_derivatives_of_curves():
-    problem = Problem(2.0, 5.0, np.array([2, np.inf]), 0.1, 1e-2)
+def test_slopes_are_derivatives_of_curves(monkeypatch):
+    monkeypatch.setattr(paths, "contour", lambda ratio, count: filled(ratio, count, TOTAL))
+    problem = Problem(2.0, 5.0, np.array([2, np.inf]), 0.1, 1e-2, spectrum=spectra.atoms([0.5, 1.0, 2.0]))
     prepared = paths.paths(problem, 0.5, lambda extent, ridge: 1e3 + 0 * extent)
-    times = np.array([0.01, 0.5, 20.0, 300.0])
-    step = 1e-5
+    times, step = np.array([0.01, 0.5, 20.0, 300.0]), 1e-5
     moved = np.concatenate([times * (1 + step), times * (1 - step)])
-    slopes, values = paths.mapped(_slopes_and_curves, prepared, (times, moved))
+    found = [paths.mapped(raw, prepared, np.zeros(()), np.tile(at, (2, 1))) for at in (moved, np.tile(times, 2))]
     for name in ("empirical_test", "test", "score"):
-        plus, minus = np.split(getattr(values, name).value, 2, axis=1)
+        plus, minus = np.split(getattr(found[0][0], name).value, 2, axis=1)
         difference = (plus - minus) / (2 * step * times)
-        np.testing.assert_allclose(getattr(slopes, name), difference, rtol=1e-5, atol=1e-9)
-
-
-def _slopes_and_curves(path, shared, own):
-    del own
-    return flow.slopes(path, shared[0]), flow.curves(path, shared[1])
+        np.testing.assert_allclose(getattr(found[1][2], name)[:, :4], difference, rtol=1e-5, atol=1e-9)
 
 
 def test_a_random_start_begins_with_its_own_losses_and_is_forgotten():
