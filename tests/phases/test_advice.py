@@ -12,10 +12,23 @@ from rfdsm._samples import centre
 from rfdsm.data import load, standardise
 from rfdsm.phases import Evidence, _evidence as evidence
 from rfdsm.phases._regimes import REGIMES
+from rfdsm.spectra import _measured as of_data
+from rfdsm.spectra._measured import from_estimate
 from rfdsm.spectra._population import alike, estimate, estimated, sample
 from rfdsm.sweeps import _picture as picture
 from rfdsm.units import flow_steps
 from tests.phases.test_boundaries import CUBIC
+
+
+@pytest.fixture(autouse=True)
+def one_size(monkeypatch):
+    """Spectra of rows, on few nodes or 40, are the same laws on as many as their repetitions: compiled once for all."""
+
+    def found(*asked):
+        return dataclasses.replace(whole := from_estimate(*asked), **alike(whole)._asdict())
+
+    for module in (laws, of_data):
+        monkeypatch.setattr(module, "from_estimate", found)
 
 
 @pytest.fixture
@@ -84,7 +97,7 @@ def test_how_sure_it_is_scales_with_the_dimension(unhurried):
 
 
 def test_gaussian_rows_get_the_advice_of_their_covariance(unhurried):
-    """As many columns as the digits, whose compiled functions then serve here, too. A few of the rows are copies."""
+    """As many columns as the digits, whose compiled functions then serve here, too; a few of the rows are copies."""
     rng = np.random.default_rng(0)
     variances = np.repeat([0.5, 1.5], 32)
     rows = rng.normal(size=(3970, 64)) * variances**0.5 * 7 + 3  # standardised by advise
