@@ -45,7 +45,19 @@ def split(nets: list[Any]) -> tuple[Any, Any, Static]:
     others = [eqx.partition(rest, eqx.is_array) for _, rest in parts]
     leaves, structure = jax.tree.flatten(others[0][1])
     together = [[part for part, _ in pair] for pair in (parts, others)]
-    return *(jax.tree.map(lambda *x: jnp.stack(x), *part) for part in together), Static(tuple(leaves), structure)
+    return *(stacked(*part) for part in together), Static(tuple(leaves), structure)
+
+
+@jax.jit
+def stacked(*trees: Any) -> Any:
+    """One tree of all; as is its reverse, one program for all leaves, each of which would be one of its own."""
+    return jax.tree.map(lambda *x: jnp.stack(x), *trees)
+
+
+@jax.jit
+def member(tree: Any, k: Any) -> Any:
+    """Number k of those in a stacked tree."""
+    return jax.tree.map(lambda x: x[k], tree)
 
 
 def points(data: Any, test: Any, key: Any, dtype: Any) -> tuple[Any, Any, Gaussian | None, int]:

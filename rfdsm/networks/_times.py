@@ -203,7 +203,7 @@ def _generated(training: Training, split: Split, sampler: Any, samples: int, key
     level = measure.level_of(question, np.float64(first.ends[0]))
     spread = float(np.sqrt(level.a**2 * question.variance + level.h))
     arrays, static = zip(*(eqx.partition(net, eqx.is_array) for net in training.kept), strict=True)
-    nets, count, d = jax.tree.map(lambda *x: jnp.stack(x), *arrays), len(training.kept), training.d
+    nets, count, d = asked.stacked(*arrays), len(training.kept), training.d
     y = spread * jax.random.normal(key, (samples, d), asked.dtype(training.kept[0]))
 
     def network(y: Any, told: Any) -> Any:

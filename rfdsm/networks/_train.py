@@ -247,12 +247,12 @@ def train(
 
     def network_of(arrays: Any) -> Any:
         """Network, or list of networks, of these parameters."""
-        each = [eqx.combine(*jax.tree.map(lambda x, k=k: x[k], (arrays, fixed)), static.tree) for k in range(len(nets))]
+        each = [eqx.combine(*asked.member((arrays, fixed), k), static.tree) for k in range(len(nets))]
         return each if several else each[0]
 
     values = np.asarray(found, float)
     values = np.moveaxis(values, 0, 1) if several else values[:, 0]
-    limits = [measure.bounds(jax.tree.map(lambda x, k=k: x[k], sets), law) for k in range(len(nets))]
+    limits = [measure.bounds(asked.member(sets, k), law) for k in range(len(nets))]
     floor, null = (np.broadcast_to(np.array(part if several else part[0])[..., None], values.shape[:-1])
                    for part in zip(*limits, strict=True))  # fmt: skip
     named = dict(zip(Losses.NAMES, np.moveaxis(values, -1, 0), strict=True))
