@@ -98,6 +98,7 @@ def test_networks_side_by_side_are_those_alone():
     np.testing.assert_array_equal(both.kept[2][1].layers[0].weight, both.network[1].layers[0].weight)
     alone = networks.train(nets[1:], ROWS, **asked)
     assert not np.allclose(alone.losses.test[0], both.losses.test[1])  # network k has key k
+    assert not np.array_equal(both.network[0].layers[0].weight, both.network[1].layers[0].weight)
     first = networks.train(nets[:1], ROWS, **asked)
     np.testing.assert_allclose(first.losses.test[0], both.losses.test[0], rtol=1e-5)
     dataset = both.to_dataset()

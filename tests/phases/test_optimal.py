@@ -19,12 +19,7 @@ DRAWS = np.append(np.arange(1.0, 400), np.inf)
         ("psi_p", WIDE, dict(ridge=0.0), "score"),
         ("psi_n", WIDE, dict(psi_n=1.0, psi_p=PSI_N), "empirical_test"),
         ("t", np.geomspace(1e-3, 5, 4001), {}, "score"),
-        (
-            "m",
-            np.append(np.arange(1.0, 400), np.inf),
-            dict(psi_n=8.0, psi_p=np.geomspace(0.5, 200, 7)),
-            "empirical_test",
-        ),
+        ("m", DRAWS, dict(psi_n=8.0, psi_p=np.geomspace(0.5, 200, 7)), "empirical_test"),
     ],
 )
 def test_one_field_against_brute_force(field, points, fixed, minimise):
@@ -46,11 +41,8 @@ def test_the_best_number_of_draws_of_random_problems():
     """Mostly 1 or infinity, sometimes a few: never worse than any integer up to 199."""
     rng = np.random.default_rng(0)
     count, draws = 300, np.append(np.arange(1.0, 200), np.inf)
-    ratios, t, ridge = (
-        10 ** rng.uniform(-1, 2.3, (2, count)),
-        10 ** rng.uniform(-2, 0.3, count),
-        rng.uniform(-5, 0, count),
-    )
+    ratios, t = 10 ** rng.uniform(-1, 2.3, (2, count)), 10 ** rng.uniform(-2, 0.3, count)
+    ridge = rng.uniform(-5, 0, count)
     test = predict(Problem(*ratios, draws[:, None], t, 10**ridge)).test
     found = optimal(Problem(*ratios, 1, t, 10**ridge), "m")
     np.testing.assert_array_equal(found["m"], draws[np.argmin(test, axis=0)])

@@ -329,10 +329,7 @@ def test_divergences_mix_two_covariances(monkeypatch):
     monkeypatch.setattr(_generation, "BATCH", 1)  # one law at a time: nothing to fill up
     variance, squares = np.concatenate([law.variance_at(part) for part in np.split(x, 20)]), vectors**2
     end = np.exp(-2 * TIMES[-1]) * sigma - np.expm1(-2 * TIMES[-1])
-    for target, forward, reverse in (
-        (sigma, law.kl, law.reverse_kl),
-        (end, law.kl_at_end, law.reverse_kl_at_end),
-    ):
+    for target, forward, reverse in ((sigma, law.kl, law.reverse_kl), (end, law.kl_at_end, law.reverse_kl_at_end)):
         difference = np.mean(np.log(variance)) - np.mean(np.log(target))
         kl = (np.mean(variance * (squares.T @ (1 / target))) - 1 - difference) / 2
         np.testing.assert_allclose(forward, kl, rtol=5e-3)

@@ -89,21 +89,11 @@ def test_against_fifty_digits(index):
 
 HARD = {
     "most steps: linear, p = d": Problem(
-        121.37353962192984,
-        1.0,
-        2,
-        1.5769966617502726,
-        0,
-        "linear",
+        121.37353962192984, 1.0, 2, 1.5769966617502726, 0, "linear",
         law([1e-3, 1e3, 5.0480616817834285], [0.69, 0.06, 0.25]),
     ),
     "linear, p = d to the last digit": Problem(
-        0.11540086038710294,
-        1 + 1e-15,
-        100,
-        0.3818149856211355,
-        0,
-        "linear",
+        0.11540086038710294, 1 + 1e-15, 100, 0.3818149856211355, 0, "linear",
         law([0.81, 430.09, 1.13], [0.42, 0.08, 0.5]),
     ),
     "linear, p just above d": Problem(3.0, 1 + 1e-12, 2, 0.1, 0, "linear", law([0.2, 3.0])),
@@ -124,7 +114,7 @@ HARD = {
     "null directions, linear": Problem(0.2, 3.0, 2, 0.1, 0, "linear", law([0.0, 2.0])),
     "tiny training and score losses": Problem(900.0, 300.0, np.inf, 2.0, 1e-12, "erf", law([1.0])),
     "tiny training loss": Problem(0.5, 60.0, 2, 0.1, 1e-12, "softplus", law([0.1, 1.0])),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -238,9 +228,7 @@ def test_exact_singularities_by_rule():
     psi_n, m = np.array([0.1, 0.7, 1e-3, 123.4]), np.array([3, 7, 1e4, 1])
     for name in activations.NAMES:
         if name == "linear":
-            at_rank = Problem(
-                np.array([0.3, 0.2, 0.25]), np.array([0.3 * 3, 5.0, 1.0]), np.array([3, 5, 4]), 0.2, 0, name
-            )
+            at_rank = Problem([0.3, 0.2, 0.25], [0.3 * 3, 5.0, 1.0], [3, 5, 4], 0.2, 0, name)
         else:
             at_rank = Problem(psi_n, psi_n * m, m, 0.2, 0, name, law([1e-3, 1e3]))
         losses = predict(at_rank)

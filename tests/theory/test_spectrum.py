@@ -18,8 +18,7 @@ THREE_ATOMS = spectra.atoms([0.0, 1.0, 5.0], [0.3, 0.4, 0.3])
 
 @pytest.fixture(autouse=True)
 def one_size(monkeypatch):
-    """Pairs in chunks of the smaller size only: one executable for each number of atoms."""
-    monkeypatch.setattr(resolvent, "CHUNK", resolvent.SMALL_CHUNK)
+    monkeypatch.setattr(resolvent, "CHUNK", resolvent.SMALL_CHUNK)  # one executable for each number of atoms
 
 
 def random_problems(count, spectrum=None, seed=3):
@@ -95,8 +94,7 @@ def test_many_small_bulks():
 
 def test_negative_axis_is_the_solver_of_the_losses():
     """q(-lambda) = g, with the order parameters that `predict` uses."""
-    problem = SEPARATED
-    ridge = 1e-3
+    problem, ridge = SEPARATED, 1e-3
     cells = cells_of(problem)
     P, _ = populations(*cells[:4], ridge * cells.inverse_psi_p, cells.moments, jnp.ones(1), jnp.ones(1))
     found = spectral_density(problem, [1.0]).integrate(lambda u: 1 / (u + ridge))

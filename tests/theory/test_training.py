@@ -55,7 +55,6 @@ def test_more_nodes_converge_geometrically():
     """As exp(-pi^2 N/(4 P)): the map is the optimal one."""
     ratio = 1e6
     P = np.log(2 * np.sqrt(ratio))
-
     counts = [16, 32, 48]
     errors = np.array([np.max(np.abs(_inverse_error(ratio, count))) for count in counts])
     rates = np.log(errors[:-1] / errors[1:]) / np.diff(counts)
@@ -134,10 +133,8 @@ def test_resolvent_identities_of_two_points(name):
         y, _ = order_parameters(jnp.asarray(Z), P)
         points, unit, fresh = jax.tree.map(np.asarray, two_points(y, P))
     difference = Z[:, None] - np.conj(Z)[None, :]
-    cases = [(unit, np.ones(4))]
-    if np.isinf(PROBLEMS[name].m):  # fresh noise on the training points is U itself
-        cases.append((fresh, Z))
-    for found, factor in cases:
+    # At m = infinity fresh noise on the training points is U itself.
+    for found, factor in [(unit, 1.0), (fresh, Z)][: 1 + np.isinf(PROBLEMS[name].m)]:
         for values, expected in ((found.transfer, points.explained), (found.gain, points.gain)):
             scaled = factor * expected
             quotient = (scaled[:, None] - np.conj(scaled)[None, :]) / difference
@@ -149,11 +146,8 @@ def test_resolvent_identities_of_two_points(name):
 
 @pytest.mark.parametrize("case", REFERENCES, ids=[f"m = {case['m']}" for case in REFERENCES])
 def test_reference_values(case):
-    problem = Problem(
-        *(float(case[name]) for name in ("psi_n", "psi_p", "m", "t", "ridge")),
-        case["activation"],
-        spectra.atoms(case["spectrum_atoms"]),
-    )
+    fields = (float(case[name]) for name in ("psi_n", "psi_p", "m", "t", "ridge"))
+    problem = Problem(*fields, case["activation"], spectra.atoms(case["spectrum_atoms"]))
     curve = training_curve(problem, case["flow_time"])
     assert np.all(curve.converged)
     for name in ("train", "empirical_test", "score"):
@@ -166,19 +160,14 @@ def raw(path, shared, own):
     return flow.curves(path, own), path.found, flow.slopes(path, own)
 
 
-TOTAL = 180
-"""Nodes of the finest contour, which all are filled up to."""
-
-
 def box(problem, refined, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(
-            paths, "contour", lambda ratio, _: filled(ratio, int(refined * contour.size(ratio) / 2) * 2, TOTAL)
-        )
+        # By the finest one's size, which all are filled up to, they share an executable.
+        patch.setattr(paths, "contour", lambda ratio, _: filled(ratio, int(refined * contour.size(ratio) / 2) * 2, 180))
         prepared = paths.paths(problem, 0.0, lambda extent, ridge: 1e8 / extent)
     times = np.geomspace(np.full(len(prepared.ridge), 1e-3), 1e8 / prepared.extent, 8, axis=1)
-    start = np.zeros(len(prepared.ridge))  # of no variance
-    return paths.mapped(raw, prepared._replace(initial=start), np.zeros(()), times)[:2]
+    prepared = prepared._replace(initial=np.zeros(len(prepared.ridge)))  # a start, of no variance
+    return paths.mapped(raw, prepared, np.zeros(()), times)[:2]
 
 
 def problems(activation):
@@ -267,7 +256,7 @@ def test_the_objective_falls_and_at_m_infinite_fresh_noise_is_that_of_training()
 
 
 def test_slopes_are_derivatives_of_curves(monkeypatch):
-    monkeypatch.setattr(paths, "contour", lambda ratio, count: filled(ratio, count, TOTAL))
+    monkeypatch.setattr(paths, "contour", lambda ratio, count: filled(ratio, count, 180))
     problem = Problem(2.0, 5.0, np.array([2, np.inf]), 0.1, 1e-2, spectrum=spectra.atoms([0.5, 1.0, 2.0]))
     prepared = paths.paths(problem, 0.5, lambda extent, ridge: 1e3 + 0 * extent)
     times, step = np.array([0.01, 0.5, 20.0, 300.0]), 1e-5
