@@ -29,7 +29,7 @@ def numbers(devices):
     assert len(jax.devices()) == devices
     found = {}
     for trials, m in ((1, np.array([4, np.inf])), (6, 4)):
-        losses = simulate(Problem(2.0, 1.0, m, 0.2, 1e-2, CUBIC), 10, trials=trials, key=3)
+        losses = simulate(Problem(2.0, 1.5, m, 0.2, 1e-2, CUBIC), 12, trials=trials, key=3)
         found[str(trials)] = [np.asarray(getattr(losses, name)).tolist() for name in Losses.NAMES]
     path = simulate_training(Problem(1.0, 2.0, 1, 0.2, 0.0, CUBIC), [1.0, 50.0], 10, key=3)
     return found | {"flow": np.asarray(path.test).tolist()}
