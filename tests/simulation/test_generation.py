@@ -1,6 +1,7 @@
 """Samples of real networks against the law they must follow, and what a fitted network is."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -11,6 +12,15 @@ from rfdsm.simulation._generation import _along
 from tests.sweeps.tiny import CUBIC
 
 SAMPLER = sampling.ddim(sampling.geometric(2, 0.1, 4))
+
+
+@pytest.fixture
+def no_pairs(monkeypatch):
+    """Without distances of samples to points, most of the work of a trial, where nothing of them is asked."""
+    nothing, three = np.nan, np.full(3, np.nan)
+    near = SimpleNamespace(fraction=nothing, fraction_null=nothing, nearest=three, nearest_null=three)
+    monkeypatch.setattr(sampling.metrics, "memorised", lambda *_: near)
+    monkeypatch.setattr(sampling.metrics, "relative_distance", lambda *_, **__: SimpleNamespace(sign=nothing))
 
 
 @pytest.mark.slow
@@ -92,7 +102,7 @@ def test_linear_networks_follow_the_recursion_of_their_matrices():
 
 
 @pytest.mark.slow
-def test_simulated_steps_of_linear_networks_are_matrices():
+def test_simulated_steps_of_linear_networks_are_matrices(no_pairs):
     """The third level takes all samples of the second through one matrix, and their covariance with it."""
     problem, levels = Problem(3.0, 2.0, 2, 1.0, 0.05, "linear", target="data"), [2.0, 0.8, 0.3]
     asked = dict(samples=60, key=2, keep_samples=True)
@@ -136,7 +146,7 @@ CASES = {  # of one activation: the law of as many given eigenvalues is compiled
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_independent_networks_follow_the_law(name):
+def test_independent_networks_follow_the_law(name, no_pairs):
     """Deviations fall like 1/d: what is left at d = infinity, from d = 40 and 80, is within errors."""
     problem, sampler = CASES[name]
     means, errors = [], []
@@ -158,7 +168,7 @@ def test_independent_networks_follow_the_law(name):
 
 
 @pytest.mark.slow
-def test_the_bound_is_above_what_is_measured():
+def test_the_bound_is_above_what_is_measured(no_pairs):
     """KL(data || generated) of many small steps of the reversed equation: isotropic data are alike at every level."""
     problem = Problem(4.0, 2.0, 4, 1, 0.05, "relu")
     levels = sampling.geometric(3, 0.1, 60)
@@ -167,7 +177,7 @@ def test_the_bound_is_above_what_is_measured():
 
 
 @pytest.mark.slow
-def test_compare_holds_samples_against_the_law():
+def test_compare_holds_samples_against_the_law(no_pairs):
     """Extrapolated in 1/d, for a grid of cells; given networks are farther from the data than their mean, in every
     dimension: what they leave between eigenvectors does not vanish, and the law is that of their mean."""
     problem, d = Problem(3.0, 1.0, 2, 0.5, [0.05, 0.1], CUBIC, target="data"), np.array([24, 48])
