@@ -27,7 +27,7 @@ TINY = ["--psi-n", "4", "--psi-p", "1", "4", "--m", "1", "inf", *CUBIC]
 TINY_PROBLEM = Problem.grid(
     psi_n=4, psi_p=[1, 4], m=[1, math.inf], t=0.1, ridge=1e-3, activation=activations.polynomial([0.1, 1, 0.3, 0.1])
 )
-SMALL = ["--d", "8", "--trials", "2"]
+SMALL = ["--d", "16", "--trials", "2"]
 
 
 def assert_refused(code: int, err: str, *expected: str) -> None:
@@ -113,7 +113,7 @@ def test_compare(tmp_path, monkeypatch, capsys):
     assert "4 of 4 cells" in err
     assert sorted(path.name for path in (tmp_path / "result").iterdir()) == ["losses.nc", "losses.png"]
     assert (tmp_path / "result" / "losses.png").read_bytes().startswith(PNG)
-    simulated = rfdsm.simulate(TINY_PROBLEM, 8, trials=2)
+    simulated = rfdsm.simulate(TINY_PROBLEM, 16, trials=2)
     with xr.open_dataset(tmp_path / "result" / "losses.nc") as dataset:
         np.testing.assert_array_equal(dataset["m"], [1, math.inf])
         for name in simulated.NAMES:
@@ -155,7 +155,7 @@ def test_simulate_table(capsys):
     arguments = ["simulate", *TINY, *SMALL, "--key", "3"]
     assert main(arguments) == 0
     table = capsys.readouterr().out
-    losses = rfdsm.simulate(TINY_PROBLEM, 8, trials=2, key=3)
+    losses = rfdsm.simulate(TINY_PROBLEM, 16, trials=2, key=3)
     test = np.asarray(losses.test)
     mean, error = test.mean(axis=0), np.abs(test[0] - test[1]) / 2
     for cell in zip(mean.ravel(), error.ravel(), strict=True):

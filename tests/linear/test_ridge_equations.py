@@ -22,21 +22,23 @@ def test_order_parameters_and_responses_are_those_of_the_kernel_limit():
     def average(values):
         return np.sum(P.weights * values)
 
+    @jax.jit
+    def solved(cell, probes):
+        found = ridge_equations.solve(cell)
+        x = jnp.stack([found.e_s, found.f])
+        state = ridge_equations.evaluate(x, cell)
+        return x, [ridge_equations.response(probe, x, state, cell) for probe in probes]
+
+    several = ((1.0, 0.0), (0.3, 2.0))
     for k in range(psi.size):
         cell = P._replace(**{name: getattr(P, name)[k] for name in P._fields[:6]})
         kernel = Kernel(
             cell.psi, cell.q, cell.stiffness, cell.ridge, cell.signal * cell.nodes, cell.noise, 0.0, 0.0, average
         )
         expected = kernel.solve()
-        with jax.enable_x64(True):
-            cell = jax.tree.map(jnp.asarray, cell)
-            found = ridge_equations.solve(cell)
-            x = jnp.stack([found.e_s, found.f])
-            np.testing.assert_allclose(x, expected.x, rtol=1e-11)
-            state = ridge_equations.evaluate(x, cell)
-            for weights in ((1.0, 0.0), (0.3, 2.0)):
-                probe = weights[0] * expected.D_s + weights[1] * cell.noise
-                kappa_s, kappa_a = ridge_equations.response(probe, x, state, cell)
-                of_c_s, of_c_t = expected.response(kernel, *weights)
-                np.testing.assert_allclose(kappa_s, of_c_s, rtol=1e-9)
-                np.testing.assert_allclose(cell.q * kappa_s + kappa_a, of_c_t, rtol=1e-9)
+        x, responses = solved(cell, [weights[0] * expected.D_s + weights[1] * cell.noise for weights in several])
+        np.testing.assert_allclose(x, expected.x, rtol=1e-11)
+        for weights, (kappa_s, kappa_a) in zip(several, responses, strict=True):
+            of_c_s, of_c_t = expected.response(kernel, *weights)
+            np.testing.assert_allclose(kappa_s, of_c_s, rtol=1e-9)
+            np.testing.assert_allclose(cell.q * kappa_s + kappa_a, of_c_t, rtol=1e-9)
