@@ -143,8 +143,8 @@ LAW = spectra.atoms([1.8, 0.2])
 DATA = np.random.default_rng(3).normal(size=(60, 12)) * np.linspace(0.3, 1.6, 12)
 CASES = {
     "primal": dict(psi_n=4.0, psi_p=1.5, m=2, ridge=1e-2),
-    "dual": dict(psi_n=1.5, psi_p=4.0, m=2, ridge=1e-2),
-    "several ridges": dict(psi_n=1.5, psi_p=2.0, m=2, ridge=[1e-3, 1e-1, 0.0]),
+    "dual": dict(psi_n=0.7, psi_p=1.5, m=2, ridge=1e-2),
+    "several ridges": dict(psi_n=1.5, psi_p=1.5, m=2, ridge=[1e-3, 1e-1, 0.0]),
     "no ridge": dict(psi_n=4.0, psi_p=1.5, m=2, ridge=0.0),
     "all draws": dict(psi_n=2.0, psi_p=1.5, m=np.inf, ridge=1e-2),
 }

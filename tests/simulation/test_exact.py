@@ -29,12 +29,13 @@ def drawn(p, d, n, eigenvalues=None, key=1):
     return trial, np.asarray(trial.W), np.asarray(trial.training.rows(jnp.arange(n)))
 
 
-def law_of(trial, name, h=H):
-    return Law(trial.W, CASES[name], noise_of(jnp.asarray(h), jnp), 64, 1)
+def law_of(trial, name):
+    return Law(trial.W, CASES[name], noise_of(jnp.asarray(H), jnp), 64, 1)
 
 
-def conditional(trial, name, terms, rule, chunk=2, h=H):
-    return conditional_moments(law_of(trial, name, h), trial.training, Series(terms, rule), chunk)
+def at_once(moments, *arguments):
+    """In one program."""
+    return jax.jit(lambda: moments(*arguments))()
 
 
 # --- against fresh draws ----------------------------------------------------------------------------------------------
@@ -78,10 +79,10 @@ def test_moments_by_fresh_draws(name, target):
         check_by_draws(moments, phi, -alpha * x - beta * z)
         np.testing.assert_allclose(moments.offset_squared, alpha**2 * size + beta**2, rtol=1e-12)
 
-    given = conditional_moments(law, trial.training, series, 2)
+    given = at_once(conditional_moments, law, trial.training, series, 2)
     check(given, x[:, None], rng.standard_normal((n, each, d)), np.mean(x**2))
     z, points = rng.standard_normal((1, DRAWS, d)), np.sqrt(EIGENVALUES) * rng.standard_normal((1, DRAWS, d))
-    check(population_moments(law, jnp.asarray(EIGENVALUES), series), points, z, np.mean(EIGENVALUES))
+    check(at_once(population_moments, law, jnp.asarray(EIGENVALUES), series), points, z, np.mean(EIGENVALUES))
 
 
 # --- against quadrature of every pair ---------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ def test_moments_by_quadrature_of_every_pair(name):
     trial, W, x = drawn(p, d, n, eigenvalues)
     terms = 28
     rule = rule_for(CASES[name], 2.0)
-    given = conditional(trial, name, terms, rule)
+    given = at_once(conditional_moments, law_of(trial, name), trial.training, Series(terms, rule), 2)
     means = np.sqrt(1 - H) * x @ W.T / np.sqrt(d)
     gram = W @ W.T
     deviations = np.sqrt(H * np.diag(gram) / d)
@@ -117,7 +118,7 @@ def test_moments_by_quadrature_of_every_pair(name):
     variances = (1 - H) * eigenvalues + H
     covariance = (W * variances) @ W.T / d
     G = np.sqrt(np.diag(covariance))
-    population = population_moments(law_of(trial, name), jnp.asarray(eigenvalues), Series(terms, rule))
+    population = at_once(population_moments, law_of(trial, name), jnp.asarray(eigenvalues), Series(terms, rule))
     for k in range(p):
         coefficients, second = reference(name, 0.0, G[k], 2)
         U[k, k] = second
@@ -135,12 +136,13 @@ def test_chunks_of_points_and_strips_do_not_show():
     series, law = Series(4, rule_for(CASES["polynomial"], 2.0)), law_of(trial, "polynomial")
     small = law._replace(W=law.W[:20])
     many, chunked, few = (
-        conditional_moments(own, trial.training, series, chunk) for own, chunk in ((law, 7), (law, 3), (small, 7))
+        at_once(conditional_moments, own, trial.training, series, chunk)
+        for own, chunk in ((law, 7), (law, 3), (small, 7))
     )
     for one, other in zip(jax.tree.leaves(many), jax.tree.leaves(chunked), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(whole(many.U)[:20, :20], whole(few.U), rtol=IDENTITY, atol=1e-14)
-    many, few = (population_moments(part, jnp.ones(20), series) for part in (law, small))
+    many, few = (at_once(population_moments, part, jnp.ones(20), series) for part in (law, small))
     np.testing.assert_allclose(whole(many.U)[:20, :20], whole(few.U), rtol=IDENTITY, atol=1e-14)
     np.testing.assert_allclose(many.V[:20], few.V, rtol=IDENTITY)
 
@@ -201,7 +203,7 @@ def test_more_terms_change_no_loss(monkeypatch):
 
 def test_high_terms_in_single_precision_change_no_loss(monkeypatch):
     """As in networks of many features; and losses do see it where too many terms are."""
-    problem = Problem(2.0, 2.0, 2, 0.1, np.array([1e-6, 1e-2]), "tanh")
+    problem = Problem(2.0, 2.0, 2, 0.1, np.array([1e-6, 1e-4, 1e-2]), "relu")
     wanted = simulate(problem, 30, key=3)
     monkeypatch.setattr(planning, "large", lambda p, terms, n: True)
     chosen = simulate(problem, 30, key=3)

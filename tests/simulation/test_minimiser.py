@@ -13,7 +13,7 @@ from rfdsm.simulation import (
     _simulate as simulating,
     _strips as strips,
 )
-from tests.simulation.test_simulate import batched
+from tests.simulation.test_simulate import CUBIC, batched
 from tests.tolerances import IDENTITY
 
 D, P = 10, 40
@@ -111,13 +111,13 @@ def test_features_that_vanish_learn_nothing():
 # ---------------------------------------------------------------------------------------------------- whole simulations
 
 
-GRID = Problem.grid(1.0, 2.0, [1, 6], 0.2, [0.0, 1e-7, 1e-5])
+GRID = Problem.grid(1.0, 1.5, [1, 6], 0.2, [0.0, 1e-7, 1e-5], CUBIC)
 OPTIONS = dict(trials=2, key=3)
 
 
 @pytest.fixture(scope="module")
 def losses():
-    """p = 24 features between nm = 12 and nm = 72 draws."""
+    """p = 18 features between nm = 12 and nm = 72 draws."""
     return simulate(GRID, 12, **OPTIONS)
 
 
@@ -143,6 +143,6 @@ def test_training_loss_vanishes_where_draws_are_interpolated(losses):
 def test_zero_alone_and_among_others_are_the_same(losses, monkeypatch):
     monkeypatch.setattr(planning, "feature_chunk", lambda p, draws: 37)
     monkeypatch.setattr(simulating, "plan", batched)
-    looped = simulate(Problem(1.0, 2.0, 6, 0.2, 0.0), 12, **OPTIONS)
+    looped = simulate(Problem(1.0, 1.5, 6, 0.2, 0.0, CUBIC), 12, **OPTIONS)
     for name in (*Losses.NAMES, "objective"):
         np.testing.assert_allclose(getattr(looped, name), getattr(losses, name)[:, 1, 0], rtol=1e-10, atol=1e-26)
