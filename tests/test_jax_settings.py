@@ -43,19 +43,19 @@ def values():
     two, grid = spectra.atoms([0.5, 2.0]), (4, [2, 8], 2, 0.1, [[0], [0.1]])  # one cell is singular
     own = Problem(*grid, lambda x: x / (1 + x**2))
     cubic = Problem(2, 3, 2, 0.1, 0.1, rfdsm.activations.polynomial([0.1, 1, 0.3, 0.1]))  # few terms in few dimensions
-    small = Problem(2, 6, 2, 0.1, [0, 0.1], cubic.activation, two)
-    rows = np.random.default_rng(0).standard_normal((40, 6))
+    small, d = Problem(2, 1.5, 2, 0.1, [0, 0.1], cubic.activation, two), 12  # shapes that other tests compile
+    rows = np.random.default_rng(0).standard_normal((40, d))
     levels = rfdsm.sampling.ddim(rfdsm.sampling.geometric(3, 0.05, steps=4))
     found = dict(
         predict=rfdsm.predict(Problem(*grid, "tanh")).test,
         custom=rfdsm.predict(own).test,
         curve=rfdsm.training_curve(own, [0, 1, np.inf]).test,
         density=rfdsm.spectral_density(own, [0.1, 1.0]).density,
-        simulate=rfdsm.simulate(small, 6, trials=2).test,
-        single=rfdsm.simulate(small.at(ridge=0.1), 6, dtype="float32").test,
-        flow=rfdsm.simulate_training(small, [0, 1, np.inf], 6).test,
+        simulate=rfdsm.simulate(small, d, trials=2).test,
+        single=rfdsm.simulate(small.at(ridge=0.1), d, dtype="float32").test,
+        flow=rfdsm.simulate_training(small, [0, 1, np.inf], d).test,
         rows=rfdsm.compare(small, data=rows, trials=2).theory_error,
-        sweep=rfdsm.sweep(small, d=6, trials=2, store=tempfile.mkdtemp(), progress=False)["mean"],
+        sweep=rfdsm.sweep(small, d=d, trials=2, store=tempfile.mkdtemp(), progress=False)["mean"],
         generated=rfdsm.generated_law(Problem(4, 2, 4, 1, 0.03, target="data"), levels).trace,
         boundary=rfdsm.boundary(cubic, "harmful", "ridge").roots,
         optimal=rfdsm.optimal(cubic, "ridge")["ridge"],

@@ -15,19 +15,19 @@ import numpy as np, rfdsm
 from rfdsm import Losses, Problem, activations, compare, predict, simulate_training, sweep
 assert Losses.NAMES == ("train", "empirical_test", "test", "half", "score")
 cubic = activations.polynomial([0.1, 1.0, 0.3, 0.1])
-problem = Problem.grid(1.6, 1.3, [2, np.inf], 0.2, [1e-2, 1e-1], cubic)
+problem = Problem.grid(1.6, 1.5, [2, np.inf], 0.2, [1e-2, 1e-1], cubic)
 losses = predict(problem)
 np.testing.assert_allclose(losses.half, (losses.empirical_test + losses.test) / 2, rtol=1e-11)
 assert predict(Problem(2.0, 8.0, 4, 0.1, 0.0, cubic)).half == np.inf
 problem = problem.at(m=2)
-comparison = compare(problem, 8, trials=3)
+comparison = compare(problem, 12, trials=3)
 train, empirical_test, test, half, score = comparison.simulation
 np.testing.assert_allclose(half, (empirical_test + test) / 2, rtol=1e-11)
 assert len(comparison.plot()) == 5 and "half" in str(comparison.to_dataset().loss.values)
-swept = sweep(problem, d=8, trials=3, progress=False)
+swept = sweep(problem, d=12, trials=3, progress=False)
 np.testing.assert_allclose(swept.simulation.sel(loss="half")[0], half[0], rtol=1e-12)  # whose cells share moments
 assert swept.limit.sel(loss="half").equals(swept.limit[3])
-followed = simulate_training(problem, [1.0, np.inf], 8, trials=2)
+followed = simulate_training(problem, [1.0, np.inf], 12, trials=2)
 np.testing.assert_allclose(followed.half, (followed.empirical_test + followed.test) / 2, rtol=1e-11)
 curves = rfdsm.training_curve(problem, [1.0])
 assert np.isnan(curves.half).all() and np.isfinite(curves.test).all()

@@ -19,7 +19,7 @@ from rfdsm import Problem, _files as files, activations, data, sweeps
 from rfdsm.cli import _environment as environment, main
 
 CUBIC = ["--activation", "polynomial:0.1,1,0.3,0.1"]  # exact moments of others take long to compile in few dimensions
-TINY = ["--psi-n", "2", "--psi-p", "1", "--m", "inf", *CUBIC]
+TINY = ["--psi-n", "2", "--psi-p", "1.5", "--m", "inf", *CUBIC]
 PREDICTED = ["predict", *TINY]
 GENERATED = ["linear", "generated", "--psi", "2", "5"]
 
@@ -49,7 +49,7 @@ def one_line(err):
 @pytest.mark.slow
 def test_a_tilde_is_the_home_folder_wherever_a_path_is_given(home, capsys):
     np.save(home / "eigenvalues.npy", [0.5, 1.5])
-    rows = np.random.default_rng(0).normal(size=(40, 4))
+    rows = np.random.default_rng(0).normal(size=(40, 12))
     np.savetxt(home / "rows.CSV", rows, delimiter=",")
     (home / "eigenvalues.npy").rename(home / "eigenvalues.NPY")
     (home / "settings.toml").write_text("output = '~/by/file.CSV'\nspectrum = '~/eigenvalues.NPY'\n")
@@ -66,7 +66,7 @@ def test_a_tilde_is_the_home_folder_wherever_a_path_is_given(home, capsys):
     ]
     for command in commands:
         assert main(command) == 0, (command, capsys.readouterr().err)
-    problem = Problem(2.0, 1.0, np.inf, 0.1, 1e-3, activations.polynomial([0.1, 1, 0.3, 0.1]))
+    problem = Problem(2.0, 1.5, np.inf, 0.1, 1e-3, activations.polynomial([0.1, 1, 0.3, 0.1]))
     swept = sweeps.sweep(problem, quantities="theory", store="~/python", progress=False)
     assert sweeps.load("~/python").equals(swept) and sweeps.resume("~/python", progress=False).equals(swept)
     assert sweeps.status("~/python").done == 1 and sweeps.failed("~/python") == []
@@ -189,7 +189,7 @@ def test_files_are_there_whatever_becomes_of_the_text(home, monkeypatch, capsys)
     for make in (full, unread, lambda: contextlib.nullcontext(None)):  # standard error; None: closed from the start
         with monkeypatch.context() as patch, make() as stream:
             patch.setattr(sys, "stderr", stream)
-            assert main(["simulate", *TINY, "--d", "4", "--trials", "2", "--output", "y.nc"]) == 0
+            assert main(["simulate", *TINY, "--d", "12", "--trials", "2", "--output", "y.nc"]) == 0
             assert main(["frobnicate"]) == 2
         assert tree(work) == ["y.nc"]
 
@@ -201,7 +201,7 @@ def text_stream(raw, encoding):
 @pytest.mark.parametrize("encoding", ["ascii", "cp437", "utf-8"])
 def test_text_in_any_encoding(encoding, monkeypatch):
     calls = [["--help"], ["compare", "--help"], ["phases", "--help"], ["--version"], ["frobnicate – ±"], PREDICTED]
-    calls += [["simulate", *TINY, "--d", "4", "--trials", "2"]]
+    calls += [["simulate", *TINY, "--d", "12", "--trials", "2"]]
     shown = []
     for call in calls:
         out, err = io.BytesIO(), io.BytesIO()
