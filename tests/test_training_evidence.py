@@ -12,12 +12,12 @@ DIMENSIONS = (40, 160)
 TIMES = (0.1, 1.0, 20.0, 500.0)
 TRIALS = 26
 CASES = {
-    "m = 1 and 4": (Problem(2.0, 1.0, np.array([1, 4]), 0.1, 1e-3), 0.0),
-    "m = inf, p > n": (Problem(0.5, 1.0, np.inf, 0.1, 0.0), 0.0),
-    "relu from random weights, two atoms": (
-        Problem(1.0, 1.0, 2, 0.3, 1e-2, "relu", spectra.atoms([0.5, 1.5])),
-        0.5,
+    "m = 1 and 4, two atoms": (
+        Problem(2.0, 1.0, np.array([1, 4]), 0.1, 1e-3, spectrum=spectra.atoms([0.5, 1.5])),
+        0.0,
     ),
+    "m = inf, p > n": (Problem(0.5, 1.0, np.inf, 0.1, 0.0), 0.0),
+    "relu from random weights": (Problem(1.0, 1.0, 2, 0.3, 1e-2, "relu"), 0.5),
 }
 
 

@@ -257,15 +257,8 @@ def test_the_solver_does_not_fail(spectrum):
     count = 256
     m = rng.choice([1, 2, 16, np.inf], count)
     ridge = np.where(rng.random(count) < 0.5, 0.0, 10 ** rng.uniform(-8, 2, count))
-    problem = linear.Problem(
-        10 ** rng.uniform(-2, 2, count),
-        10 ** rng.uniform(-2, 1, count),
-        m,
-        ridge,
-        10 ** rng.uniform(-2, 1, count),
-        1,
-        spectrum,
-    )
+    psi, T, scale = (10 ** rng.uniform(-2, high, count) for high in (2, 1, 1))
+    problem = linear.Problem(psi, T, m, ridge, scale, 1, spectrum)
     law = linear.generated(problem, rng.choice([0.0, 1e-6, 1e-3, 0.1, 1.0], count))
     assert np.all(law.converged)
     for name in ("kl", "reverse_kl", "bhattacharyya", "wasserstein"):

@@ -39,16 +39,9 @@ def test_single_precision_at_random(seed):
     psi_n, psi_p = np.exp(rng.uniform(np.log(0.3), np.log([8, 20])))
     ridge = 10 ** rng.uniform(-4, -2)
     several, times = ((False, None), (True, None), (False, TIMES))[(seed // 2) % 3]
-    problem = Problem(
-        psi_n,
-        psi_p,
-        m,
-        np.exp(rng.uniform(np.log(0.005), np.log(2))),
-        [ridge, 10 * ridge, 1.0] if several else ridge,
-        activation,
-        rng.choice([None, spectra.atoms([0.3, 3.0])]),
-        target=target,
-    )
+    t, law = np.exp(rng.uniform(np.log(0.005), np.log(2))), rng.choice([None, spectra.atoms([0.3, 3.0])])
+    ridges = [ridge, 10 * ridge, 1.0] if several else ridge
+    problem = Problem(psi_n, psi_p, m, t, ridges, activation, law, target=target)
     assert disagreement(problem, int(rng.integers(20, 40)), seed, times) < 1e-4
 
 
