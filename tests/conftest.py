@@ -75,9 +75,7 @@ SLOW = (
 """Whole files of slow tests."""
 QUICK = (
     "tests/linear/test_chain.py::test_ancestral_update_is_the_posterior_of_the_process",
-    "tests/linear/test_generated.py::test_exact_noise_by_marchenko_pastur_averages[0.4-0.2-0.0]",
     "tests/linear/test_generated.py::test_quadrature_rule",
-    "tests/linear/test_memorisation.py::test_a_trial_done_plainly[psi1-False]",
     "tests/linear/test_predict.py::test_exact_noise_is_a_function_of_the_sample_covariance",
     "tests/linear/test_predict.py::test_least_squares_of_one_draw_is_classical",
     "tests/linear/test_predict.py::test_minimum_norm_side_is_classical",
@@ -102,7 +100,6 @@ QUICK = (
     "tests/sweeps/test_sweeps.py::test_counts_in_words",
     "tests/sweeps/test_sweeps.py::test_results_keep_their_precision",
     "tests/sweeps/test_workers.py::test_a_cell_that_raises_is_given_up_on_a_cluster",
-    "tests/theory/test_spectrum.py::test_edges_at_one_draw_are_critical_values_of_a_rational_function[8.0-64.0-0.01]",
     "tests/theory/test_spectrum.py::test_masses_of_separated_bulks_are_eigenvalue_counts_of_real_networks",
     "tests/theory/test_spectrum.py::test_picture_shows_density_atoms_and_eigenvalues_on_both_scales",
     "tests/theory/test_training.py::test_infinite_time_is_the_minimiser",

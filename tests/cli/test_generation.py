@@ -52,8 +52,7 @@ def test_refusals(words, message, capsys):
 
 @pytest.mark.slow
 def test_picture_of_one_law():
-    sampler = sampling.ddim([1.0, 0.5, 0.1])
-    problem = Problem(0.5, 2.0, 2, 1.0, 0.05, target="data")
+    problem, sampler = Problem(0.5, 2.0, 2, 1.0, 0.05, target="data"), sampling.ddim([1.0, 0.5, 0.1])
     one = generation(problem, sampler, generated_law(problem, sampler))
     axes = plots.generation(one)
     assert len(axes) == 3 and float(one["mass"]) == 0.5

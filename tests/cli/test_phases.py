@@ -106,6 +106,7 @@ def test_phases(tmp_path, capsys):
     assert paths[2].read_bytes().startswith(MAGIC["pdf"])
 
 
+@pytest.mark.slow
 def test_boundary(tmp_path, capsys):
     question = ["boundary", "--psi-n", "8", "16", "--m", "4", "inf", "--field", "noise_fitting"]
     found = rfdsm.boundary(Problem.grid([8, 16], 1, [4, np.inf], 0.1, 1e-3), "noise_fitting")

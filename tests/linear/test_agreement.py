@@ -50,8 +50,6 @@ def test_comparison_is_labelled_and_drawn(comparison):
     assert dict(dataset.sizes) == {"quantity": 10, "d": 2, "trial": TRIALS, "cell_0": 6}
     assert "extrapolated_z" in dataset and "configuration" in dataset.attrs
     axes = comparison.plot()
-    assert axes[0].get_title() == "training loss"
-    assert all(axis.lines for axis in axes)
-    table = comparison.table()
-    assert table.row_count == 6 * 3  # a row for d = inf
+    assert axes[0].get_title() == "training loss" and all(axis.lines for axis in axes)
+    assert comparison.table().row_count == 6 * 3  # a row for d = inf
     assert "Extrapolated" in comparison.summary()

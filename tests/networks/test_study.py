@@ -73,6 +73,7 @@ def test_refusals(changes, text):
         networks.study(networks.gaussian(5), **(ASKED | changes))
 
 
+@pytest.mark.slow
 def test_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "study.toml").write_text(
@@ -84,6 +85,9 @@ def test_command(tmp_path, monkeypatch, capsys):
     with xr.open_dataset(tmp_path / "here" / "networks.nc", engine="scipy") as found:
         assert found.test.shape[:3] == (2, 1, 2)
     assert (tmp_path / "here" / "networks.png").stat().st_size > 10_000
+
+
+def test_command_refuses(capsys):
     for words, text in (
         ("--psi-n 2", "psi_n is not used"),
         ("--t 0.1 0.2", "must be one number"),

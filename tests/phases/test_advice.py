@@ -23,10 +23,8 @@ from tests.phases.test_boundaries import CUBIC
 @pytest.fixture(autouse=True)
 def one_size(request, monkeypatch):
     """Spectra of rows, on few nodes or 40, are the same laws on as many as their repetitions: compiled once for all."""
-    if request.function is test_digits:  # as users have them
-        return
     found = lambda *asked: dataclasses.replace(whole := from_estimate(*asked), **alike(whole)._asdict())  # noqa: E731
-    for module in (laws, of_data):
+    for module in (laws, of_data) if request.function is not test_digits else ():  # those as users have them
         monkeypatch.setattr(module, "from_estimate", found)
 
 

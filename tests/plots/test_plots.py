@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
@@ -171,16 +172,9 @@ def test_points_and_error_bars_are_the_simulation(comparison, axes):
 
 
 def test_legend_names_curves_dimensions_and_what_is_fixed(axes):
-    assert legend(axes[0]) == [
-        "$m$ = 1",
-        "$m$ = 4",
-        INFINITY,
-        "simulation, $d = 16$",
-        "simulation, $d = 32$",
-        r"extrapolated to $d = \infty$",
-    ]
-    title = axes[0].get_legend().get_title().get_text()
-    assert title == r"$\psi_n$ = 2, $t$ = 0.1, $\lambda$ = 0.001"
+    simulated = ["simulation, $d = 16$", "simulation, $d = 32$", r"extrapolated to $d = \infty$"]
+    assert legend(axes[0]) == ["$m$ = 1", "$m$ = 4", INFINITY, *simulated]
+    assert axes[0].get_legend().get_title().get_text() == r"$\psi_n$ = 2, $t$ = 0.1, $\lambda$ = 0.001"
     assert all(axis.get_legend() is None for axis in axes[1:])
 
 
@@ -201,6 +195,16 @@ def test_along_m_theory_stays_at_whole_numbers():
     problem = Problem.grid(1.0, 1.0, [1, 4, 9], 0.1, 1e-2)
     (line,) = curves(made_up(problem).plot()[0]).values()
     np.testing.assert_array_equal(line.get_xdata(), np.arange(1, 10))
+
+
+def test_networks_against_their_numbers():
+    values = {name: (("width", "m", "network", "step"), np.full((2, 2, 3, 1), 0.5)) for name in Losses.NAMES}
+    theory = {f"theory_{name}": (("fine", "m"), np.full((4, 2), 0.4)) for name in (*Losses.NAMES, "floor")}
+    numbers = {"parameters": ("width", [10, 40]), "theory_parameters": ("fine", np.geomspace(10, 40, 4))}
+    drawn = plots.networks(xr.Dataset(values | theory | numbers, {"m": [1.0, np.inf]}))
+    for axis in drawn:
+        np.testing.assert_array_equal(axis.containers[1].lines[0].get_xydata(), [[10, 0.5], [40, 0.5]])
+    assert legend(drawn[0])[-2:] == ["$m = 1$", r"$m = \infty$"]
 
 
 @pytest.mark.parametrize(
