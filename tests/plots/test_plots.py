@@ -198,12 +198,12 @@ def test_along_m_theory_stays_at_whole_numbers():
 
 
 def test_networks_against_their_numbers():
-    values = {name: (("width", "m", "network", "step"), np.full((2, 2, 3, 1), 0.5)) for name in Losses.NAMES}
+    values = {name: (("width", "m", "network", "step"), np.arange(12.0).reshape(2, 2, 3, 1)) for name in Losses.NAMES}
     theory = {f"theory_{name}": (("fine", "m"), np.full((4, 2), 0.4)) for name in (*Losses.NAMES, "floor")}
     numbers = {"parameters": ("width", [10, 40]), "theory_parameters": ("fine", np.geomspace(10, 40, 4))}
     drawn = plots.networks(xr.Dataset(values | theory | numbers, {"m": [1.0, np.inf]}))
     for axis in drawn:
-        np.testing.assert_array_equal(axis.containers[1].lines[0].get_xydata(), [[10, 0.5], [40, 0.5]])
+        np.testing.assert_array_equal(axis.containers[1].lines[0].get_xydata(), [[10, 4], [40, 10]])
     assert legend(drawn[0])[-2:] == ["$m = 1$", r"$m = \infty$"]
 
 
