@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rfdsm import schedules, targets
 from rfdsm._arguments import check_whole
+from rfdsm._executables import jitted
 from rfdsm._samples import check_rows
 from rfdsm._values import one_line
 from rfdsm.networks import _measure as measure
@@ -48,13 +49,13 @@ def split(nets: list[Any]) -> tuple[Any, Any, Static]:
     return *(stacked(*part) for part in together), Static(tuple(leaves), structure)
 
 
-@jax.jit
+@jitted
 def stacked(*trees: Any) -> Any:
-    """One tree of all; as is its reverse, one program for all leaves, each of which would be one of its own."""
+    """One tree of all. Like `member`, one program for all leaves, where every leaf would be one of its own."""
     return jax.tree.map(lambda *x: jnp.stack(x), *trees)
 
 
-@jax.jit
+@jitted
 def member(tree: Any, k: Any) -> Any:
     """Number k of those in a stacked tree."""
     return jax.tree.map(lambda x: x[k], tree)
