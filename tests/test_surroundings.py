@@ -194,10 +194,6 @@ def test_files_are_there_whatever_becomes_of_the_text(home, monkeypatch, capsys)
         assert tree(work) == ["y.nc"]
 
 
-def text_stream(raw, encoding):
-    return io.TextIOWrapper(raw, encoding=encoding)
-
-
 @pytest.mark.parametrize("encoding", ["ascii", "cp437", "utf-8"])
 def test_text_in_any_encoding(encoding, monkeypatch):
     calls = [["--help"], ["compare", "--help"], ["phases", "--help"], ["--version"], ["frobnicate – ±"], PREDICTED]
@@ -206,8 +202,8 @@ def test_text_in_any_encoding(encoding, monkeypatch):
     for call in calls:
         out, err = io.BytesIO(), io.BytesIO()
         with monkeypatch.context() as patch:
-            patch.setattr(sys, "stdout", text_stream(out, encoding))
-            patch.setattr(sys, "stderr", text_stream(err, encoding))
+            patch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding))
+            patch.setattr(sys, "stderr", io.TextIOWrapper(err, encoding))
             assert main(call) == (2 if call[0].startswith("frob") else 0)
             sys.stderr.flush()
             assert sys.stdout.errors == sys.stderr.errors == "strict"  # as they were
@@ -301,12 +297,7 @@ def test_environments_of_a_process(tmp_path):
 
 @pytest.mark.slow
 def test_a_defect_in_drawing_keeps_its_traceback(home, monkeypatch):
-    def fail(*_, **__):
-        raise RuntimeError("a defect")
-
-    from rfdsm import plots
-
-    monkeypatch.setattr(plots, "losses", fail)
+    monkeypatch.setattr("rfdsm.plots.losses", mock.Mock(side_effect=RuntimeError("a defect")))
     with pytest.raises(RuntimeError, match="a defect"):
         main([*GENERATED, "--output", "out"])
     assert tree(home.parent / "work") == ["out/generated.nc"]

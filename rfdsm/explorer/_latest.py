@@ -40,11 +40,13 @@ class Latest(Generic[Request]):
                 self._thread.start()
             self._changed.notify_all()
 
-    def close(self) -> None:
-        """Answer nothing any more; the thread ends with what it is at."""
+    def close(self, wait: bool = False) -> None:
+        """Answer nothing any more; the thread ends with what it is at, which may be waited for."""
         with self._changed:
             self._closed, self._waiting = True, []
             self._changed.notify_all()
+        if wait and self._thread is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         while True:

@@ -88,12 +88,14 @@ class Page:
         self._request()
         self._rest_soon()
 
-    def close(self) -> None:
-        """Nobody looks any more."""
+    def close(self, wait: bool = False) -> None:
+        """Nobody looks any more. What is being computed goes on to its end, which may be waited for."""
         self._closed.set()
-        for worker in self._workers.values():
-            worker.close()
-        self.box.close()
+        for work in (*self._workers.values(), self.box):
+            work.close()
+        if wait:
+            for work in (*self._workers.values(), self.box):
+                work.close(wait)
 
     def change(self, fields: dict[str, Any]) -> None:
         """Ask for another state; what cannot be shown is refused in words, and the widgets go back."""

@@ -5,9 +5,13 @@
 # pyright: reportOptionalMemberAccess=false
 
 import asyncio
+import atexit
+import contextlib
 import socket
 import threading
+import weakref
 import webbrowser
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rfdsm._problem import Problem
@@ -15,6 +19,8 @@ from rfdsm.explorer._state import State
 
 if TYPE_CHECKING:
     from bokeh.server.server import Server
+
+    from rfdsm.explorer._page import Page
 
 ADDRESS = "127.0.0.1"
 MISSING = "the explorer needs Panel and Bokeh: pip install '.[explore]' from the clone"
@@ -40,7 +46,7 @@ class Explorer:
         self._stop = stop
 
     def stop(self) -> None:
-        """Stop serving."""
+        """Stop serving; returns once nothing computes for the page any more, seconds later if it is being compiled."""
         self._stop()
 
     def __repr__(self) -> str:
@@ -54,9 +60,10 @@ class Explorer:
 def explore(problem: Problem | None = None) -> Explorer:
     """An interactive page of the theory around a problem, in a notebook or at the address it says.
 
-    It is served from this process, on this machine only, by a thread in the background; every call serves anew, and
-    `stop()` of the result ends it. In Jupyter and in VS Code the result, as the last line of a cell, shows the page.
-    Where the browser runs on another machine than Python, forward the port. docs/how_to/explore.md shows its use.
+    It is served from this process, on this machine only, by a thread in the background; every call serves anew.
+    `stop()` of the result ends it, or the end of Python. In Jupyter and in VS Code the result, as the last line of a
+    cell, shows the page. Where the browser runs on another machine than Python, forward the port.
+    docs/how_to/explore.md shows its use.
 
     Args:
         problem: one problem, whose activation has a name; None: the first setting of the papers.
@@ -81,43 +88,75 @@ def explore(problem: Problem | None = None) -> Explorer:
     def run() -> None:
         asyncio.set_event_loop(asyncio.new_event_loop())  # a thread has none, and the notebook's is busy with cells
         try:
-            found["server"] = make_server(state, port=0)
+            found["served"] = Served(state, port=0)
         except Exception as error:
             found["error"] = error
         finally:
             ready.set()
-        if "server" in found:
-            found["server"].start()
-            found["server"].io_loop.start()
+        if "served" in found:
+            found["served"].run()
 
-    threading.Thread(target=run, daemon=True, name="rfdsm explorer").start()
+    thread = threading.Thread(target=run, daemon=True, name="rfdsm explorer")
+    thread.start()
     ready.wait()
     if "error" in found:
         raise found["error"]
-    server = found["server"]
-    return Explorer(address(server, state), lambda: server.io_loop.add_callback(_end, server))
+    served = found["served"]
+
+    def stop() -> None:
+        atexit.unregister(stop)
+        served.interrupt()
+        thread.join()
+        served.wait()
+
+    atexit.register(stop)
+    return Explorer(served.url, stop)
 
 
 def serve(state: State, port: int, browser: bool) -> None:
     """Serve in this thread until interrupted, for the command line; the address is printed once it can be opened."""
-    server = make_server(state, port)
-    server.start()
-    url = address(server, state)
-    print(f"rfdsm explorer at {url}\nCtrl-C ends it.", flush=True)
+    served = Served(state, port)
+    print(f"rfdsm explorer at {served.url}\nCtrl-C ends it.", flush=True)
     if browser:
-        webbrowser.open(url)
-    try:
-        server.io_loop.start()
-    except KeyboardInterrupt:  # the usual way to end, so no failure
-        print("ended", flush=True)
-    finally:
-        server.stop(wait=False)
+        webbrowser.open(served.url)
+    with contextlib.suppress(KeyboardInterrupt):  # Panel takes Ctrl-C for itself, once its server is made
+        served.run()
+    print("ends with what is being computed", flush=True)
+    served.wait()
 
 
-def _end(server: "Server") -> None:
-    server.stop(wait=False)
-    server.unlisten()
-    server.io_loop.stop()
+class Served:
+    """A server, the pages that it has opened, and the threads that compile for the first of them.
+
+    Whatever computes for it is waited for: Python aborts when it ends while a thread compiles.
+    """
+
+    def __init__(self, state: State, port: int) -> None:
+        self._pages: weakref.WeakSet[Page] = weakref.WeakSet()
+        self._server = make_server(lambda: page_of_request(state, self._pages), port)
+        self.url = f"http://{ADDRESS}:{self._server.port}/?{state.query()}"
+        """Where a browser finds the page in the state."""
+        self._warming = warm_up(state)
+
+    def run(self) -> None:
+        """Serve in the thread that made it, until interrupted."""
+        self._server.start()
+        try:
+            self._server.io_loop.start()
+        finally:
+            self._server.stop(wait=False)
+            self._server.unlisten()
+
+    def interrupt(self) -> None:
+        """From another thread."""
+        self._server.io_loop.add_callback(self._server.io_loop.stop)
+
+    def wait(self) -> None:
+        """Close its pages, and return once nothing computes for them any more."""
+        for page in list(self._pages):
+            page.close(wait=True)
+        for thread in self._warming:
+            thread.join()
 
 
 def require_panel() -> None:
@@ -129,12 +168,7 @@ def require_panel() -> None:
         raise ValueError(MISSING) from None
 
 
-def address(server: "Server", state: State) -> str:
-    """Where a browser finds the page in a state."""
-    return f"http://{ADDRESS}:{server.port}/?{state.query()}"
-
-
-def make_server(state: State, port: int) -> "Server":
+def make_server(page: Callable[[], Any], port: int) -> "Server":
     """A server that does not serve yet, for this machine only. Raises ValueError for a port that cannot be had."""
     from panel.io.server import get_server
 
@@ -144,7 +178,7 @@ def make_server(state: State, port: int) -> "Server":
             probe.bind((ADDRESS, port))
             port = probe.getsockname()[1]
         server = get_server(
-            lambda: page_of_request(state),
+            page,
             port=port,
             address=ADDRESS,
             websocket_origin=[f"{host}:{port}" for host in (ADDRESS, "localhost")],  # what forwards ports says either
@@ -157,21 +191,26 @@ def make_server(state: State, port: int) -> "Server":
         )
     except OSError as error:
         raise ValueError(f"port = {port} cannot be used: {error.strerror or error}") from None
-    warm_up(state)
     return server
 
 
-def warm_up(state: State) -> None:
+def warm_up(state: State) -> list[threading.Thread]:
     """Compile in the background what the first page needs, while the browser starts."""
     from rfdsm.explorer._curves import curves
     from rfdsm.explorer._diagram import diagram
 
-    for compute in (curves, diagram):
-        threading.Thread(target=compute, args=(state,), daemon=True).start()
+    def quietly(compute: Callable[[State], Any]) -> None:
+        with contextlib.suppress(Exception):  # the page says what fails; and as Python ends, nothing more can begin
+            compute(state)
+
+    threads = [threading.Thread(target=quietly, args=(compute,), daemon=True) for compute in (curves, diagram)]
+    for thread in threads:
+        thread.start()
+    return threads
 
 
-def page_of_request(default: State) -> Any:
-    """The page of whoever asks, in the state that the address says."""
+def page_of_request(default: State, pages: "weakref.WeakSet[Page]") -> Any:
+    """The page of whoever asks, in the state that the address says; it joins the pages."""
     import panel as pn
     from bokeh.events import DocumentReady
     from bokeh.models import CustomJS
@@ -193,6 +232,7 @@ def page_of_request(default: State) -> Any:
     doc = pn.state.curdoc
     doc.js_on_event(DocumentReady, CustomJS(code=STILL))
     page = Page(state, dark, doc, refused)
+    pages.add(page)
     doc.on_session_destroyed(lambda _: page.close())
     pn.state.onload(lambda: (send_at_once(doc), page.start()))
     return page.layout

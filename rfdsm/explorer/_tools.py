@@ -33,7 +33,7 @@ class SimulationBox:
     ) -> None:
         self._state, self._done, self._soon = state, done, soon
         self._cancelled = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         css = [widget_css(colours)]
         shared: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": (2, 6), "stylesheets": css}
         self.start = pn.widgets.Button(label="simulate this point", color="primary", **shared)
@@ -45,9 +45,11 @@ class SimulationBox:
         row = pn.Row(self.start, self.cancel, margin=0, sizing_mode="stretch_width")
         self.layout = pn.Column(row, self.progress, self.words, margin=0, sizing_mode="stretch_width")
 
-    def close(self) -> None:
-        """Stop what runs."""
+    def close(self, wait: bool = False) -> None:
+        """Stop what runs, which takes as long as the trial it is at; that may be waited for."""
         self._cancelled.set()
+        for thread in self._threads if wait else ():
+            thread.join()
 
     def _start(self, *_: Any) -> None:
         state = self._state()
@@ -60,8 +62,9 @@ class SimulationBox:
         self.start.disabled, self.cancel.disabled = True, False
         self.progress.param.update(value=0, visible=True)
         self._say(f"simulating {TRIALS} networks in d = {state.d} dimensions …")
-        self._thread = threading.Thread(target=self._run, args=(state, self._cancelled), daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, args=(state, self._cancelled), daemon=True)
+        self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]  # one was cancelled a moment ago
+        thread.start()
 
     def _cancel(self, *_: Any) -> None:
         self._cancelled.set()

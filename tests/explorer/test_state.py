@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from rfdsm import Problem, predict, spectra
 from rfdsm.explorer._presets import PRESETS
@@ -23,7 +23,6 @@ fields = inside | dict(
 )
 
 
-@settings(deadline=None)
 @given(st.fixed_dictionaries(fields))
 def test_the_address_holds_the_state_to_the_last_bit(values):
     state = State(**values)

@@ -37,7 +37,7 @@ FIELDS = st.fixed_dictionaries(
 
 @pytest.mark.slow
 @given(FIELDS)
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 def test_bounds(fields):
     """0 <= train <= objective <= 1 (zero is a network too); no test loss below that of the true score."""
     problem = Problem(**fields)
@@ -49,7 +49,6 @@ def test_bounds(fields):
 
 
 @given(FIELDS)
-@settings(max_examples=60, deadline=None, derandomize=True)
 def test_a_larger_ridge_fits_worse(fields):
     problem = Problem(**fields)
     losses = predict(dataclasses.replace(problem, ridge=problem.ridge * np.array([1.0, 1.1])))
@@ -58,7 +57,6 @@ def test_a_larger_ridge_fits_worse(fields):
 
 
 @given(FIELDS)
-@settings(max_examples=60, deadline=None, derandomize=True)
 def test_scaling_the_activation_is_scaling_the_ridge(fields):
     """B phi does not change if phi grows a hundredfold and B shrinks as much; the penalty then needs ridge * 100^2."""
     problem = Problem(**fields | {"activation": SMALL})
@@ -69,7 +67,6 @@ def test_scaling_the_activation_is_scaling_the_ridge(fields):
 
 
 @given(FIELDS)
-@settings(max_examples=60, deadline=None, derandomize=True)
 def test_more_draws_fit_worse(fields):
     """The training loss averages over more noise as m grows, so its optimum can only rise."""
     problem = Problem(**fields)
