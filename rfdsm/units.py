@@ -61,12 +61,16 @@ def flow_steps(
 
 def flow_time_from_tau(tau: Numbers, t: Numbers, psi_p: Numbers) -> Any:
     """theta = 2 h tau/psi_p of the time tau = learning_rate * steps/d^2 in arXiv 2505.17638 (loss per coordinate)."""
-    return 2 * -np.expm1(-2 * _number("t", t)) * _number("tau", tau) / _number("psi_p", psi_p)
+    return 2 * _noise(t) * _number("tau", tau) / _number("psi_p", psi_p)
 
 
 def tau_from_flow_time(theta: Numbers, t: Numbers, psi_p: Numbers) -> Any:
     """tau = psi_p theta/(2 h), the inverse of `flow_time_from_tau`."""
-    return _number("theta", theta) * _number("psi_p", psi_p) / (2 * -np.expm1(-2 * _number("t", t)))
+    return _number("theta", theta) * _number("psi_p", psi_p) / (2 * _noise(t))
+
+
+def _noise(t: Any) -> Any:
+    return schedules.get("ou").level(_number("t", t), 1.0).h
 
 
 def _per_step(

@@ -7,6 +7,7 @@
 import asyncio
 import atexit
 import contextlib
+import signal
 import socket
 import threading
 import weakref
@@ -86,7 +87,6 @@ def explore(problem: Problem | None = None) -> Explorer:
     ready, found = threading.Event(), {}
 
     def run() -> None:
-        asyncio.set_event_loop(asyncio.new_event_loop())  # a thread has none, and the notebook's is busy with cells
         try:
             found["served"] = Served(state, port=0)
         except Exception as error:
@@ -115,12 +115,15 @@ def explore(problem: Problem | None = None) -> Explorer:
 
 def serve(state: State, port: int, browser: bool) -> None:
     """Serve in this thread until interrupted, for the command line; the address is printed once it can be opened."""
-    served = Served(state, port)
-    print(f"rfdsm explorer at {served.url}\nCtrl-C ends it.", flush=True)
-    if browser:
-        webbrowser.open(served.url)
-    with contextlib.suppress(KeyboardInterrupt):  # Panel takes Ctrl-C for itself, once its server is made
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        served = Served(state, port)  # from now on Panel's handler of Ctrl-C ends what runs
+        print(f"rfdsm explorer at {served.url}\nCtrl-C ends it.", flush=True)
+        if browser:
+            webbrowser.open(served.url)
         served.run()
+    finally:
+        signal.signal(signal.SIGINT, handler)
     print("ends with what is being computed", flush=True)
     served.wait()
 
@@ -133,7 +136,13 @@ class Served:
 
     def __init__(self, state: State, port: int) -> None:
         self._pages: weakref.WeakSet[Page] = weakref.WeakSet()
-        self._server = make_server(lambda: page_of_request(state, self._pages), port)
+        self._runner = asyncio.Runner()
+        self._runner.get_loop()  # a thread has none, and the notebook's is busy with cells
+        try:
+            self._server = make_server(lambda: page_of_request(state, self._pages), port)
+        except BaseException:
+            self._runner.close()
+            raise
         self.url = f"http://{ADDRESS}:{self._server.port}/?{state.query()}"
         """Where a browser finds the page in the state."""
         self._warming = warm_up(state)
@@ -146,6 +155,7 @@ class Served:
         finally:
             self._server.stop(wait=False)
             self._server.unlisten()
+            self._runner.close()
 
     def interrupt(self) -> None:
         """From another thread."""

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from rfdsm import schedules
 from rfdsm._arguments import check_whole
 from rfdsm._arrays import check_finite, real_array
 from rfdsm._executables import jitted
@@ -52,9 +53,9 @@ def generated_spectrum(
 
     def step(variance: jax.Array, interval: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         now, then = interval
-        a, a_next = jnp.exp(-now), jnp.exp(-then)
-        eta, eta_next = (-scale * jnp.expm1(-2 * time) for time in (now, then))
-        between = -scale * jnp.expm1(-2 * (now - then))  # noise that the forward process adds from `then` to `now`
+        levels = [schedules.get("ou").level(time, 1.0) for time in (now, then, now - then)]
+        a, a_next = (level.a for level in levels[:2])
+        eta, eta_next, between = (scale * level.h for level in levels)  # `between` is added from `then` to `now`
         denoised = a * w / (a**2 * w + eta + penalty)
         removed = (eta + penalty) / (a**2 * w + eta + penalty)  # 1 - a D
         fresh = stochasticity**2 * eta_next * between / eta

@@ -8,10 +8,11 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float
 
-from rfdsm import _arguments as arguments, spectra
+from rfdsm import _arguments as arguments, schedules, spectra
 from rfdsm._grids import Grid
 from rfdsm._hints import Numbers, SpectrumLike
 from rfdsm._vocabulary import RANGES
+from rfdsm.schedules import Level
 from rfdsm.spectra import Spectrum
 
 FIELDS = ("psi", "T", "m", "ridge", "noise_scale", "sigma")
@@ -102,12 +103,16 @@ class Problem(Grid):
     @property
     def a(self) -> np.ndarray:
         """Signal amplitude e^{-T}."""
-        return np.asarray(np.exp(-np.asarray(self.T)))
+        return np.asarray(self._level.a)
 
     @property
     def eta(self) -> np.ndarray:
         """Noise variance l (1 - e^{-2T})."""
-        return np.asarray(-np.asarray(self.noise_scale) * np.expm1(-2 * np.asarray(self.T)))
+        return np.asarray(self.noise_scale * self._level.h)
+
+    @property
+    def _level(self) -> Level:
+        return schedules.get("ou").level(np.asarray(self.T), 1.0)
 
 
 def check_problem(problem: Any) -> None:
