@@ -123,8 +123,9 @@ def serve(state: State, port: int, browser: bool) -> None:
             webbrowser.open(served.url)
         served.run()
     finally:
-        signal.signal(signal.SIGINT, handler)
-    print("ends with what is being computed", flush=True)
+        if signal.getsignal(signal.SIGINT) is not handler:  # in other threads than the main one Panel cannot set it
+            signal.signal(signal.SIGINT, handler)
+    print("Ends once what is being computed is done.", flush=True)
     served.wait()
 
 
@@ -187,7 +188,7 @@ def make_server(page: Callable[[], Any], port: int) -> "Server":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((ADDRESS, port))
             port = probe.getsockname()[1]
-        server = get_server(
+        return get_server(
             page,
             port=port,
             address=ADDRESS,
@@ -201,7 +202,6 @@ def make_server(page: Callable[[], Any], port: int) -> "Server":
         )
     except OSError as error:
         raise ValueError(f"port = {port} cannot be used: {error.strerror or error}") from None
-    return server
 
 
 def warm_up(state: State) -> list[threading.Thread]:

@@ -222,9 +222,9 @@ def test_only_the_latest_request_is_answered():
     go.set()
     assert answered.wait(30)
     assert given == [(1, 10, "None"), (3, None, "three")]
-    worker.close()
+    worker.close(wait=True)
     worker.ask(4)
-    assert not worker.busy
+    assert not worker.busy and not worker._thread.is_alive()
 
 
 def test_colours_of_the_page_are_those_of_the_pictures():

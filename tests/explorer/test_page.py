@@ -1,12 +1,21 @@
 """The page without a browser: every control asks for its state, every answer lands in a figure that stays."""
 
+import time
+
 import numpy as np
 import pytest
 from bokeh.document import Document
 from bokeh.events import Pan
 
-from rfdsm.explorer import _curves as curves, _diagram as diagram, _page as page, _simulations as simulations
+from rfdsm.explorer import (
+    _curves as curves,
+    _diagram as diagram,
+    _page as page,
+    _simulations as simulations,
+    _tools as tools,
+)
 from rfdsm.explorer._latest import Latest
+from rfdsm.explorer._look import look
 from rfdsm.explorer._presets import PRESETS
 from rfdsm.explorer._state import DRAWS, State, low_rank
 
@@ -194,6 +203,15 @@ def test_simulated_points_come_and_go_with_their_curves(opened):
         moved = state.replace(**fields)
         opened._show_curves(moved, curves.curves(moved))
         assert len(opened.panels.simulated.data["x"]) == there
+
+
+def test_closing_waits_for_a_simulation(monkeypatch):
+    ended = []
+    monkeypatch.setattr(tools, "simulated", lambda *_: time.sleep(0.2) or ended.append(1))
+    box = tools.SimulationBox(look(False), State, print, lambda _: None)
+    box._start()
+    box.close(wait=True)
+    assert ended == [1]
 
 
 def test_an_error_in_the_background_is_told(opened, monkeypatch):

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
 
+import numpy as np
 import pytest
 
 import rfdsm
@@ -31,8 +33,6 @@ def test_bad_input_is_exit_code_2(capsys):
 
 
 def test_a_busy_port_is_refused(capsys):
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -41,8 +41,9 @@ def test_a_busy_port_is_refused(capsys):
     assert f"port = {port} cannot be used" in capsys.readouterr().err
 
 
-def test_explore_serves_in_the_background_until_it_is_stopped():
-    before = set(threading.enumerate())
+def test_explore_serves_in_the_background_until_it_is_stopped(monkeypatch):
+    before, closed = set(threading.enumerate()), []
+    monkeypatch.setattr("rfdsm.explorer._page.Page.close", lambda *page, wait=False: closed.append((page, wait)))
     page = rfdsm.explore(Problem(4, 2, 4, 0.2, 0.01))
     try:
         assert "psi_n=4&psi_p=2" in page.url and page.url.startswith("http://127.0.0.1:")
@@ -51,7 +52,7 @@ def test_explore_serves_in_the_background_until_it_is_stopped():
             assert b"rfdsm explorer" in answer.read()
     finally:
         page.stop()
-    assert set(threading.enumerate()) <= before  # nor does it compute any more
+    assert set(threading.enumerate()) <= before and closed[-1][1]  # nor does it compute any more
 
 
 def test_ctrl_c_waits_for_what_is_computed(monkeypatch):
@@ -82,9 +83,7 @@ def test_a_missing_extra_is_told_in_one_line_and_all_below_the_page_works():
 
 
 def test_slider_values_have_four_digits_and_stay_within():
-    assert value_at(0.30103, (-1, 1)) == 2.0
-    assert value_at(5, (-1, 1)) == 10
-    assert value_at(-5, (-1, 1)) == 0.1
+    assert [value_at(place, (-1, 1)) for place in (0.30103, 5, -5)] == [2.0, 10, 0.1]
 
 
 def test_kinds_of_spectra():
@@ -98,8 +97,6 @@ def test_kinds_of_spectra():
 
 
 def test_files_of_spectra(tmp_path):
-    import numpy as np
-
     def content(array):
         np.save(tmp_path / "x.npy", array)
         return (tmp_path / "x.npy").read_bytes()

@@ -10,8 +10,7 @@ from rfdsm import Losses, Problem, activations, predict, spectra
 from tests.tolerances import IDENTITY, ROUTES
 
 SMALL, LARGE = activations.polynomial([0.1, 0.3, 0.2, -0.05]), activations.polynomial([10.0, 30.0, 20.0, -5.0])
-# of one size, for one compilation
-LAWS = (
+LAWS = (  # of one size, for one compilation
     spectra.Spectrum(np.ones(3), np.full(3, 1 / 3)),
     spectra.Spectrum(np.array([0.1, 2.0, 2.0]), np.array([0.5, 0.25, 0.25])),
     spectra.atoms([0.0, 0.5, 4.0], [0.2, 0.5, 0.3]),
@@ -22,17 +21,9 @@ def powers(low: float, high: float) -> st.SearchStrategy[float]:
     return st.floats(low, high).map(lambda exponent: 10.0**exponent)
 
 
-FIELDS = st.fixed_dictionaries(
-    {
-        "psi_n": powers(-2, 2),
-        "psi_p": powers(-2, 2),
-        "m": st.sampled_from([1, 2, 5, 30, np.inf]),
-        "t": powers(-3, 0.5),
-        "ridge": powers(-8, 1),
-        "activation": st.sampled_from(["tanh", "relu", "erf", "abs"]),
-        "spectrum": st.sampled_from(LAWS),
-    }
-)
+NUMBERS = dict(psi_n=powers(-2, 2), psi_p=powers(-2, 2), t=powers(-3, 0.5), ridge=powers(-8, 1))
+CHOICES = dict(m=[1, 2, 5, 30, np.inf], activation=["tanh", "relu", "erf", "abs"], spectrum=LAWS)
+FIELDS = st.fixed_dictionaries(NUMBERS | {name: st.sampled_from(values) for name, values in CHOICES.items()})
 
 
 @pytest.mark.slow
