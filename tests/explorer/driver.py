@@ -14,7 +14,7 @@ import numpy as np
 from rfdsm.explorer._curves import NAMES, Curves, curves
 from rfdsm.explorer._state import State
 
-PATIENCE = 240.0
+PATIENCE = 600.0
 """Seconds for anything to happen: compilation on a busy machine takes long."""
 SETUP = """
 window.model = name => Bokeh.documents[0].get_model_by_name(name);

@@ -204,7 +204,7 @@ def test_only_the_latest_request_is_answered():
 
     def compute(request):
         began.set()
-        assert go.wait(30)
+        assert go.wait(600)
         if request == 3:
             raise ValueError("three")
         return 10 * request
@@ -216,11 +216,11 @@ def test_only_the_latest_request_is_answered():
 
     worker = Latest(compute, deliver)
     worker.ask(1)
-    assert began.wait(30) and worker.busy
+    assert began.wait(600) and worker.busy
     worker.ask(2)
     worker.ask(3)
     go.set()
-    assert answered.wait(30)
+    assert answered.wait(600)
     assert given == [(1, 10, "None"), (3, None, "three")]
     worker.close(wait=True)
     worker.ask(4)

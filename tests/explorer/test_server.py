@@ -48,7 +48,7 @@ def test_explore_serves_in_the_background_until_it_is_stopped(monkeypatch):
     try:
         assert "psi_n=4&psi_p=2" in page.url and page.url.startswith("http://127.0.0.1:")
         assert page.url in page._repr_html_() and page.url in repr(page)
-        with urllib.request.urlopen(page.url.partition("?")[0] + "?psi_n=-1", timeout=60) as answer:
+        with urllib.request.urlopen(page.url.partition("?")[0] + "?psi_n=-1", timeout=600) as answer:
             assert b"rfdsm explorer" in answer.read()
     finally:
         page.stop()
